@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/fault_guard.h"
+
+namespace lyrebird {
+
+FaultGuard*& FaultGuard::current() {
+  // initial-exec: a signal handler must not allocate the TLS block on first use.
+  static thread_local FaultGuard* guard __attribute__((tls_model("initial-exec"))) = nullptr;
+  return guard;
+}
+
+void FaultGuard::deliver(int signal, const siginfo_t& info) {
+  FaultGuard* const guard = current();
+  if (!guard) return;
+  guard->disarm();
+  guard->address = reinterpret_cast<uint64_t>(info.si_addr);
+  guard->signal = signal;
+  guard->code = info.si_code;
+  siglongjmp(guard->env, 1);
+}
+
+}  // namespace lyrebird

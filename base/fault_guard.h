@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Host faults (SIGSEGV, SIGBUS) on guest memory as values: code that touches guest
+/// memory arms a guard with sigsetjmp; the process's fault handler jumps back to it.
+///
+///     FaultGuard guard;
+///     if (sigsetjmp(guard.env, 0) == 0) { guard.arm(); ...touch guest memory...; }
+///     else { guard.address, guard.signal, guard.code say what happened }
+///     (destruction disarms; guards nest)
+///
+/// The handler is installed by whoever owns the process's signals (user/) with
+/// SA_SIGINFO | SA_NODEFER | SA_ONSTACK and calls FaultGuard::deliver() first.
+#pragma once
+
+#include <csetjmp>
+#include <csignal>
+#include <cstdint>
+
+namespace lyrebird {
+
+class FaultGuard {
+ public:
+  FaultGuard() = default;
+  ~FaultGuard() { disarm(); }
+  FaultGuard(const FaultGuard&) = delete;
+  FaultGuard& operator=(const FaultGuard&) = delete;
+
+  void arm() {
+    if (armed_) return;
+    outer_ = current();
+    current() = this;
+    armed_ = true;
+  }
+  void disarm() {
+    if (!armed_) return;
+    current() = outer_;
+    armed_ = false;
+  }
+
+  /// In the handler of SIGSEGV or SIGBUS: jumps to this thread's innermost guard, or returns
+  /// if there is none (then the fault is not a guest access). The guard is disarmed by the jump.
+  static void deliver(int signal, const siginfo_t& info);
+
+  sigjmp_buf env;
+  uint64_t address = 0;  ///< host address that faulted
+  int signal = 0;
+  int code = 0;  ///< si_code
+
+ private:
+  static FaultGuard*& current();
+  FaultGuard* outer_ = nullptr;
+  bool armed_ = false;
+};
+
+}  // namespace lyrebird

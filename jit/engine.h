@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+/// An executor: turns IR blocks into something that runs, and runs it. Knows no guest.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "ir/block.h"
+#include "ir/cpu_header.h"
+
+namespace lyrebird::jit {
+
+/// A block as an executor holds it. Immutable once published, shared by all guest threads.
+struct CompiledBlock {
+  virtual ~CompiledBlock() = default;
+  ir::BlockKey key;
+  uint32_t guest_size = 0;
+};
+
+/// Finds the block for a key without a lock, or nullptr. Implemented by jit/block_map.h.
+class BlockMap;
+/// One guest thread's own small cache of the map, and its scratch memory.
+struct ThreadContext;
+
+/// Why run() came back. `None`: no block for (cpu.pc, cpu.mode) yet.
+struct Stop {
+  ir::ExitKind kind = ir::ExitKind::None;
+  uint64_t detail = 0;
+};
+
+class Engine {
+ public:
+  virtual ~Engine() = default;
+  virtual std::unique_ptr<CompiledBlock> compile(const ir::Block& block) = 0;
+  /// Runs `first` and on through the map's blocks until something stops it. At return
+  /// cpu.pc and all state are precise. Host SIGSEGV/SIGBUS inside guest memory accesses
+  /// come back as ExitKind::MemoryFault through base/fault_guard.h.
+  virtual Stop run(const CompiledBlock& first, ir::CpuHeader& cpu, ThreadContext& thread) = 0;
+};
+
+}  // namespace lyrebird::jit
