@@ -17,7 +17,9 @@ extern uint32_t enabled_topics;  // written once, before guest code runs
 void write(std::string_view text);
 }  // namespace log_detail
 
-inline bool log_enabled(LogTopic topic) { return log_detail::enabled_topics >> static_cast<unsigned>(topic) & 1; }
+inline bool log_enabled(LogTopic topic) {
+  return log_detail::enabled_topics >> static_cast<unsigned>(topic) & 1;
+}
 void enable_log(LogTopic topic);
 /// Where the log goes; stderr until called. False with errno set if it can't be opened.
 bool open_log_file(const char* path);

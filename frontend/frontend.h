@@ -22,10 +22,10 @@ class CodeSource {
 struct TranslateRequest {
   ir::BlockKey key;
   CodeSource* code = nullptr;
-  unsigned max_instructions = 64;          ///< 1 for single step
-  const uint64_t* breakpoints = nullptr;   ///< sorted guest addresses; a block ends before one,
-  unsigned breakpoint_count = 0;           ///< or raises ExitKind::Debug if it starts there
-  bool ignore_first_breakpoint = false;    ///< the debugger steps off a breakpoint
+  unsigned max_instructions = 64;         ///< 1 for single step
+  const uint64_t* breakpoints = nullptr;  ///< sorted guest addresses; a block ends before one,
+  unsigned breakpoint_count = 0;          ///< or raises ExitKind::Debug if it starts there
+  bool ignore_first_breakpoint = false;   ///< the debugger steps off a breakpoint
 };
 
 class Frontend {

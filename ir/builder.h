@@ -33,30 +33,32 @@ class Builder {
   Value name(Value a, Type elem = Type::None) { return lanewise(Op::name, sig, elem, 0, {a}); }
 #define LYREBIRD_BUILD_Lane2(name, sig) \
   Value name(Value a, Value b, Type elem = Type::None) { return lanewise(Op::name, sig, elem, 0, {a, b}); }
-#define LYREBIRD_BUILD_Lane3(name, sig) \
-  Value name(Value a, Value b, Value c, Type elem = Type::None) { return lanewise(Op::name, sig, elem, 0, {a, b, c}); }
-#define LYREBIRD_BUILD_Fp1(name, sig) \
-  Value name(Value a, FpMode mode, Type elem = Type::None, uint32_t extra = 0) { \
+#define LYREBIRD_BUILD_Lane3(name, sig)                           \
+  Value name(Value a, Value b, Value c, Type elem = Type::None) { \
+    return lanewise(Op::name, sig, elem, 0, {a, b, c});           \
+  }
+#define LYREBIRD_BUILD_Fp1(name, sig)                                              \
+  Value name(Value a, FpMode mode, Type elem = Type::None, uint32_t extra = 0) {   \
     return lanewise(Op::name, sig, elem, mode.pack() | extra << kFpModeBits, {a}); \
   }
-#define LYREBIRD_BUILD_Fp2(name, sig) \
+#define LYREBIRD_BUILD_Fp2(name, sig)                                 \
   Value name(Value a, Value b, FpMode mode, Type elem = Type::None) { \
-    return lanewise(Op::name, sig, elem, mode.pack(), {a, b}); \
+    return lanewise(Op::name, sig, elem, mode.pack(), {a, b});        \
   }
-#define LYREBIRD_BUILD_Fp3(name, sig) \
+#define LYREBIRD_BUILD_Fp3(name, sig)                                          \
   Value name(Value a, Value b, Value c, FpMode mode, Type elem = Type::None) { \
-    return lanewise(Op::name, sig, elem, mode.pack(), {a, b, c}); \
+    return lanewise(Op::name, sig, elem, mode.pack(), {a, b, c});              \
   }
-#define LYREBIRD_BUILD_Vec1(name, sig) \
-  Value name(Value a, Type elem = Type::None, uint64_t imm = 0) { \
+#define LYREBIRD_BUILD_Vec1(name, sig)                                            \
+  Value name(Value a, Type elem = Type::None, uint64_t imm = 0) {                 \
     return emit({.op = Op::name, .type = a.type, .elem = elem, .imm = imm}, {a}); \
   }
-#define LYREBIRD_BUILD_Vec2(name, sig) \
-  Value name(Value a, Value b, Type elem = Type::None, uint64_t imm = 0) { \
+#define LYREBIRD_BUILD_Vec2(name, sig)                                               \
+  Value name(Value a, Value b, Type elem = Type::None, uint64_t imm = 0) {           \
     return emit({.op = Op::name, .type = a.type, .elem = elem, .imm = imm}, {a, b}); \
   }
-#define LYREBIRD_BUILD_Vec3(name, sig) \
-  Value name(Value a, Value b, Value c, Type elem = Type::None, uint64_t imm = 0) { \
+#define LYREBIRD_BUILD_Vec3(name, sig)                                                  \
+  Value name(Value a, Value b, Value c, Type elem = Type::None, uint64_t imm = 0) {     \
     return emit({.op = Op::name, .type = a.type, .elem = elem, .imm = imm}, {a, b, c}); \
   }
 #define LYREBIRD_BUILD_Special(name, sig)
@@ -79,10 +81,14 @@ class Builder {
   Value ConstSplat(Type type, Type elem, uint64_t lane);
   Value True() { return Const(Type::I1, 1); }
   Value False() { return Const(Type::I1, 0); }
-  Value Select(Value condition, Value a, Value b) { return emit({.op = Op::Select, .type = a.type, .elem = a.type}, {condition, a, b}); }
+  Value Select(Value condition, Value a, Value b) {
+    return emit({.op = Op::Select, .type = a.type, .elem = a.type}, {condition, a, b});
+  }
 
   // Carries.
-  Value AddWithCarry(Value a, Value b, Value carry) { return emit({.op = Op::AddWithCarry, .type = a.type, .elem = a.type}, {a, b, carry}); }
+  Value AddWithCarry(Value a, Value b, Value carry) {
+    return emit({.op = Op::AddWithCarry, .type = a.type, .elem = a.type}, {a, b, carry});
+  }
   Value CarryOfAdd(Value a, Value b, Value carry) { return flag(Op::CarryOfAdd, {a, b, carry}); }
   Value OverflowOfAdd(Value a, Value b, Value carry) { return flag(Op::OverflowOfAdd, {a, b, carry}); }
   Value OverflowOfSub(Value a, Value b) { return flag(Op::OverflowOfSub, {a, b}); }
@@ -93,76 +99,142 @@ class Builder {
   Value Trunc(Value a, Type to) { return convert(Op::Trunc, a, to); }
   Value Bitcast(Value a, Type to) { return convert(Op::Bitcast, a, to); }
   /// ZExt, Trunc or nothing, whichever leads to `to`.
-  Value ZExtOrTrunc(Value a, Type to) { return bit_width(a.type) < bit_width(to) ? ZExt(a, to) : Trunc(a, to); }
-  Value SExtOrTrunc(Value a, Type to) { return bit_width(a.type) < bit_width(to) ? SExt(a, to) : Trunc(a, to); }
+  Value ZExtOrTrunc(Value a, Type to) {
+    return bit_width(a.type) < bit_width(to) ? ZExt(a, to) : Trunc(a, to);
+  }
+  Value SExtOrTrunc(Value a, Type to) {
+    return bit_width(a.type) < bit_width(to) ? SExt(a, to) : Trunc(a, to);
+  }
   Value Pair64(Value low, Value high) { return emit({.op = Op::Pair64, .type = Type::I128}, {low, high}); }
   Value Lo64(Value a) { return emit({.op = Op::Lo64, .type = Type::I64}, {a}); }
   Value Hi64(Value a) { return emit({.op = Op::Hi64, .type = Type::I64}, {a}); }
   Value Crc32(Value accumulator, Value data, unsigned bytes, bool castagnoli) {
-    return emit({.op = Op::Crc32, .type = Type::I32, .aux = bytes | uint32_t{castagnoli} << 8}, {accumulator, data});
+    return emit({.op = Op::Crc32, .type = Type::I32, .aux = bytes | uint32_t{castagnoli} << 8},
+                {accumulator, data});
   }
 
   // Vectors.
-  Value Splat(Type vector, Value lane) { return emit({.op = Op::Splat, .type = vector, .elem = lane.type}, {lane}); }
-  Value VecFromScalar(Type vector, Value lane) { return emit({.op = Op::VecFromScalar, .type = vector, .elem = lane.type}, {lane}); }
-  Value ExtractLane(Value vector, Type lane, unsigned index) { return emit({.op = Op::ExtractLane, .type = lane, .elem = lane, .imm = index}, {vector}); }
-  Value InsertLane(Value vector, Value lane, unsigned index) { return emit({.op = Op::InsertLane, .type = vector.type, .elem = lane.type, .imm = index}, {vector, lane}); }
+  Value Splat(Type vector, Value lane) {
+    return emit({.op = Op::Splat, .type = vector, .elem = lane.type}, {lane});
+  }
+  Value VecFromScalar(Type vector, Value lane) {
+    return emit({.op = Op::VecFromScalar, .type = vector, .elem = lane.type}, {lane});
+  }
+  Value ExtractLane(Value vector, Type lane, unsigned index) {
+    return emit({.op = Op::ExtractLane, .type = lane, .elem = lane, .imm = index}, {vector});
+  }
+  Value InsertLane(Value vector, Value lane, unsigned index) {
+    return emit({.op = Op::InsertLane, .type = vector.type, .elem = lane.type, .imm = index}, {vector, lane});
+  }
   Value Resize(Value vector, Type to) { return convert(Op::Resize, vector, to); }
   Value Concat(Value low, Value high);
   Value HalfLo(Value vector) { return Resize(vector, half(vector.type)); }
   Value HalfHi(Value vector) { return emit({.op = Op::HalfHi, .type = half(vector.type)}, {vector}); }
   Value AnyBit(Value vector) { return emit({.op = Op::AnyBit, .type = Type::I1}, {vector}); }
   /// Narrow, NarrowSatS, ..: `elem` is the lane type of the wide operand.
-  Value Narrow(Op op, Value wide, Type elem) { return emit({.op = op, .type = half(wide.type), .elem = elem}, {wide}); }
+  Value Narrow(Op op, Value wide, Type elem) {
+    return emit({.op = op, .type = half(wide.type), .elem = elem}, {wide});
+  }
   /// ReduceAdd, ReduceMinS, ..: a scalar of the lane type.
-  Value Reduce(Op op, Value vector, Type elem) { return emit({.op = op, .type = elem, .elem = elem}, {vector}); }
+  Value Reduce(Op op, Value vector, Type elem) {
+    return emit({.op = op, .type = elem, .elem = elem}, {vector});
+  }
 
   // Floating point with operand types of its own.
   Value FCompare(Value a, Value b, FpMode mode, bool signal_quiet) {
-    return emit({.op = Op::FCompare, .type = Type::I8, .elem = a.type, .aux = mode.pack() | uint32_t{signal_quiet} << kFpModeBits}, {a, b});
+    return emit({.op = Op::FCompare,
+                 .type = Type::I8,
+                 .elem = a.type,
+                 .aux = mode.pack() | uint32_t{signal_quiet} << kFpModeBits},
+                {a, b});
   }
   /// FToIntS, FToIntU, FToIntModular. `to` is the int type, or the vector type with `elem` its float lanes.
   Value FToInt(Op op, Value a, Type to, FpMode mode, unsigned fraction_bits = 0, Type elem = Type::None) {
-    return emit({.op = op, .type = to, .elem = elem == Type::None ? a.type : elem, .aux = mode.pack() | fraction_bits << kFpModeBits}, {a});
+    return emit({.op = op,
+                 .type = to,
+                 .elem = elem == Type::None ? a.type : elem,
+                 .aux = mode.pack() | fraction_bits << kFpModeBits},
+                {a});
   }
   /// FFromIntS, FFromIntU. `to` is the float type, or the vector type with `elem` its float lanes.
   Value FFromInt(Op op, Value a, Type to, FpMode mode, unsigned fraction_bits = 0, Type elem = Type::None) {
-    return emit({.op = op, .type = to, .elem = elem == Type::None ? to : elem, .aux = mode.pack() | fraction_bits << kFpModeBits}, {a});
+    return emit({.op = op,
+                 .type = to,
+                 .elem = elem == Type::None ? to : elem,
+                 .aux = mode.pack() | fraction_bits << kFpModeBits},
+                {a});
   }
-  Value FConvert(Value a, Type to, FpMode mode) { return emit({.op = Op::FConvert, .type = to, .elem = a.type, .aux = mode.pack()}, {a}); }
-  Value FToBf16(Value a, FpMode mode) { return emit({.op = Op::FToBf16, .type = Type::I16, .elem = a.type, .aux = mode.pack()}, {a}); }
-  Value FNarrow(Value wide, Type elem, FpMode mode) { return emit({.op = Op::FNarrow, .type = half(wide.type), .elem = elem, .aux = mode.pack()}, {wide}); }
-  Value FNarrowBf16(Value wide, FpMode mode) { return emit({.op = Op::FNarrowBf16, .type = half(wide.type), .elem = Type::F32, .aux = mode.pack()}, {wide}); }
+  Value FConvert(Value a, Type to, FpMode mode) {
+    return emit({.op = Op::FConvert, .type = to, .elem = a.type, .aux = mode.pack()}, {a});
+  }
+  Value FToBf16(Value a, FpMode mode) {
+    return emit({.op = Op::FToBf16, .type = Type::I16, .elem = a.type, .aux = mode.pack()}, {a});
+  }
+  Value FNarrow(Value wide, Type elem, FpMode mode) {
+    return emit({.op = Op::FNarrow, .type = half(wide.type), .elem = elem, .aux = mode.pack()}, {wide});
+  }
+  Value FNarrowBf16(Value wide, FpMode mode) {
+    return emit({.op = Op::FNarrowBf16, .type = half(wide.type), .elem = Type::F32, .aux = mode.pack()},
+                {wide});
+  }
   Value GetFpFlags() { return emit({.op = Op::GetFpFlags, .type = Type::I32}, {}); }
   void SetFpFlags(Value flags) { emit({.op = Op::SetFpFlags}, {flags}); }
 
   // Guest state.
-  Value GetState(uint32_t offset, Type type) { return emit({.op = Op::GetState, .type = type, .imm = offset}, {}); }
-  void SetState(uint32_t offset, Value value) { emit({.op = Op::SetState, .type = value.type, .imm = offset}, {value}); }
+  Value GetState(uint32_t offset, Type type) {
+    return emit({.op = Op::GetState, .type = type, .imm = offset}, {});
+  }
+  void SetState(uint32_t offset, Value value) {
+    emit({.op = Op::SetState, .type = value.type, .imm = offset}, {value});
+  }
 
   // Memory.
-  Value Load(Type type, Value address, MemInfo info) { return emit({.op = Op::Load, .type = type, .aux = info.pack()}, {address}); }
-  void Store(Value address, Value value, MemInfo info) { emit({.op = Op::Store, .type = value.type, .aux = info.pack()}, {address, value}); }
+  Value Load(Type type, Value address, MemInfo info) {
+    return emit({.op = Op::Load, .type = type, .aux = info.pack()}, {address});
+  }
+  void Store(Value address, Value value, MemInfo info) {
+    emit({.op = Op::Store, .type = value.type, .aux = info.pack()}, {address, value});
+  }
   /// AtomicAdd .. AtomicSwap: gives the old value.
-  Value Atomic(Op op, Value address, Value value, MemInfo info) { return emit({.op = op, .type = value.type, .aux = info.pack()}, {address, value}); }
-  Value CompareSwap(Value address, Value expected, Value desired, MemInfo info) { return emit({.op = Op::CompareSwap, .type = desired.type, .aux = info.pack()}, {address, expected, desired}); }
-  Value LoadExclusive(Type type, Value address, MemInfo info) { return emit({.op = Op::LoadExclusive, .type = type, .aux = info.pack()}, {address}); }
+  Value Atomic(Op op, Value address, Value value, MemInfo info) {
+    return emit({.op = op, .type = value.type, .aux = info.pack()}, {address, value});
+  }
+  Value CompareSwap(Value address, Value expected, Value desired, MemInfo info) {
+    return emit({.op = Op::CompareSwap, .type = desired.type, .aux = info.pack()},
+                {address, expected, desired});
+  }
+  Value LoadExclusive(Type type, Value address, MemInfo info) {
+    return emit({.op = Op::LoadExclusive, .type = type, .aux = info.pack()}, {address});
+  }
   /// I1: true when the store did not happen. The type of the access is in elem.
-  Value StoreExclusive(Value address, Value value, MemInfo info) { return emit({.op = Op::StoreExclusive, .type = Type::I1, .elem = value.type, .aux = info.pack()}, {address, value}); }
+  Value StoreExclusive(Value address, Value value, MemInfo info) {
+    return emit({.op = Op::StoreExclusive, .type = Type::I1, .elem = value.type, .aux = info.pack()},
+                {address, value});
+  }
   void ClearExclusive() { emit({.op = Op::ClearExclusive}, {}); }
   void Fence(unsigned kinds) { emit({.op = Op::Fence, .aux = kinds}, {}); }
 
   /// Up to 4 int arguments; the result is of `result` (None for no result).
-  Value CallHelper(unsigned index, Type result, std::initializer_list<Value> args) { return emit({.op = Op::CallHelper, .type = result, .aux = index}, args); }
+  Value CallHelper(unsigned index, Type result, std::initializer_list<Value> args) {
+    return emit({.op = Op::CallHelper, .type = result, .aux = index}, args);
+  }
 
   // Control.
   void Insn(uint64_t pc, unsigned length) { emit({.op = Op::Insn, .aux = length, .imm = pc}, {}); }
   void ExitIf(Value condition, uint64_t pc) { emit({.op = Op::ExitIf, .imm = pc}, {condition}); }
-  void RaiseIf(Value condition, ExitKind kind, uint64_t detail = 0) { emit({.op = Op::RaiseIf, .aux = static_cast<uint32_t>(kind), .imm = detail}, {condition}); }
-  void Jump(uint64_t pc, JumpHint hint = JumpHint::None) { emit({.op = Op::Jump, .aux = static_cast<uint32_t>(hint), .imm = pc}, {}); }
+  void RaiseIf(Value condition, ExitKind kind, uint64_t detail = 0) {
+    emit({.op = Op::RaiseIf, .aux = static_cast<uint32_t>(kind), .imm = detail}, {condition});
+  }
+  void Jump(uint64_t pc, JumpHint hint = JumpHint::None) {
+    emit({.op = Op::Jump, .aux = static_cast<uint32_t>(hint), .imm = pc}, {});
+  }
   void Branch(Value condition, uint64_t taken, uint64_t not_taken, JumpHint hint = JumpHint::None);
-  void JumpIndirect(Value pc, JumpHint hint = JumpHint::None) { emit({.op = Op::JumpIndirect, .aux = static_cast<uint32_t>(hint)}, {pc}); }
-  void Raise(ExitKind kind, uint64_t detail = 0) { emit({.op = Op::Raise, .aux = static_cast<uint32_t>(kind), .imm = detail}, {}); }
+  void JumpIndirect(Value pc, JumpHint hint = JumpHint::None) {
+    emit({.op = Op::JumpIndirect, .aux = static_cast<uint32_t>(hint)}, {pc});
+  }
+  void Raise(ExitKind kind, uint64_t detail = 0) {
+    emit({.op = Op::Raise, .aux = static_cast<uint32_t>(kind), .imm = detail}, {});
+  }
 
   /// The block has its terminal.
   bool ended() const { return !block_.insts.empty() && (info(block_.insts.back().op).effects & Terminal); }
@@ -180,12 +252,19 @@ class Builder {
     if (a.type == to) return a;
     return emit({.op = op, .type = to, .elem = a.type}, {a});
   }
-  Value flag(Op op, std::initializer_list<Value> args) { return emit({.op = op, .type = Type::I1, .elem = args.begin()->type}, args); }
+  Value flag(Op op, std::initializer_list<Value> args) {
+    return emit({.op = op, .type = Type::I1, .elem = args.begin()->type}, args);
+  }
   /// Type of the result: that of the first operand, or I1 for compares of scalars ('L' operands).
-  Value lanewise(Op op, std::string_view signature, Type elem, uint32_t aux, std::initializer_list<Value> args) {
+  Value lanewise(Op op, std::string_view signature, Type elem, uint32_t aux,
+                 std::initializer_list<Value> args) {
     const Type operand = args.begin()->type;
     const bool compare = signature[0] == 'L' && !is_vector(operand);
-    return emit({.op = op, .type = compare ? Type::I1 : operand, .elem = elem == Type::None ? operand : elem, .aux = aux}, args);
+    return emit({.op = op,
+                 .type = compare ? Type::I1 : operand,
+                 .elem = elem == Type::None ? operand : elem,
+                 .aux = aux},
+                args);
   }
 
   Block& block_;

@@ -9,8 +9,8 @@
 namespace lyrebird::ir {
 
 struct alignas(64) CpuHeader {
-  uint64_t pc = 0;    ///< guest address of the next instruction, valid outside of blocks
-  uint32_t mode = 0;  ///< the frontend's mode bits; with pc they are the block key
+  uint64_t pc = 0;                        ///< guest address of the next instruction, valid outside of blocks
+  uint32_t mode = 0;                      ///< the frontend's mode bits; with pc they are the block key
   uint32_t fp_flags = 0;                  ///< collected FpFlag bits
   std::atomic<uint32_t> exit_request{0};  ///< non-zero: leave at the next block boundary
   uint32_t pad_ = 0;

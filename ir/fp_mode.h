@@ -60,9 +60,10 @@ struct FpMode {
     m.round = static_cast<Round>(v & 7);
     m.nan_rule = static_cast<NanRule>(v >> 3 & 3);
     m.denormal_report = static_cast<DenormalReport>(v >> 5 & 3);
-    bool* const flags[] = {&m.default_nan,          &m.default_nan_negative, &m.flush_inputs, &m.flush_outputs,
-                           &m.tiny_before_rounding, &m.flush_is_inexact,     &m.no_inexact,   &m.no_flags,
-                           &m.alternative_half};
+    bool* const flags[] = {
+        &m.default_nan,          &m.default_nan_negative, &m.flush_inputs, &m.flush_outputs,
+        &m.tiny_before_rounding, &m.flush_is_inexact,     &m.no_inexact,   &m.no_flags,
+        &m.alternative_half};
     for (unsigned i = 0; i < sizeof flags / sizeof *flags; ++i) *flags[i] = v >> (7 + i) & 1;
     return m;
   }

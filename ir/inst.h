@@ -21,14 +21,14 @@ inline constexpr unsigned kOpCount = 0
 
 enum Effect : uint16_t {
   Pure = 0,
-  Reads = 1,         ///< guest memory
-  Writes = 2,        ///< guest memory
-  Faults = 4,        ///< may leave with a guest fault: all state before it must be in place
+  Reads = 1,   ///< guest memory
+  Writes = 2,  ///< guest memory
+  Faults = 4,  ///< may leave with a guest fault: all state before it must be in place
   ReadsState = 8,
   WritesState = 16,
-  FpFlags = 32,      ///< or-s into CpuHeader::fp_flags, unless FpMode::no_flags
-  Exits = 64,        ///< may leave the block
-  Terminal = 128,    ///< ends the block
+  FpFlags = 32,    ///< or-s into CpuHeader::fp_flags, unless FpMode::no_flags
+  Exits = 64,      ///< may leave the block
+  Terminal = 128,  ///< ends the block
 };
 
 enum class OpKind : uint8_t { Lane1, Lane2, Lane3, Fp1, Fp2, Fp3, Vec1, Vec2, Vec3, Special };
@@ -69,21 +69,21 @@ struct Inst {
 static_assert(sizeof(Inst) == 32);
 
 enum class Align : uint8_t {
-  None,       ///< any address
-  Natural,    ///< a multiple of the size, else ExitKind::Unaligned
-  Within16,   ///< may be unaligned inside an aligned 16-byte granule (Arm LSE2), else Unaligned
+  None,      ///< any address
+  Natural,   ///< a multiple of the size, else ExitKind::Unaligned
+  Within16,  ///< may be unaligned inside an aligned 16-byte granule (Arm LSE2), else Unaligned
 };
 enum class Order : uint8_t { Plain, Acquire, Release, SeqCst };
 enum class AddressRule : uint8_t {
-  Full,        ///< all 64 bits count
-  IgnoreTop,   ///< bits 63:56 are a tag: replaced by copies of bit 55 (Arm TBI)
-  Low32,       ///< wraps at 4 GiB
-  Low16,       ///< wraps at 64 KiB
+  Full,       ///< all 64 bits count
+  IgnoreTop,  ///< bits 63:56 are a tag: replaced by copies of bit 55 (Arm TBI)
+  Low32,      ///< wraps at 4 GiB
+  Low16,      ///< wraps at 64 KiB
 };
 
 /// What a memory op does beyond its address and value.
 struct MemInfo {
-  uint8_t size = 0;  ///< bytes: 1, 2, 4, 8, 10, 16, 32
+  uint8_t size = 0;   ///< bytes: 1, 2, 4, 8, 10, 16, 32
   bool sign = false;  ///< Load: sign-extend to the type
   bool big_endian = false;
   Align align = Align::None;
@@ -95,9 +95,12 @@ struct MemInfo {
            static_cast<uint32_t>(order) << 10 | static_cast<uint32_t>(address) << 12 | uint32_t{space} << 16;
   }
   static constexpr MemInfo unpack(uint32_t v) {
-    return {static_cast<uint8_t>(v & 63),      (v >> 6 & 1) != 0,
-            (v >> 7 & 1) != 0,                 static_cast<Align>(v >> 8 & 3),
-            static_cast<Order>(v >> 10 & 3),   static_cast<AddressRule>(v >> 12 & 3),
+    return {static_cast<uint8_t>(v & 63),
+            (v >> 6 & 1) != 0,
+            (v >> 7 & 1) != 0,
+            static_cast<Align>(v >> 8 & 3),
+            static_cast<Order>(v >> 10 & 3),
+            static_cast<AddressRule>(v >> 12 & 3),
             static_cast<uint8_t>(v >> 16)};
   }
   constexpr bool operator==(const MemInfo&) const = default;
@@ -108,21 +111,21 @@ enum class JumpHint : uint32_t { None, Call, Return };
 /// Why guest code stopped. The frontend and the executor name the cause; user/
 /// and machines/ give it its meaning.
 enum class ExitKind : uint32_t {
-  None,          ///< (never seen outside the engine)
-  Syscall,       ///< imm: the immediate of the instruction; pc is after it
-  Undefined,     ///< unallocated or disabled instruction; pc at it
-  Breakpoint,    ///< guest breakpoint instruction; imm: its immediate; pc at it
-  MemoryFault,   ///< detail: CpuHeader::fault_*; pc at the instruction
-  Unaligned,     ///< alignment rule broken; CpuHeader::fault_address
-  FetchFault,    ///< no executable memory at pc; CpuHeader::fault_*
-  BranchTarget,  ///< branch protection: not a landing pad (Arm BTI)
-  ArithmeticTrap,///< imm: frontend's own code (x86 #DE, trapped FP)
-  AuthFailure,   ///< pointer authentication failed (Arm FPAC)
-  InvalidateCode,///< the guest changed code: range in CpuHeader::fault_address, fault_size; pc after it
-  Debug,         ///< breakpoint or single step of the debugger; pc is the next instruction
-  Interrupted,   ///< somebody set CpuHeader::exit_request; pc is the next instruction
-  Yield,         ///< hint that somebody else should run (WFE, YIELD, pause); pc after it
-  Error,         ///< the emulator itself failed (logged)
+  None,            ///< (never seen outside the engine)
+  Syscall,         ///< imm: the immediate of the instruction; pc is after it
+  Undefined,       ///< unallocated or disabled instruction; pc at it
+  Breakpoint,      ///< guest breakpoint instruction; imm: its immediate; pc at it
+  MemoryFault,     ///< detail: CpuHeader::fault_*; pc at the instruction
+  Unaligned,       ///< alignment rule broken; CpuHeader::fault_address
+  FetchFault,      ///< no executable memory at pc; CpuHeader::fault_*
+  BranchTarget,    ///< branch protection: not a landing pad (Arm BTI)
+  ArithmeticTrap,  ///< imm: frontend's own code (x86 #DE, trapped FP)
+  AuthFailure,     ///< pointer authentication failed (Arm FPAC)
+  InvalidateCode,  ///< the guest changed code: range in CpuHeader::fault_address, fault_size; pc after it
+  Debug,           ///< breakpoint or single step of the debugger; pc is the next instruction
+  Interrupted,     ///< somebody set CpuHeader::exit_request; pc is the next instruction
+  Yield,           ///< hint that somebody else should run (WFE, YIELD, pause); pc after it
+  Error,           ///< the emulator itself failed (logged)
 };
 std::string_view name(ExitKind kind);
 

@@ -34,32 +34,48 @@ constexpr std::string_view name(Type t) {
 /// The unsigned integer type of that many bits (1, 8, .., 128); None if there is none.
 constexpr Type int_type(unsigned width) {
   switch (width) {
-    case 1: return Type::I1;
-    case 8: return Type::I8;
-    case 16: return Type::I16;
-    case 32: return Type::I32;
-    case 64: return Type::I64;
-    case 128: return Type::I128;
-    default: return Type::None;
+    case 1:
+      return Type::I1;
+    case 8:
+      return Type::I8;
+    case 16:
+      return Type::I16;
+    case 32:
+      return Type::I32;
+    case 64:
+      return Type::I64;
+    case 128:
+      return Type::I128;
+    default:
+      return Type::None;
   }
 }
 
 constexpr Type float_type(unsigned width) {
   switch (width) {
-    case 16: return Type::F16;
-    case 32: return Type::F32;
-    case 64: return Type::F64;
-    case 80: return Type::F80;
-    default: return Type::None;
+    case 16:
+      return Type::F16;
+    case 32:
+      return Type::F32;
+    case 64:
+      return Type::F64;
+    case 80:
+      return Type::F80;
+    default:
+      return Type::None;
   }
 }
 
 constexpr Type vector_type(unsigned width) {
   switch (width) {
-    case 64: return Type::V64;
-    case 128: return Type::V128;
-    case 256: return Type::V256;
-    default: return Type::None;
+    case 64:
+      return Type::V64;
+    case 128:
+      return Type::V128;
+    case 256:
+      return Type::V256;
+    default:
+      return Type::None;
   }
 }
 

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "frontend/arm/a64_state.h"
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "frontend/arm/a64_mode.h"
+#include "ir/fp_mode.h"
+
+namespace lyrebird::arm {
+namespace {
+
+using ir::Type;
+
+struct Layout {
+  std::vector<std::string> names;
+  std::vector<ir::StateField> fields;
+  ir::StateLayout layout;
+
+  Layout() {
+    names.reserve(128);
+    add("pc", offsetof(A64State, header) + offsetof(ir::CpuHeader, pc), Type::I64);
+    add("mode", offsetof(A64State, header) + offsetof(ir::CpuHeader, mode), Type::I32);
+    for (unsigned i = 0; i < 31; ++i) add("x" + std::to_string(i), offsetof(A64State, x) + 8 * i, Type::I64);
+    add("sp", offsetof(A64State, sp), Type::I64);
+    for (unsigned i = 0; i < 32; ++i)
+      add("v" + std::to_string(i), offsetof(A64State, v) + 16 * i, Type::V128);
+    add("n", offsetof(A64State, n), Type::I8);
+    add("z", offsetof(A64State, z), Type::I8);
+    add("c", offsetof(A64State, c), Type::I8);
+    add("v", offsetof(A64State, v_flag), Type::I8);
+    add("qc", offsetof(A64State, qc), Type::I8);
+    add("btype", offsetof(A64State, btype), Type::I8);
+    add("fpcr", offsetof(A64State, fpcr), Type::I32);
+    add("tpidr_el0", offsetof(A64State, tpidr_el0), Type::I64);
+    add("tpidrro_el0", offsetof(A64State, tpidrro_el0), Type::I64);
+    add("tpidr2_el0", offsetof(A64State, tpidr2_el0), Type::I64);
+    layout = {fields, sizeof(A64State)};
+  }
+
+  void add(std::string name, size_t offset, Type type) {
+    names.push_back(std::move(name));
+    fields.push_back({names.back(), static_cast<uint32_t>(offset), type});
+  }
+};
+
+/// FPSR bit of each ir::FpFlag bit.
+struct FlagPair {
+  uint32_t collected, fpsr;
+};
+constexpr FlagPair kFlagPairs[] = {{ir::kFpInvalid, 1u << 0},  {ir::kFpDivideByZero, 1u << 1},
+                                   {ir::kFpOverflow, 1u << 2}, {ir::kFpUnderflow, 1u << 3},
+                                   {ir::kFpInexact, 1u << 4},  {ir::kFpDenormal, 1u << 7}};
+constexpr uint32_t kFpsrQc = 1u << 27;
+
+}  // namespace
+
+const ir::StateLayout& a64_layout() {
+  static const Layout layout;
+  return layout.layout;
+}
+
+void set_fpcr(A64State& state, uint32_t value) {
+  state.fpcr = value & kFpcrWritable;
+  state.header.mode = (state.header.mode & ~kModeFpcrMask) | mode_of_fpcr(state.fpcr);
+}
+
+uint32_t fpsr(const A64State& state) {
+  uint32_t value = state.qc ? kFpsrQc : 0;
+  for (const auto [collected, bit] : kFlagPairs)
+    if (state.header.fp_flags & collected) value |= bit;
+  return value;
+}
+
+void set_fpsr(A64State& state, uint32_t value) {
+  state.qc = (value & kFpsrQc) != 0;
+  state.header.fp_flags = 0;
+  for (const auto [collected, bit] : kFlagPairs)
+    if (value & bit) state.header.fp_flags |= collected;
+}
+
+uint32_t nzcv(const A64State& state) {
+  return uint32_t{state.n} << 31 | uint32_t{state.z} << 30 | uint32_t{state.c} << 29 |
+         uint32_t{state.v_flag} << 28;
+}
+
+void set_nzcv(A64State& state, uint32_t value) {
+  state.n = value >> 31 & 1;
+  state.z = value >> 30 & 1;
+  state.c = value >> 29 & 1;
+  state.v_flag = value >> 28 & 1;
+}
+
+}  // namespace lyrebird::arm

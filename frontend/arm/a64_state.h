@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The AArch64 register state (DDI 0487, B1.2) as the IR sees it. Shared by the
+/// frontend, the signal frames and ptrace-like views in user/, and the gdb stub.
+#pragma once
+
+#include <cstdint>
+
+#include "ir/block.h"
+#include "ir/cpu_header.h"
+
+namespace lyrebird::arm {
+
+struct A64State {
+  ir::CpuHeader header;  ///< pc, mode, collected FP flags
+
+  uint64_t x[31] = {};
+  uint64_t sp = 0;
+  alignas(16) uint8_t v[32][16] = {};
+
+  /// PSTATE.N, Z, C, V: 0 or 1 each.
+  uint8_t n = 0, z = 0, c = 0, v_flag = 0;
+  uint8_t qc = 0;  ///< FPSR.QC; the other FPSR bits are header.fp_flags
+  uint8_t btype = 0;
+  uint32_t fpcr = 0;  ///< change it through set_fpcr: mode bits depend on it
+
+  uint64_t tpidr_el0 = 0;
+  uint64_t tpidrro_el0 = 0;
+  uint64_t tpidr2_el0 = 0;
+
+  /// Pointer authentication keys (low, high): IA, IB, DA, DB, GA; and which are in use
+  /// (bit i: key i), as prctl(PR_PAC_SET_ENABLED_KEYS) says.
+  uint64_t pac_keys[5][2] = {};
+  uint32_t pac_enabled = 0xf;
+};
+
+/// Every field above as data, names as in the manual (x0..x30, sp, v0..v31, n, z, c, v, qc, ...).
+const ir::StateLayout& a64_layout();
+
+/// FPCR as the guest reads it; writing masks reserved bits (RES0) and updates header.mode.
+void set_fpcr(A64State& state, uint32_t value);
+/// FPSR assembled from header.fp_flags and qc, and back.
+uint32_t fpsr(const A64State& state);
+void set_fpsr(A64State& state, uint32_t value);
+/// PSTATE.NZCV in bits 31:28, as in SPSR and ucontext.
+uint32_t nzcv(const A64State& state);
+void set_nzcv(A64State& state, uint32_t value);
+
+}  // namespace lyrebird::arm
