@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+/// What every A64 instruction handler stands on. A chapter of the manual is a struct
+/// derived from Lifter whose member functions are the handlers; they return true to go on
+/// with the next instruction and false when the block has ended.
+///
+/// Order inside a handler: everything that may fault first, register writes last.
+#pragma once
+
+#include "frontend/arm/a64/decode.h"
+#include "frontend/arm/a64_mode.h"
+#include "frontend/arm/a64_state.h"
+#include "frontend/arm/cpu_model.h"
+#include "ir/builder.h"
+
+namespace lyrebird::arm::a64 {
+
+using ir::ExitKind;
+using ir::FpMode;
+using ir::JumpHint;
+using ir::MemInfo;
+using ir::Op;
+using ir::Round;
+using ir::Type;
+using ir::Value;
+using enum ir::Type;
+
+/// One block being lifted.
+struct LiftContext {
+  ir::Builder& ir;
+  const CpuModel& cpu;
+  uint64_t pc = 0;    ///< of the current instruction
+  uint32_t word = 0;  ///< the current instruction
+  uint32_t mode = 0;  ///< mode bits the block is lifted for (a64_mode.h)
+  bool guarded_page = false;
+};
+
+/// PSTATE.N, Z, C, V as I1 values.
+struct Nzcv {
+  Value n, z, c, v;
+};
+
+class Lifter {
+ public:
+  explicit Lifter(LiftContext& context) : ctx(context), ir(context.ir) {}
+
+ protected:
+  // General registers. Register 31 reads as zero and ignores writes, unless it says sp.
+  Value x(Reg n, Type type = I64);
+  Value x_or_sp(Reg n, Type type = I64);
+  /// Narrower values are zero-extended to 64 bits.
+  void set_x(Reg d, Value value);
+  void set_x_or_sp(Reg d, Value value);
+
+  // Vector registers. Writes clear the rest of the register.
+  Value v(Vreg n) { return ir.GetState(v_offset(n), V128); }
+  Value v64(Vreg n) { return ir.GetState(v_offset(n), V64); }
+  /// The low bits as a scalar of an int or float type.
+  Value v_scalar(Vreg n, Type type) { return ir.GetState(v_offset(n), type); }
+  void set_v(Vreg d, Value value);
+  /// V128 if q, else V64 of the register.
+  Value v_sized(Vreg n, bool q) { return q ? v(n) : v64(n); }
+
+  // Flags.
+  void set_nzcv(const Nzcv& flags);
+  Nzcv nzcv();
+  Nzcv flags_of_add(Value a, Value b, Value carry);
+  Nzcv flags_of_sub(Value a, Value b);
+  /// N and Z of the result, C and V clear.
+  Nzcv flags_of_logic(Value result);
+  Value holds(Cond condition);
+
+  Value imm(Type type, uint64_t value) { return ir.Const(type, value); }
+  /// The int type of a data-processing instruction's sf bit.
+  static Type sized(bool sf) { return sf ? I64 : I32; }
+
+  /// Memory rule of ordinary accesses: `size` bytes, little endian, any alignment, tagged address.
+  static MemInfo memory(unsigned size, bool sign = false);
+
+  /// The FP rules that FPCR asks of operations on that type now.
+  FpMode fp_mode(Type type) const;
+
+  /// UNDEFINED: the guest gets SIGILL. Returns false for the handler to pass on.
+  bool unallocated();
+
+  bool has(Feature feature) const { return ctx.cpu.features.has(feature); }
+
+  static constexpr uint32_t x_offset(unsigned n) { return offsetof(A64State, x) + 8 * n; }
+  static constexpr uint32_t v_offset(unsigned n) { return offsetof(A64State, v) + 16 * n; }
+
+  LiftContext& ctx;
+  ir::Builder& ir;
+};
+
+}  // namespace lyrebird::arm::a64

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "frontend/arm/cpu_model.h"
+
+namespace lyrebird::arm {
+namespace {
+
+constexpr Features all_features() {
+  Features f;
+  for (unsigned i = 0; i < static_cast<unsigned>(Feature::Count); ++i) f.add(static_cast<Feature>(i));
+  return f;
+}
+
+constexpr CpuModel kModels[] = {
+    {.name = "max", .features = all_features(), .midr = 0x000f0510},
+};
+
+}  // namespace
+
+std::span<const CpuModel> cpu_models() { return kModels; }
+
+const CpuModel* find_cpu_model(std::string_view name) {
+  for (const CpuModel& model : kModels)
+    if (model.name == name) return &model;
+  return nullptr;
+}
+
+}  // namespace lyrebird::arm
