@@ -13,7 +13,7 @@ if(CCACHE)
   set(CMAKE_C_COMPILER_LAUNCHER ${CCACHE})
 endif()
 
-add_compile_options(-Wall -Wextra -Werror)
+add_compile_options(-Wall -Wextra -Werror -Wno-missing-designated-field-initializers)
 include_directories(${CMAKE_SOURCE_DIR})
 
 # lyrebird_library(folder LINK libs...): every .cpp below the folder becomes one

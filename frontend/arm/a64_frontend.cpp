@@ -41,7 +41,8 @@ const ir::StateLayout& A64Frontend::layout() const { return a64_layout(); }
 ir::HelperTable A64Frontend::helpers() const { return {}; }
 
 void A64Frontend::translate(const frontend::TranslateRequest& request, ir::Block& out) const {
-  out = {.key = request.key};
+  out = ir::Block{};
+  out.key = request.key;
   ir::Builder builder(out);
   LiftContext context{.ir = builder, .cpu = cpu_, .pc = request.key.pc, .mode = request.key.mode};
   context.guarded_page = request.code->guarded(request.key.pc);
