@@ -178,7 +178,7 @@ constexpr unsigned spare_bits(B v) {
 /// The product of two normal numbers certainly needs no rounding (but may overflow).
 template <class B>
 constexpr bool product_fits(B a, B b) {
-  return spare_bits(a) + spare_bits(b) >= kFractionBits<B>;
+  return spare_bits(a) + spare_bits(b) > kFractionBits<B>;
 }
 /// a + b == sum without rounding (Knuth's two-sum; no overflow).
 template <class T>
