@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A private place to run guest programs in: own mounts, network and binfmt_misc.
+
+`enter()` restarts the script inside new user, mount, network and process
+namespaces. There `Sandbox` prepares the guest root so that the same command
+sees the same files in both ways of running it: by `-L ROOT` from outside, and
+by chroot with the emulator as a binfmt_misc handler, which is how a guest
+program run by the peer can start others. Nothing of the machine is changed.
+"""
+
+import ctypes
+import fcntl
+import os
+import pathlib
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+
+INSIDE = "LYREBIRD_SANDBOX"
+MAGIC = r"\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00"
+MASK = r"\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff"
+MS_BIND, MS_REC = 0x1000, 0x4000
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Refused(Exception):
+    """This machine does not permit what the sandbox needs."""
+
+
+def enter() -> None:
+    """Restarts this script inside the namespaces; returns inside, or outside when they are refused."""
+    if os.environ.get(INSIDE):
+        return
+    unshare = ["unshare", "--user", "--map-root-user", "--mount", "--net", "--pid", "--fork", "--kill-child",
+               "--mount-proc"]
+    if subprocess.run([*unshare, "true"], capture_output=True).returncode != 0:
+        return
+    os.environ[INSIDE] = "1"
+    os.execvp(unshare[0], [*unshare, sys.executable, *sys.argv])
+
+
+def inside() -> bool:
+    return bool(os.environ.get(INSIDE))
+
+
+def _mount(source: str, target, kind: str, flags: int) -> None:
+    if _libc.mount(source.encode(), str(target).encode(), kind.encode(), flags, None) != 0:
+        error = ctypes.get_errno()
+        raise Refused(f"mount {source} on {target}: {os.strerror(error)}")
+
+
+def _loopback_up() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        request = struct.pack("16sH14x", b"lo", 0x1 | 0x40)  # IFF_UP | IFF_RUNNING
+        fcntl.ioctl(s, 0x8914, request)  # SIOCSIFFLAGS
+
+
+class Sandbox:
+    def __init__(self, root: pathlib.Path):
+        self.root = root
+        _loopback_up()
+        for folder in ("proc", "dev", "sys", "tmp"):
+            _mount(f"/{folder}", root / folder, "none", MS_BIND | MS_REC)
+        # The emulator is a program of this machine and finds its libraries here.
+        libraries = pathlib.Path("/usr/lib/x86_64-linux-gnu")
+        if libraries.is_dir():
+            _mount(str(libraries), root / "usr/lib/x86_64-linux-gnu", "none", MS_BIND)
+            _mount("/lib64", root / "usr/lib64", "none", MS_BIND)
+
+    def register(self, emulator: str) -> None:
+        """Makes `emulator` the handler of AArch64 programs, in here only."""
+        binary = shutil.which(emulator)
+        if not binary:
+            raise Refused(f"{emulator} is not there")
+        if not os.path.exists("/proc/sys/fs/binfmt_misc/register"):
+            _mount("binfmt_misc", "/proc/sys/fs/binfmt_misc", "binfmt_misc", 0)
+        with open("/proc/sys/fs/binfmt_misc/register", "wb", buffering=0) as f:
+            f.write(f":lyrebird-test:M::{MAGIC}:{MASK}:{os.path.realpath(binary)}:OCFP".encode())
+
+    def chroot(self, cwd: str):
+        """For Popen's preexec_fn: the child sees the guest's root as its own."""
+        def apply():
+            os.chroot(self.root)
+            os.chdir(cwd)
+        return apply
