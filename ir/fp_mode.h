@@ -38,7 +38,7 @@ struct FpMode {
   bool default_nan = false;           ///< every NaN result is the default NaN
   bool default_nan_negative = false;  ///< sign of the default NaN (x86: set)
   bool flush_inputs = false;          ///< subnormal operands count as zero of their sign
-  bool flush_outputs = false;         ///< results that are tiny before rounding become zero
+  bool flush_outputs = false;         ///< results that are tiny (see tiny_before_rounding) become zero
   bool tiny_before_rounding = true;   ///< how underflow is detected
   bool flush_is_inexact = false;      ///< flushing a result also raises kFpInexact (x86)
   bool no_inexact = false;            ///< never raise kFpInexact (most FRINT forms)
