@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Everything that makes one guest's Linux differ from another's: syscall numbers, flag values,
+/// struct layouts, and how the kernel ABI uses the CPU's registers. One object per guest ISA.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "frontend/frontend.h"
+#include "ir/cpu_header.h"
+#include "user/abi/data_model.h"
+
+namespace lyrebird::user {
+
+class Process;
+class Thread;
+struct SyscallRow;
+
+/// Pairs of (guest bit, host bit); bits without a row are the same on both sides.
+struct FlagPair {
+  uint32_t guest, host;
+};
+using FlagMap = std::span<const FlagPair>;
+uint64_t flags_to_host(FlagMap map, uint64_t guest);
+uint64_t flags_to_guest(FlagMap map, uint64_t host);
+
+/// A system call as the guest's registers say it.
+struct SyscallFrame {
+  uint64_t number = 0;
+  std::array<uint64_t, 6> args{};
+};
+
+using StatePtr = std::unique_ptr<ir::CpuHeader, void (*)(ir::CpuHeader*)>;
+
+/// What -cpu asked for became this: shared by all threads of the process.
+struct CpuChoice {
+  std::unique_ptr<frontend::Frontend> frontend;
+  uint64_t hwcap = 0;
+  uint64_t hwcap2 = 0;
+  std::string platform;  ///< AT_PLATFORM
+};
+
+class Abi {
+ public:
+  virtual ~Abi() = default;
+
+  const char* name = "";     ///< as in lyrebird-NAME
+  const char* machine = "";  ///< uname -m
+  uint16_t elf_machine = 0;
+  DataModel model;
+  std::span<const SyscallRow* const> syscalls;  ///< by number, nullptr where the ABI has none
+  FlagMap open_flags;
+  uint64_t prot_guarded = 0;  ///< mmap prot bit for branch protection (Arm PROT_BTI), 0: none
+  unsigned syscall_insn_size = 4;
+  bool ignores_top_byte = false;  ///< of data addresses (Arm TBI)
+  bool aligned_pairs = false;     ///< 64-bit arguments start at an even register (32-bit Arm, PowerPC)
+  /// Struct layouts that are not what DataModel makes of the common description.
+  virtual const StructDesc& desc(const StructDesc& common) const { return common; }
+
+  virtual Result<CpuChoice> create_cpu(const std::string& model) const = 0;
+  /// Names that -cpu takes.
+  virtual std::vector<std::string> cpu_names() const = 0;
+  /// A copy of `from`, or the state at execve if null.
+  virtual StatePtr create_state(const ir::CpuHeader* from) const = 0;
+  /// Registers at the first instruction after execve.
+  virtual void set_start(ir::CpuHeader& cpu, uint64_t pc, uint64_t sp) const = 0;
+
+  virtual SyscallFrame syscall_frame(const ir::CpuHeader& cpu) const = 0;
+  virtual void set_syscall_result(ir::CpuHeader& cpu, int64_t value) const = 0;
+  /// Back to before the system call instruction, with the first argument put back, so that it
+  /// runs again.
+  virtual void rewind_syscall(ir::CpuHeader& cpu, const SyscallFrame& frame) const = 0;
+
+  virtual uint64_t sp(const ir::CpuHeader& cpu) const = 0;
+  virtual void set_sp(ir::CpuHeader& cpu, uint64_t sp) const = 0;
+  virtual void set_tls(ir::CpuHeader& cpu, uint64_t tls) const = 0;
+
+  /// A line or more of registers for -d cpu and for the message of a crash.
+  virtual std::string dump(const ir::CpuHeader& cpu) const = 0;
+  /// /proc/cpuinfo of a guest with this CPU.
+  virtual std::string cpuinfo(unsigned cpus, const CpuChoice& cpu) const = 0;
+  /// The ELF image of the vDSO; empty: none.
+  virtual std::span<const uint8_t> vdso() const = 0;
+};
+
+/// The ABI that runs programs for `elf_machine` (or of this name), or nullptr.
+const Abi* find_abi(uint16_t elf_machine);
+const Abi* find_abi(std::string_view name);
+std::span<const Abi* const> all_abis();
+
+}  // namespace lyrebird::user

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+/// From a program file to a process ready to run: mappings, interpreter, vDSO, stack, auxv.
+#pragma once
+
+#include "base/result.h"
+#include "user/process.h"
+
+namespace lyrebird::user {
+
+/// Loads process.options.program (a host path) into the empty address space; fills
+/// process.program. The message of an error names the file and what to do.
+Result<void> load_program(Process& process);
+
+/// The ELF machine of the file at a host path; 0 and errno (ENOEXEC: not ELF for Linux) else.
+uint16_t elf_machine_of(const char* host_path);
+
+}  // namespace lyrebird::user

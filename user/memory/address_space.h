@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The guest's address space: which guest pages exist, with what rights, backed by what.
+///
+/// host address = base() + guest address. With base 0 the guest lives among the emulator's own
+/// mappings: every place is taken with MAP_FIXED_NOREPLACE, and what the guest did not map
+/// itself it can't unmap, replace or protect. Guest execute rights never become host execute
+/// rights; the host gets read rights instead.
+///
+/// Address results are `int64_t`: the address, or -errno. Page size is 4096 on both sides.
+/// Lock: one reader-writer lock, taken inside each call; the code-change callback runs under it
+/// and must not call back.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <shared_mutex>
+#include <string>
+#include <vector>
+
+#include "frontend/frontend.h"
+
+namespace lyrebird::user {
+
+inline constexpr uint64_t kPage = 4096;
+
+/// Where things go in the guest's address space.
+struct SpaceLayout {
+  uint64_t base = 0;          ///< host address of guest address 0
+  uint64_t min_address = 0;   ///< nothing below (vm.mmap_min_addr)
+  uint64_t task_size = 0;     ///< nothing at or above
+  uint64_t mmap_bottom = 0;   ///< mmap without an address: highest free place in
+  uint64_t mmap_top = 0;      ///<   [mmap_bottom, mmap_top)
+  uint64_t pie_base = 0;      ///< where a position-independent main program goes
+  bool reserved = false;      ///< [base, base + task_size) is all ours, mapped PROT_NONE
+};
+/// For guests whose pointers have 64 bits: base 0, places that no host mapping uses, with or
+/// without sanitizers.
+SpaceLayout layout_64bit();
+
+/// One guest mapping, as /proc/self/maps shows it.
+struct Region {
+  uint64_t start = 0, end = 0;
+  uint32_t prot = 0;  ///< PROT_READ, PROT_WRITE, PROT_EXEC
+  bool guarded = false;
+  bool shared = false;
+  bool grows_down = false;
+  bool no_fork = false;
+  uint64_t offset = 0;  ///< into the file, at start
+  uint64_t device = 0, inode = 0;
+  std::shared_ptr<const std::string> name;  ///< file or [stack] and the like; null: anonymous
+};
+
+struct MapRequest {
+  uint64_t address = 0;
+  uint64_t size = 0;
+  uint32_t prot = 0;  ///< host values
+  bool guarded = false;
+  int flags = 0;  ///< host MAP_* values
+  int fd = -1;
+  uint64_t offset = 0;
+  const char* name = nullptr;  ///< instead of the file's own
+};
+
+class AddressSpace final : public frontend::CodeSource {
+ public:
+  explicit AddressSpace(const SpaceLayout& layout);
+  ~AddressSpace() override;
+  AddressSpace(const AddressSpace&) = delete;
+  AddressSpace& operator=(const AddressSpace&) = delete;
+
+  const SpaceLayout& layout() const { return layout_; }
+  uint64_t base() const { return layout_.base; }
+  /// Told of ranges whose code may have changed or gone.
+  void on_code_change(void (*callback)(void* context, uint64_t start, uint64_t size), void* context) {
+    code_changed_ = callback;
+    code_changed_context_ = context;
+  }
+
+  // System calls. Addresses are untagged guest addresses.
+  int64_t map(const MapRequest& request);
+  int64_t unmap(uint64_t address, uint64_t size);
+  int64_t protect(uint64_t address, uint64_t size, uint32_t prot, bool guarded);
+  int64_t remap(uint64_t old_address, uint64_t old_size, uint64_t new_size, int flags, uint64_t new_address);
+  int64_t advise(uint64_t address, uint64_t size, int advice);
+  /// The end of the heap after the call; the old one when `end` can't be had.
+  uint64_t set_brk(uint64_t end);
+  /// The heap starts at `start` (page aligned up): after the program's bss.
+  void init_brk(uint64_t start);
+  uint64_t brk_start() const { return brk_start_; }
+  void set_limits(uint64_t address_space, uint64_t data) { limit_as_ = address_space, limit_data_ = data; }
+  /// Removes every mapping (execve).
+  void clear();
+
+  /// All of [address, address + size) is mapped by the guest (whatever its rights).
+  bool is_mapped(uint64_t address, uint64_t size) const;
+  /// Bytes from address on, at most `size`, that the guest has mapped without a hole.
+  uint64_t mapped_prefix(uint64_t address, uint64_t size) const;
+  /// A MAP_GROWSDOWN mapping grows to hold `address`: the access may be tried again.
+  bool grow_down(uint64_t address);
+  /// Copies of all regions in address order.
+  std::vector<Region> regions() const;
+  bool find(uint64_t address, Region& out) const;
+
+  void* host(uint64_t address) const { return reinterpret_cast<void*>(layout_.base + address); }
+  uint64_t guest(const void* host) const { return reinterpret_cast<uint64_t>(host) - layout_.base; }
+
+  // EFAULT-safe access. False: not all of it could be accessed (a part may have been).
+  bool read(uint64_t address, void* to, size_t size) const;
+  bool write(uint64_t address, const void* from, size_t size);
+  /// A string of at most `max` bytes without its NUL. 0, -EFAULT or -ENAMETOOLONG.
+  int64_t read_string(uint64_t address, std::string& out, size_t max = 4096) const;
+  template <typename T>
+  bool get(uint64_t address, T& value) const {
+    return read(address, &value, sizeof value);
+  }
+  template <typename T>
+  bool put(uint64_t address, const T& value) {
+    return write(address, &value, sizeof value);
+  }
+  /// A pointer for a host system call that will access [address, address + size): the kernel
+  /// itself finds the guest's bad pages; what is no guest memory at all becomes a pointer that
+  /// makes any access fail with EFAULT. `size` shrinks to the part before a hole.
+  void* for_kernel(uint64_t address, uint64_t& size) const;
+
+  // frontend::CodeSource
+  bool fetch(uint64_t pc, void* to, unsigned size) override;
+  bool guarded(uint64_t pc) const override;
+  /// Some mapping was ever guarded.
+  bool any_guarded() const { return any_guarded_.load(std::memory_order_relaxed); }
+
+  /// Around fork(): the lock is held over it so that the child finds consistent tables.
+  void before_fork() { mutex_.lock(); }
+  void after_fork() { mutex_.unlock(); }
+
+ private:
+  using Regions = std::map<uint64_t, Region>;  // by start
+  Regions::iterator split(uint64_t address);
+  Regions::const_iterator find_locked(uint64_t address) const;
+  bool mapped_locked(uint64_t address, uint64_t size) const;
+  bool any_mapped_locked(uint64_t address, uint64_t size) const;
+  uint64_t find_free_locked(uint64_t size) const;
+  bool range_allowed(uint64_t address, uint64_t size) const;
+  int64_t map_locked(const MapRequest& request);
+  int64_t place_locked(const MapRequest& request, uint64_t size, int host_flags);
+  int64_t claim_locked(uint64_t address, uint64_t size);
+  void release_locked(uint64_t address, uint64_t size);
+  int64_t unmap_locked(uint64_t address, uint64_t size);
+  void forget_locked(uint64_t address, uint64_t size);
+  void insert_locked(Region region);
+  void merge_locked(uint64_t address);
+  void code_changed(uint64_t start, uint64_t size);
+  int64_t remap_move(const Region& old, uint64_t old_address, uint64_t old_size, uint64_t new_size, int flags,
+                     uint64_t new_address);
+
+  SpaceLayout layout_;
+  mutable std::shared_mutex mutex_;
+  Regions regions_;
+  uint64_t total_ = 0;  // bytes mapped
+  uint64_t brk_start_ = 0, brk_ = 0;
+  uint64_t limit_as_ = ~uint64_t{0}, limit_data_ = ~uint64_t{0};
+  std::atomic<bool> any_guarded_{false};
+  void (*code_changed_)(void*, uint64_t, uint64_t) = nullptr;
+  void* code_changed_context_ = nullptr;
+};
+
+}  // namespace lyrebird::user

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The command line and environment of user mode, in the style people know from the peer.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace lyrebird::user {
+
+struct Options {
+  std::string guest;                ///< "aarch64", from argv[0] or found from the program
+  std::string invoked_as;           ///< for messages: "lyrebird-aarch64"
+  std::string root;                 ///< -L
+  std::string cpu = "max";          ///< -cpu
+  std::string gdb;                  ///< -g PORT or PATH, empty: none
+  std::string argv0;                ///< -0
+  bool has_argv0 = false;
+  std::string uname_release;        ///< -r
+  uint64_t stack_size = 8u << 20;   ///< -s
+  uint64_t base = 0;                ///< -B
+  bool strace = false;
+  bool single_step = false;
+  std::vector<std::string> environment;  ///< for the guest, after -E and -U
+  std::string program;                   ///< host path
+  std::vector<std::string> arguments;    ///< of the guest; [0] included
+  bool exit_now = false;                 ///< --help and the like: text was printed
+};
+
+/// Parses; prints help itself. `environment` is the host's.
+Result<Options> parse_options(int argc, char** argv, char** environment);
+
+}  // namespace lyrebird::user

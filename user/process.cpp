@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "user/process.h"
+
+#include "user/elf/loader.h"
+
+namespace lyrebird::user {
+namespace {
+
+SpaceLayout layout_for(const Abi& abi, const Options& options) {
+  SpaceLayout layout = layout_64bit();
+  layout.base = options.base;
+  (void)abi;
+  return layout;
+}
+
+}  // namespace
+
+Process::Process(const Abi& guest_abi, Options given, CpuChoice choice)
+    : abi(guest_abi),
+      options(std::move(given)),
+      cpu(std::move(choice)),
+      memory(layout_for(guest_abi, options)),
+      root(options.root),
+      accelerator(*cpu.frontend, memory) {
+  memory.on_code_change(
+      [](void* self, uint64_t start, uint64_t size) {
+        static_cast<Process*>(self)->accelerator.invalidate(start, size);
+      },
+      this);
+}
+
+Process::~Process() = default;
+
+Result<void> Process::load() { return load_program(*this); }
+
+void Process::before_fork() { memory.before_fork(); }
+
+void Process::after_fork(bool in_child) {
+  memory.after_fork();
+  if (in_child) accelerator.after_fork_in_child();
+}
+
+}  // namespace lyrebird::user

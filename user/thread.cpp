@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "user/thread.h"
+
+#include <sched.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+
+#include "base/log.h"
+#include "user/syscalls/dispatch.h"
+
+namespace lyrebird::user {
+namespace {
+// initial-exec: signal handlers read it.
+thread_local Thread* current_thread __attribute__((tls_model("initial-exec"))) = nullptr;
+}  // namespace
+
+Thread::Thread(Process& process, const ir::CpuHeader* from)
+    : process(process),
+      state(process.abi.create_state(from)),
+      vcpu((state->memory_base = process.memory.base(), process.accelerator.create_vcpu(*state))) {}
+
+Thread::~Thread() {
+  if (current_thread == this) current_thread = nullptr;
+}
+
+Thread* Thread::current() { return current_thread; }
+
+int Thread::run() {
+  current_thread = this;
+  tid = static_cast<pid_t>(::gettid());
+  while (!finished_) {
+    if (signals.pending.load(std::memory_order_relaxed) || interrupted.code) {
+      deliver_pending_signals();
+      if (finished_) break;
+      if (interrupted.code) rewind_interrupted();
+    }
+    const accel::Exit exit = process.options.single_step ? vcpu->step() : vcpu->run();
+    if (log_enabled(LogTopic::Cpu)) log_detail::write(abi().dump(cpu()));
+    if (stop_hook && stop_hook(*this, exit, stop_hook_context)) continue;
+    handle(exit);
+  }
+  return status_;
+}
+
+void Thread::rewind_interrupted() {
+  abi().rewind_syscall(cpu(), interrupted.frame);
+  interrupted.code = 0;
+}
+
+void Thread::handle(const accel::Exit& exit) {
+  switch (exit.kind) {
+    case ir::ExitKind::Syscall: do_syscall(); break;
+    case ir::ExitKind::InvalidateCode:
+      process.accelerator.invalidate(cpu().fault_address, cpu().fault_size);
+      break;
+    case ir::ExitKind::Yield: ::sched_yield(); break;
+    case ir::ExitKind::None:
+    case ir::ExitKind::Interrupted: break;
+    case ir::ExitKind::Debug: break;
+    case ir::ExitKind::MemoryFault:
+      if (cpu().fault_code == SEGV_MAPERR && memory().grow_down(cpu().fault_address)) break;
+      [[fallthrough]];
+    default: raise_fault(exit); break;
+  }
+}
+
+void Thread::do_syscall() {
+  const SyscallFrame frame = abi().syscall_frame(cpu());
+  const int64_t result = dispatch_syscall(*this, frame);
+  if (finished_ || result == kKeepRegisters) return;
+  if (result <= -kERestartSys && result >= -kERestartRestartBlock) {
+    interrupted.code = static_cast<int>(-result);
+    interrupted.frame = frame;
+    abi().set_syscall_result(cpu(), -EINTR);
+    return;
+  }
+  abi().set_syscall_result(cpu(), result);
+}
+
+}  // namespace lyrebird::user
