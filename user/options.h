@@ -12,16 +12,16 @@
 namespace lyrebird::user {
 
 struct Options {
-  std::string guest;                ///< "aarch64", from argv[0] or found from the program
-  std::string invoked_as;           ///< for messages: "lyrebird-aarch64"
-  std::string root;                 ///< -L
-  std::string cpu = "max";          ///< -cpu
-  std::string gdb;                  ///< -g PORT or PATH, empty: none
-  std::string argv0;                ///< -0
+  std::string guest;        ///< "aarch64", from argv[0] or found from the program
+  std::string invoked_as;   ///< for messages: "lyrebird-aarch64"
+  std::string root;         ///< -L
+  std::string cpu = "max";  ///< -cpu
+  std::string gdb;          ///< -g PORT or PATH, empty: none
+  std::string argv0;        ///< -0
   bool has_argv0 = false;
-  std::string uname_release;        ///< -r
-  uint64_t stack_size = 8u << 20;   ///< -s
-  uint64_t base = 0;                ///< -B
+  std::string uname_release;       ///< -r
+  uint64_t stack_size = 8u << 20;  ///< -s
+  uint64_t base = 0;               ///< -B
   bool strace = false;
   bool single_step = false;
   std::vector<std::string> environment;  ///< for the guest, after -E and -U

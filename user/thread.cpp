@@ -51,18 +51,26 @@ void Thread::rewind_interrupted() {
 
 void Thread::handle(const accel::Exit& exit) {
   switch (exit.kind) {
-    case ir::ExitKind::Syscall: do_syscall(); break;
+    case ir::ExitKind::Syscall:
+      do_syscall();
+      break;
     case ir::ExitKind::InvalidateCode:
       process.accelerator.invalidate(cpu().fault_address, cpu().fault_size);
       break;
-    case ir::ExitKind::Yield: ::sched_yield(); break;
+    case ir::ExitKind::Yield:
+      ::sched_yield();
+      break;
     case ir::ExitKind::None:
-    case ir::ExitKind::Interrupted: break;
-    case ir::ExitKind::Debug: break;
+    case ir::ExitKind::Interrupted:
+      break;
+    case ir::ExitKind::Debug:
+      break;
     case ir::ExitKind::MemoryFault:
       if (cpu().fault_code == SEGV_MAPERR && memory().grow_down(cpu().fault_address)) break;
       [[fallthrough]];
-    default: raise_fault(exit); break;
+    default:
+      raise_fault(exit);
+      break;
   }
 }
 

@@ -15,19 +15,30 @@ struct Place {
 
 Place place_of(const DataModel& model, const Field& field) {
   switch (field.kind) {
-    case Kind::S8: return {1, 1, true};
-    case Kind::U8: return {1, 1, false};
-    case Kind::S16: return {2, 2, true};
-    case Kind::U16: return {2, 2, false};
-    case Kind::S32: return {4, 4, true};
-    case Kind::U32: return {4, 4, false};
-    case Kind::S64: return {8, model.align64, true};
-    case Kind::U64: return {8, model.align64, false};
-    case Kind::Long: return {model.word, model.word, true};
+    case Kind::S8:
+      return {1, 1, true};
+    case Kind::U8:
+      return {1, 1, false};
+    case Kind::S16:
+      return {2, 2, true};
+    case Kind::U16:
+      return {2, 2, false};
+    case Kind::S32:
+      return {4, 4, true};
+    case Kind::U32:
+      return {4, 4, false};
+    case Kind::S64:
+      return {8, model.align64, true};
+    case Kind::U64:
+      return {8, model.align64, false};
+    case Kind::Long:
+      return {model.word, model.word, true};
     case Kind::ULong:
-    case Kind::Pointer: return {model.word, model.word, false};
+    case Kind::Pointer:
+      return {model.word, model.word, false};
     case Kind::Bytes:
-    case Kind::Pad: break;
+    case Kind::Pad:
+      break;
   }
   return {field.host_size, 1, false};
 }

@@ -33,8 +33,8 @@ struct StructDesc {
   const char* name = "";
   uint16_t host_size = 0;
   std::span<const Field> fields;
-  bool packed = false;      ///< no alignment in the guest
-  bool same_order = true;   ///< with DataModel::like_host() a plain copy is right
+  bool packed = false;     ///< no alignment in the guest
+  bool same_order = true;  ///< with DataModel::like_host() a plain copy is right
 };
 
 /// Bytes of the struct in the guest.

@@ -2,11 +2,11 @@
 /// Host system calls on behalf of the guest.
 #pragma once
 
-#include <cerrno>
-#include <cstdint>
-
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include <cerrno>
+#include <cstdint>
 
 namespace lyrebird::user::host {
 

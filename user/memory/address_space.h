@@ -27,13 +27,13 @@ inline constexpr uint64_t kPage = 4096;
 
 /// Where things go in the guest's address space.
 struct SpaceLayout {
-  uint64_t base = 0;          ///< host address of guest address 0
-  uint64_t min_address = 0;   ///< nothing below (vm.mmap_min_addr)
-  uint64_t task_size = 0;     ///< nothing at or above
-  uint64_t mmap_bottom = 0;   ///< mmap without an address: highest free place in
-  uint64_t mmap_top = 0;      ///<   [mmap_bottom, mmap_top)
-  uint64_t pie_base = 0;      ///< where a position-independent main program goes
-  bool reserved = false;      ///< [base, base + task_size) is all ours, mapped PROT_NONE
+  uint64_t base = 0;         ///< host address of guest address 0
+  uint64_t min_address = 0;  ///< nothing below (vm.mmap_min_addr)
+  uint64_t task_size = 0;    ///< nothing at or above
+  uint64_t mmap_bottom = 0;  ///< mmap without an address: highest free place in
+  uint64_t mmap_top = 0;     ///<   [mmap_bottom, mmap_top)
+  uint64_t pie_base = 0;     ///< where a position-independent main program goes
+  bool reserved = false;     ///< [base, base + task_size) is all ours, mapped PROT_NONE
 };
 /// For guests whose pointers have 64 bits: base 0, places that no host mapping uses, with or
 /// without sanitizers.

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "user/path/root.h"
 
-#include <climits>
 #include <unistd.h>
 
 #include <array>
+#include <climits>
 #include <vector>
 
 namespace lyrebird::user {

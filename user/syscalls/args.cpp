@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "user/syscalls/args.h"
 
-#include <fmt/format.h>
-
 #include <fcntl.h>
+#include <fmt/format.h>
 
 #include <cstring>
 
@@ -59,10 +58,10 @@ void OpenFlags::print(Thread&, std::string& out) const {
   static constexpr struct {
     int bit;
     const char* name;
-  } kNames[] = {{O_CREAT, "O_CREAT"},     {O_EXCL, "O_EXCL"},           {O_NOCTTY, "O_NOCTTY"},
-                {O_TRUNC, "O_TRUNC"},     {O_APPEND, "O_APPEND"},       {O_NONBLOCK, "O_NONBLOCK"},
-                {O_DSYNC, "O_DSYNC"},     {O_DIRECT, "O_DIRECT"},       {O_DIRECTORY, "O_DIRECTORY"},
-                {O_NOFOLLOW, "O_NOFOLLOW"}, {O_NOATIME, "O_NOATIME"},   {O_CLOEXEC, "O_CLOEXEC"},
+  } kNames[] = {{O_CREAT, "O_CREAT"},       {O_EXCL, "O_EXCL"},       {O_NOCTTY, "O_NOCTTY"},
+                {O_TRUNC, "O_TRUNC"},       {O_APPEND, "O_APPEND"},   {O_NONBLOCK, "O_NONBLOCK"},
+                {O_DSYNC, "O_DSYNC"},       {O_DIRECT, "O_DIRECT"},   {O_DIRECTORY, "O_DIRECTORY"},
+                {O_NOFOLLOW, "O_NOFOLLOW"}, {O_NOATIME, "O_NOATIME"}, {O_CLOEXEC, "O_CLOEXEC"},
                 {O_PATH, "O_PATH"}};
   static constexpr const char* kAccess[] = {"O_RDONLY", "O_WRONLY", "O_RDWR", "3"};
   out += kAccess[value & O_ACCMODE];

@@ -47,7 +47,8 @@ int64_t dispatch_syscall(Thread& t, const SyscallFrame& frame) {
   const bool trace = t.process.options.strace;
   std::string text;
   if (trace) {
-    text = fmt::format("{} {}(", t.tid, row ? std::string(row->name) : fmt::format("syscall_{}", frame.number));
+    text =
+        fmt::format("{} {}(", t.tid, row ? std::string(row->name) : fmt::format("syscall_{}", frame.number));
     if (row && row->print)
       row->print(t, frame, text);
     else
