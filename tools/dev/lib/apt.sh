@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash disable=SC2034,SC2154
 # A private view of the Debian archive, as any user and without touching the
 # machine: the machine's own mirrors and keys, but lists, caches and package
 # status of our own, for any architecture. Nothing here installs anything.

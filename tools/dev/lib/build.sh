@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash disable=SC2034,SC2154
 # Building a preset. Sourced after say.sh.
 
 # build_preset PRESET [TARGET...]

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash disable=SC2034,SC2154
 # Installing the Debian packages of tools/dev/packages.txt. Sourced after say.sh.
 
 wanted_packages() { sed 's/#.*//' "$root/tools/dev/packages.txt" | tr -s ' \n' '\n' | sed '/^$/d'; }

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash disable=SC2034,SC2154
 # Talking to the person at the terminal: steps with progress, quiet logs.
 # Sourced by ./dev and by the scripts in tools/dev; needs $root (the source tree).
 
