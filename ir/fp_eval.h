@@ -151,10 +151,6 @@ constexpr bool is_normal_or_zero(B v) {
   return is_normal(v) || is_zero(v);
 }
 template <class B>
-constexpr bool is_nan(B v) {
-  return (v & kMagnitude<B>) > kInfinity<B>;
-}
-template <class B>
 constexpr bool is_subnormal(B v) {
   return static_cast<B>((v & kMagnitude<B>)-1) < kExponentOne<B> - 1;
 }
@@ -232,13 +228,26 @@ inline bool fast_mul_add(B a, B b, B c, B& result, const FpEnv& env) {
   return is_safely_normal(result);
 }
 
-/// Whether a compare needs more than the host's: NaNs, or subnormals that the mode cares about.
+/// The host's compare will do: no NaNs, and no subnormals that the mode cares about.
 template <class B>
 inline bool plain_compare(B a, B b, const FpEnv& env) {
-  if (is_nan(a) || is_nan(b)) return false;
+  if (__builtin_isunordered(host(a), host(b))) return false;
   const bool subnormals_matter =
       env.mode.flush_inputs || env.mode.denormal_report == DenormalReport::WhenUsed;
   return !subnormals_matter || (!is_subnormal(a) && !is_subnormal(b));
+}
+
+/// Operands for which plain_compare() holds. If they are equal but differ in
+/// their bits they are zeros, and the signs decide.
+template <class B>
+inline B fast_min(B a, B b) {
+  if (host(a) == host(b)) return a | b;
+  return host(a) < host(b) ? a : b;
+}
+template <class B>
+inline B fast_max(B a, B b) {
+  if (host(a) == host(b)) return a & b;
+  return host(a) > host(b) ? a : b;
 }
 
 }  // namespace detail
@@ -329,11 +338,43 @@ constexpr B FNeg(B a) {
 }
 constexpr Float80 FNeg(Float80 a) { return {a.significand, static_cast<uint16_t>(a.sign_exponent ^ 0x8000)}; }
 
-using soft::FMax;
-using soft::FMaxNum;
+template <Lane B>
+inline B FMin(B a, B b, FpEnv& env) {
+  if constexpr (detail::kHasHost<B>) {
+    if (detail::plain_compare(a, b, env)) [[likely]]
+      return detail::fast_min(a, b);
+  }
+  return soft::FMin(a, b, env);
+}
+
+template <Lane B>
+inline B FMinNum(B a, B b, FpEnv& env) {
+  if constexpr (detail::kHasHost<B>) {
+    if (detail::plain_compare(a, b, env)) [[likely]]
+      return detail::fast_min(a, b);
+  }
+  return soft::FMinNum(a, b, env);
+}
+
+template <Lane B>
+inline B FMax(B a, B b, FpEnv& env) {
+  if constexpr (detail::kHasHost<B>) {
+    if (detail::plain_compare(a, b, env)) [[likely]]
+      return detail::fast_max(a, b);
+  }
+  return soft::FMax(a, b, env);
+}
+
+template <Lane B>
+inline B FMaxNum(B a, B b, FpEnv& env) {
+  if constexpr (detail::kHasHost<B>) {
+    if (detail::plain_compare(a, b, env)) [[likely]]
+      return detail::fast_max(a, b);
+  }
+  return soft::FMaxNum(a, b, env);
+}
+
 using soft::FMaxSecond;
-using soft::FMin;
-using soft::FMinNum;
 using soft::FMinSecond;
 
 // --- to an integral value: extra is 0, 32 or 64
@@ -355,7 +396,7 @@ inline uint8_t FCompare(B a, B b, FpEnv& env, bool signal_quiet) {
   if constexpr (detail::kHasHost<B>) {
     if (detail::plain_compare(a, b, env)) [[likely]] {
       const auto x = detail::host(a), y = detail::host(b);
-      return x == y ? kFpEqual : x < y ? kFpLess : kFpGreater;
+      return static_cast<uint8_t>((x < y ? kFpLess : 0) | (x > y ? kFpGreater : 0));
     }
   }
   return soft::FCompare(a, b, env, signal_quiet);
@@ -406,7 +447,8 @@ template <class B, bool is_signed>
 inline bool fast_to_int(B a, unsigned dest_bits, unsigned fbits, uint64_t& result, FpEnv& env) {
   if (env.mode.round != Round::TowardZero || fbits != 0 || !is_normal_or_zero(a)) return false;
   const auto value = host(a);
-  const auto limit = static_cast<HostFloat<B>>(uint64_t{1} << (dest_bits - 1));
+  const unsigned limit_bits = is_signed || dest_bits == 64 ? dest_bits - 1 : dest_bits;
+  const auto limit = static_cast<HostFloat<B>>(uint64_t{1} << limit_bits);
   if (!(value < limit && (is_signed ? value > -limit : value >= 0))) return false;
   const auto integer = static_cast<int64_t>(value);
   if (static_cast<HostFloat<B>>(integer) != value && !env.mode.no_flags && !env.mode.no_inexact) {

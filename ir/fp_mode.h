@@ -32,43 +32,46 @@ enum class NanRule : uint8_t {
 /// When a subnormal operand raises kFpDenormal.
 enum class DenormalReport : uint8_t { Never, WhenFlushed, WhenUsed };
 
+/// The fields lie as pack() puts them, so that packing and unpacking cost nothing.
 struct FpMode {
-  Round round = Round::NearestEven;
-  NanRule nan_rule = NanRule::SignalingFirst;
-  bool default_nan = false;           ///< every NaN result is the default NaN
-  bool default_nan_negative = false;  ///< sign of the default NaN (x86: set)
-  bool flush_inputs = false;          ///< subnormal operands count as zero of their sign
-  bool flush_outputs = false;         ///< results that are tiny (see tiny_before_rounding) become zero
-  bool tiny_before_rounding = true;   ///< how underflow is detected
-  bool flush_is_inexact = false;      ///< flushing a result also raises kFpInexact (x86)
-  bool no_inexact = false;            ///< never raise kFpInexact (most FRINT forms)
-  bool no_flags = false;              ///< raise nothing at all
-  bool alternative_half = false;      ///< F16 operand/result without infinities and NaNs (Arm AHP)
-  DenormalReport denormal_report = DenormalReport::Never;
+  Round round : 3 = Round::NearestEven;
+  NanRule nan_rule : 2 = NanRule::SignalingFirst;
+  bool default_nan : 1 = false;           ///< every NaN result is the default NaN
+  bool default_nan_negative : 1 = false;  ///< sign of the default NaN (x86: set)
+  bool flush_inputs : 1 = false;          ///< subnormal operands count as zero of their sign
+  bool flush_outputs : 1 = false;         ///< results that are tiny (see tiny_before_rounding) become zero
+  bool tiny_before_rounding : 1 = true;   ///< how underflow is detected
+  bool flush_is_inexact : 1 = false;      ///< flushing a result also raises kFpInexact (x86)
+  bool no_inexact : 1 = false;            ///< never raise kFpInexact (most FRINT forms)
+  bool no_flags : 1 = false;              ///< raise nothing at all
+  bool alternative_half : 1 = false;      ///< F16 operand/result without infinities and NaNs (Arm AHP)
+  DenormalReport denormal_report : 2 = DenormalReport::Never;
 
   constexpr uint32_t pack() const {
-    uint32_t v = static_cast<uint32_t>(round) | static_cast<uint32_t>(nan_rule) << 3 |
-                 static_cast<uint32_t>(denormal_report) << 5;
-    const bool flags[] = {default_nan,          default_nan_negative, flush_inputs, flush_outputs,
-                          tiny_before_rounding, flush_is_inexact,     no_inexact,   no_flags,
-                          alternative_half};
-    for (unsigned i = 0; i < sizeof flags; ++i) v |= uint32_t{flags[i]} << (7 + i);
-    return v;
+    return static_cast<uint32_t>(round) | static_cast<uint32_t>(nan_rule) << 3 | uint32_t{default_nan} << 5 |
+           uint32_t{default_nan_negative} << 6 | uint32_t{flush_inputs} << 7 | uint32_t{flush_outputs} << 8 |
+           uint32_t{tiny_before_rounding} << 9 | uint32_t{flush_is_inexact} << 10 |
+           uint32_t{no_inexact} << 11 | uint32_t{no_flags} << 12 | uint32_t{alternative_half} << 13 |
+           static_cast<uint32_t>(denormal_report) << 14;
   }
   static constexpr FpMode unpack(uint32_t v) {
-    FpMode m;
-    m.round = static_cast<Round>(v & 7);
-    m.nan_rule = static_cast<NanRule>(v >> 3 & 3);
-    m.denormal_report = static_cast<DenormalReport>(v >> 5 & 3);
-    bool* const flags[] = {
-        &m.default_nan,          &m.default_nan_negative, &m.flush_inputs, &m.flush_outputs,
-        &m.tiny_before_rounding, &m.flush_is_inexact,     &m.no_inexact,   &m.no_flags,
-        &m.alternative_half};
-    for (unsigned i = 0; i < sizeof flags / sizeof *flags; ++i) *flags[i] = v >> (7 + i) & 1;
-    return m;
+    const auto flag = [v](unsigned index) { return (v >> index & 1) != 0; };
+    return {.round = static_cast<Round>(v & 7),
+            .nan_rule = static_cast<NanRule>(v >> 3 & 3),
+            .default_nan = flag(5),
+            .default_nan_negative = flag(6),
+            .flush_inputs = flag(7),
+            .flush_outputs = flag(8),
+            .tiny_before_rounding = flag(9),
+            .flush_is_inexact = flag(10),
+            .no_inexact = flag(11),
+            .no_flags = flag(12),
+            .alternative_half = flag(13),
+            .denormal_report = static_cast<DenormalReport>(v >> 14 & 3)};
   }
   constexpr bool operator==(const FpMode&) const = default;
 };
+static_assert(sizeof(FpMode) == 2);
 /// Bits of Inst::aux that pack() uses; the op's own extra bits (see ops.inc) lie above.
 inline constexpr unsigned kFpModeBits = 16;
 

@@ -93,6 +93,10 @@ TYPED_TEST(FpFast, EqualsSoft) {
   CASE("div", FDiv<B>, a, b, env);
   CASE("fma", FMulAdd<B>, a, b, c, env);
   CASE("sqrt", FSqrt<B>, a, env);
+  CASE("min", FMin<B>, a, b, env);
+  CASE("max", FMax<B>, a, b, env);
+  CASE("minnum", FMinNum<B>, a, b, env);
+  CASE("maxnum", FMaxNum<B>, a, b, env);
   CASE("compare", FCompare<B>, a, b, env, false);
   CASE("to s64", FToIntS<B>, a, 64, 0, env);
   CASE("to u64", FToIntU<B>, a, 64, 0, env);
