@@ -35,6 +35,10 @@ class Layers(unittest.TestCase):
     def test_shared_frontend_header_is_allowed(self):
         self.assertEqual(self.problems({"frontend/arm/a.h": '#include "frontend/frontend.h"\n'}), [])
 
+    def test_single_header_is_allowed_and_its_folder_is_not(self):
+        self.assertEqual(self.problems({"user/a.h": '#include "ir/inst.h"\n'}), [])
+        self.assertEqual(len(self.problems({"user/a.h": '#include "ir/block.h"\n'})), 1)
+
     def test_climbing_relative_include_is_found(self):
         found = self.problems({"base/a.h": '#include "../ir/b.h"\n', "ir/b.h": ""})
         self.assertEqual(len(found), 1)
