@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "frontend/arm/a64/helpers.h"
 #include "frontend/arm/a64/lifter.h"
 
 namespace lyrebird::arm {
@@ -23,9 +24,19 @@ bool at_breakpoint(const frontend::TranslateRequest& request, uint64_t pc) {
   return std::binary_search(request.breakpoints, end, pc);
 }
 
+void set_header(LiftContext& context, size_t field, ir::Type type, uint64_t value) {
+  const auto offset = static_cast<uint32_t>(offsetof(A64State, header) + field);
+  context.ir.SetState(offset, context.ir.Const(type, value));
+}
+
 /// Lifts the instruction at context.pc; false when the block has ended.
 bool lift_one(const frontend::TranslateRequest& request, LiftContext& context) {
-  if ((context.pc & 3) != 0 || !request.code->fetch(context.pc, &context.word, 4)) {
+  if ((context.pc & 3) != 0) {
+    set_header(context, offsetof(ir::CpuHeader, fault_address), ir::Type::I64, context.pc);
+    context.ir.Raise(ir::ExitKind::Unaligned);
+    return false;
+  }
+  if (!request.code->fetch(context.pc, &context.word, 4)) {
     context.ir.Raise(ir::ExitKind::FetchFault, context.pc);
     return false;
   }
@@ -34,11 +45,47 @@ bool lift_one(const frontend::TranslateRequest& request, LiftContext& context) {
   return false;
 }
 
+/// Whether the instruction may follow an indirect branch that set PSTATE.BTYPE so, in a guarded
+/// page (DDI 0487, BTypeCompatible_BTI and _PACIXSP with SCTLR_EL1.BT0 = 1 as Linux sets it).
+bool is_landing_pad(uint32_t word, unsigned btype) {
+  switch (word) {
+    case 0xd503233f:  // paciasp
+    case 0xd503237f:  // pacibsp
+    case 0xd503245f:  // bti c
+      return btype != 3;
+    case 0xd503249f:  // bti j
+      return btype != 2;
+    case 0xd50324df:  // bti jc
+      return true;
+    default: {
+      const uint32_t exception = word & 0xffe0001f;
+      return exception == 0xd4200000 || exception == 0xd4400000;  // brk, hlt
+    }
+  }
+}
+
+/// Checks the entry of a block that an indirect branch led to; false when the block has ended.
+bool check_branch_target(const frontend::TranslateRequest& request, LiftContext& context) {
+  const unsigned btype = (context.mode & kModeBtypeMask) >> kModeBtypeShift;
+  if (btype == 0) return true;
+  uint32_t word = 0;
+  if (context.guarded_page && request.code->fetch(context.pc, &word, 4) && !is_landing_pad(word, btype)) {
+    context.ir.Raise(ir::ExitKind::BranchTarget);
+    return false;
+  }
+  context.mode &= ~kModeBtypeMask;
+  set_header(context, offsetof(ir::CpuHeader, mode), ir::Type::I32, context.mode);
+  return true;
+}
+
+/// What a branch makes of a tagged address (DDI 0487, AArch64.BranchAddr with TBI).
+uint64_t without_tag(uint64_t pc) { return static_cast<uint64_t>(static_cast<int64_t>(pc << 8) >> 8); }
+
 }  // namespace
 
 const ir::StateLayout& A64Frontend::layout() const { return a64_layout(); }
 
-ir::HelperTable A64Frontend::helpers() const { return {}; }
+ir::HelperTable A64Frontend::helpers() const { return a64::helper_table(); }
 
 void A64Frontend::translate(const frontend::TranslateRequest& request, ir::Block& out) const {
   out = ir::Block{};
@@ -48,6 +95,13 @@ void A64Frontend::translate(const frontend::TranslateRequest& request, ir::Block
   context.guarded_page = request.code->guarded(request.key.pc);
   // A block stays in its page, so that it has one guard property and one page to be dropped with.
   const uint64_t page_end = (request.key.pc & ~(kPageSize - 1)) + kPageSize;
+  // Branches leave the tag in pc, which costs them nothing, and this takes it off.
+  if (const uint64_t pc = without_tag(context.pc); pc != context.pc) {
+    builder.Insn(context.pc, 4);
+    builder.Jump(pc);
+    out.guest_size = 4;
+    return;
+  }
   bool go_on = true;
   while (go_on) {
     builder.Insn(context.pc, 4);
@@ -56,7 +110,7 @@ void A64Frontend::translate(const frontend::TranslateRequest& request, ir::Block
       builder.Raise(ir::ExitKind::Debug);
       break;
     }
-    go_on = lift_one(request, context);
+    go_on = (!first || check_branch_target(request, context)) && lift_one(request, context);
     context.pc += 4;
     ++out.guest_count;
     if (go_on && (out.guest_count >= request.max_instructions || context.pc == page_end)) {

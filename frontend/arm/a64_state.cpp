@@ -22,6 +22,8 @@ struct Layout {
     names.reserve(128);
     add("pc", offsetof(A64State, header) + offsetof(ir::CpuHeader, pc), Type::I64);
     add("mode", offsetof(A64State, header) + offsetof(ir::CpuHeader, mode), Type::I32);
+    add("fault_address", offsetof(A64State, header) + offsetof(ir::CpuHeader, fault_address), Type::I64);
+    add("fault_size", offsetof(A64State, header) + offsetof(ir::CpuHeader, fault_size), Type::I32);
     for (unsigned i = 0; i < 31; ++i) add("x" + std::to_string(i), offsetof(A64State, x) + 8 * i, Type::I64);
     add("sp", offsetof(A64State, sp), Type::I64);
     for (unsigned i = 0; i < 32; ++i)
@@ -31,7 +33,7 @@ struct Layout {
     add("c", offsetof(A64State, c), Type::I8);
     add("v", offsetof(A64State, v_flag), Type::I8);
     add("qc", offsetof(A64State, qc), Type::I8);
-    add("btype", offsetof(A64State, btype), Type::I8);
+    add("ssbs", offsetof(A64State, ssbs), Type::I8);
     add("fpcr", offsetof(A64State, fpcr), Type::I32);
     add("tpidr_el0", offsetof(A64State, tpidr_el0), Type::I64);
     add("tpidrro_el0", offsetof(A64State, tpidrro_el0), Type::I64);
@@ -90,6 +92,18 @@ void set_nzcv(A64State& state, uint32_t value) {
   state.z = value >> 30 & 1;
   state.c = value >> 29 & 1;
   state.v_flag = value >> 28 & 1;
+}
+
+uint32_t pstate(const A64State& state) {
+  const uint32_t btype = (state.header.mode & kModeBtypeMask) >> kModeBtypeShift;
+  return nzcv(state) | uint32_t{state.ssbs} << 12 | btype << 10;
+}
+
+void set_pstate(A64State& state, uint32_t value) {
+  set_nzcv(state, value);
+  state.ssbs = value >> 12 & 1;
+  const uint32_t btype = state.header.mode & kModeBti ? value >> 10 & 3 : 0;
+  state.header.mode = (state.header.mode & ~kModeBtypeMask) | btype << kModeBtypeShift;
 }
 
 }  // namespace lyrebird::arm

@@ -19,8 +19,9 @@ struct A64State {
 
   /// PSTATE.N, Z, C, V: 0 or 1 each.
   uint8_t n = 0, z = 0, c = 0, v_flag = 0;
-  uint8_t qc = 0;  ///< FPSR.QC; the other FPSR bits are header.fp_flags
-  uint8_t btype = 0;
+  uint8_t qc = 0;     ///< FPSR.QC; the other FPSR bits are header.fp_flags
+  uint8_t btype = 0;  ///< unused: PSTATE.BTYPE is in header.mode (a64_mode.h), see pstate()
+  uint8_t ssbs = 0;   ///< PSTATE.SSBS
   uint32_t fpcr = 0;  ///< change it through set_fpcr: mode bits depend on it
 
   uint64_t tpidr_el0 = 0;
@@ -44,5 +45,9 @@ void set_fpsr(A64State& state, uint32_t value);
 /// PSTATE.NZCV in bits 31:28, as in SPSR and ucontext.
 uint32_t nzcv(const A64State& state);
 void set_nzcv(A64State& state, uint32_t value);
+/// PSTATE as in SPSR_EL1 and ucontext: NZCV, BTYPE, SSBS. Writing keeps BTYPE 0 in a process
+/// without guarded pages.
+uint32_t pstate(const A64State& state);
+void set_pstate(A64State& state, uint32_t value);
 
 }  // namespace lyrebird::arm

@@ -24,4 +24,9 @@ const CpuModel* find_cpu_model(std::string_view name) {
   return nullptr;
 }
 
+std::optional<uint64_t> id_register(const CpuModel& model, unsigned m, unsigned op2) {
+  if (m == 0 && op2 == 0) return model.midr;
+  return std::nullopt;
+}
+
 }  // namespace lyrebird::arm

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -23,5 +24,16 @@ std::span<const CpuModel> cpu_models();
 /// AT_HWCAP and AT_HWCAP2 as Linux arm64 derives them from the ID registers.
 uint64_t hwcap(const CpuModel& model);
 uint64_t hwcap2(const CpuModel& model);
+
+/// The value that a program reads from S3_0_C0_C<m>_<op2>, as Linux emulates it: fields the kernel
+/// does not export read as if absent. nullopt: SIGILL.
+std::optional<uint64_t> id_register(const CpuModel& model, unsigned m, unsigned op2);
+
+/// CTR_EL0: 64-byte lines, PIPT; code changes need cache maintenance (IDC and DIC are 0).
+inline constexpr uint64_t kCtrEl0 = 0x8444c004;
+/// DCZID_EL0: DC ZVA clears 64 bytes.
+inline constexpr uint64_t kDczidEl0 = 4;
+/// CNTFRQ_EL0 in Hz. The counter is CLOCK_MONOTONIC in nanoseconds.
+inline constexpr uint64_t kCounterFrequency = 1'000'000'000;
 
 }  // namespace lyrebird::arm

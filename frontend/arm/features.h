@@ -26,6 +26,7 @@ enum class Feature : uint8_t {
   BF16,
   JSCVT,
   FCMA,
+  LOR,
   LRCPC,
   LRCPC2,
   FlagM,

@@ -8,11 +8,7 @@ namespace {
 struct Branches : Lifter {
   using Lifter::Lifter;
 
-  template <unsigned N>
-  uint64_t target(Imm<N> words) {
-    return ctx.pc + static_cast<uint64_t>(words.sext() * 4);
-  }
-  uint64_t next() const { return ctx.pc + 4; }
+  // --- to constants
 
   bool B_uncond(Imm<26> offset) {
     ir.Jump(target(offset));
@@ -38,9 +34,21 @@ struct Branches : Lifter {
 
   bool TBZ(Imm<6> bit, bool nonzero, Imm<14> offset, Reg t) {
     const Value set = ir.CmpTest(x(t), imm(I64, uint64_t{1} << bit));
-    ir.Branch(nonzero ? set : ir.Not(set), target(offset), next());
+    if (nonzero) {
+      ir.Branch(set, target(offset), next());
+    } else {
+      ir.Branch(set, next(), target(offset));
+    }
     return false;
   }
+
+  // --- to registers
+
+  bool BR(Reg n) { return branch(n, x(n)); }
+  bool BLR(Reg n) { return call(x(n)); }
+  bool RET(Reg n) { return ret(x(n)); }
+
+  // --- exceptions
 
   bool SVC(Imm<16> number) {
     ir.Raise(ExitKind::Syscall, number);
@@ -50,6 +58,40 @@ struct Branches : Lifter {
   bool BRK(Imm<16> comment) {
     ir.Raise(ExitKind::Breakpoint, comment);
     return false;
+  }
+
+ private:
+  template <unsigned N>
+  uint64_t target(Imm<N> words) {
+    return ctx.pc + static_cast<uint64_t>(words.sext() * 4);
+  }
+  uint64_t next() const { return ctx.pc + 4; }
+
+  // PSTATE.BTYPE after an indirect branch (DDI 0487, D8.4.6): 1 through X16 and X17, or from a page
+  // that is not guarded, 3 through others; 2 for a call; 0 for a return.
+
+  bool branch(Reg n, Value to) {
+    set_btype(n == 16 || n == 17 || !ctx.guarded_page ? 1 : 3);
+    ir.JumpIndirect(to);
+    return false;
+  }
+
+  bool call(Value to) {
+    set_x(Reg{30}, imm(I64, next()));
+    set_btype(2);
+    ir.JumpIndirect(to, JumpHint::Call);
+    return false;
+  }
+
+  bool ret(Value to) {
+    ir.JumpIndirect(to, JumpHint::Return);
+    return false;
+  }
+
+  void set_btype(uint32_t btype) {
+    if (!(ctx.mode & kModeBti)) return;
+    const uint32_t mode = (ctx.mode & ~kModeBtypeMask) | btype << kModeBtypeShift;
+    ir.SetState(mode_offset(), imm(I32, mode));
   }
 };
 

@@ -6,9 +6,19 @@
 
 #include "frontend/arm/a64/decode.h"
 
+/// One entry per chapter NAME: NAME.inc has its rows, NAME.cpp defines NAME_rows().
+#define A64_CHAPTERS(X)  \
+  X(data_processing_imm) \
+  X(data_processing_reg) \
+  X(branches)            \
+  X(system)              \
+  X(loads_stores)        \
+  X(loads_stores_atomic)
+
 namespace lyrebird::arm::a64 {
 
-std::span<const Row> data_processing_imm_rows();
-std::span<const Row> branches_rows();
+#define A64_DECLARE_CHAPTER(name) std::span<const Row> name##_rows();
+A64_CHAPTERS(A64_DECLARE_CHAPTER)
+#undef A64_DECLARE_CHAPTER
 
 }  // namespace lyrebird::arm::a64

@@ -2,8 +2,9 @@
 #include "frontend/arm/a64/decode.h"
 
 #include <algorithm>
-#include <array>
+#include <atomic>
 #include <bit>
+#include <memory>
 #include <vector>
 
 #include "frontend/arm/a64/chapters.h"
@@ -13,38 +14,74 @@ namespace {
 
 bool more_specific(const Row* a, const Row* b) {
   const int bits_a = std::popcount(a->mask), bits_b = std::popcount(b->mask);
-  return bits_a != bits_b ? bits_a > bits_b : a->pattern < b->pattern;
+  return bits_a != bits_b ? bits_a > bits_b : a->value < b->value;
 }
 
 /// Rows by bits 28:21 of the word, the most specific first: a word meets a handful of
-/// candidates.
+/// candidates. A bucket is filled when its first word comes, because most programs are short
+/// and use few of them.
 class Index {
  public:
   Index() {
-    for (const auto& rows : {data_processing_imm_rows(), branches_rows()})
-      for (const Row& row : rows) all_.push_back(&row);
-    std::sort(all_.begin(), all_.end(), more_specific);
-    for (uint32_t key = 0; key < kBuckets; ++key)
-      for (const Row* row : all_)
-        if (((key << kShift ^ row->value) & row->mask & kKeyMask) == 0) buckets_[key].push_back(row);
+    rows_.reserve(1024);
+    keys_.reserve(1024);
+#define A64_ADD_CHAPTER(name) add(name##_rows());
+    A64_CHAPTERS(A64_ADD_CHAPTER)
+#undef A64_ADD_CHAPTER
+  }
+  ~Index() {
+    for (const auto& bucket : buckets_) delete[] bucket.load(std::memory_order_relaxed);
   }
 
-  const Row* find(uint32_t word) const {
-    for (const Row* row : buckets_[word >> kShift & (kBuckets - 1)])
-      if (row->matches(word)) return row;
+  const Row* find(uint32_t word) {
+    for (const Row* const* row = bucket(word); *row; ++row)
+      if ((*row)->matches(word)) return *row;
     return nullptr;
   }
-  std::span<const Row* const> all() const { return all_; }
+  std::span<const Row* const> all() const { return rows_; }
 
  private:
   static constexpr unsigned kShift = 21, kBuckets = 256;
   static constexpr uint32_t kKeyMask = (kBuckets - 1) << kShift;
-  std::vector<const Row*> all_;
-  std::array<std::vector<const Row*>, kBuckets> buckets_;
+  struct Key {
+    uint32_t mask, value;
+  };
+
+  void add(std::span<const Row> rows) {
+    for (const Row& row : rows) {
+      rows_.push_back(&row);
+      keys_.push_back({row.mask & kKeyMask, row.value & kKeyMask});
+    }
+  }
+
+  /// The candidates for the word, ended by nullptr.
+  const Row* const* bucket(uint32_t word) {
+    auto& slot = buckets_[word >> kShift & (kBuckets - 1)];
+    const Row* const* rows = slot.load(std::memory_order_acquire);
+    return rows ? rows : fill(slot, word & kKeyMask);
+  }
+
+  const Row* const* fill(std::atomic<const Row* const*>& slot, uint32_t key) {
+    std::vector<const Row*> found;
+    for (size_t i = 0; i < keys_.size(); ++i)
+      if ((key & keys_[i].mask) == keys_[i].value) found.push_back(rows_[i]);
+    std::sort(found.begin(), found.end(), more_specific);
+    found.push_back(nullptr);
+    std::unique_ptr<const Row*[]> list(new const Row*[found.size()]);
+    std::copy(found.begin(), found.end(), list.get());
+    // Threads may race to fill the same bucket: the first one's list stays.
+    const Row* const* expected = nullptr;
+    return slot.compare_exchange_strong(expected, list.get(), std::memory_order_acq_rel) ? list.release()
+                                                                                         : expected;
+  }
+
+  std::vector<const Row*> rows_;
+  std::vector<Key> keys_;  ///< as rows_: what their bits 28:21 ask for
+  std::atomic<const Row* const*> buckets_[kBuckets] = {};
 };
 
-const Index& index() {
-  static const Index index;
+Index& index() {
+  static Index index;
   return index;
 }
 

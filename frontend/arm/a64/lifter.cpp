@@ -32,61 +32,130 @@ void Lifter::set_nzcv(const Nzcv& flags) {
   ir.SetState(offsetof(A64State, z), flags.z);
   ir.SetState(offsetof(A64State, c), flags.c);
   ir.SetState(offsetof(A64State, v_flag), flags.v);
+  ctx.flags = flags;
 }
 
 Nzcv Lifter::nzcv() {
-  return {ir.GetState(offsetof(A64State, n), I1), ir.GetState(offsetof(A64State, z), I1),
-          ir.GetState(offsetof(A64State, c), I1), ir.GetState(offsetof(A64State, v_flag), I1)};
+  if (!ctx.flags.n)
+    ctx.flags = {ir.GetState(offsetof(A64State, n), I1), ir.GetState(offsetof(A64State, z), I1),
+                 ir.GetState(offsetof(A64State, c), I1), ir.GetState(offsetof(A64State, v_flag), I1)};
+  return ctx.flags;
 }
 
-Nzcv Lifter::flags_of_add(Value a, Value b, Value carry) {
-  const Value result = ir.AddWithCarry(a, b, carry), zero = imm(a.type, 0);
+Nzcv Lifter::flags_of_add(Value a, Value b, Value carry, Value result) {
+  const Value zero = imm(a.type, 0);
   return {ir.CmpLtS(result, zero), ir.CmpEq(result, zero), ir.CarryOfAdd(a, b, carry),
           ir.OverflowOfAdd(a, b, carry)};
 }
 
-Nzcv Lifter::flags_of_sub(Value a, Value b) {
-  const Value result = ir.Sub(a, b);
-  return {ir.CmpLtS(result, imm(a.type, 0)), ir.CmpEq(a, b), ir.CmpLeU(b, a), ir.OverflowOfSub(a, b)};
+Nzcv Lifter::flags_of_add(Value a, Value b, Value result) {
+  const Value zero = imm(a.type, 0);
+  return {ir.CmpLtS(result, zero), ir.CmpEq(result, zero), ir.CmpLtU(result, a),
+          ir.OverflowOfAdd(a, b, ir.False())};
+}
+
+Nzcv Lifter::flags_of_sub(Value a, Value b, Value result) {
+  return {.n = ir.CmpLtS(result, imm(a.type, 0)),
+          .z = ir.CmpEq(a, b),
+          .c = ir.CmpLeU(b, a),
+          .v = ir.OverflowOfSub(a, b),
+          .sub_a = a,
+          .sub_b = b};
 }
 
 Nzcv Lifter::flags_of_logic(Value result) {
-  const Value zero = imm(result.type, 0);
-  return {ir.CmpLtS(result, zero), ir.CmpEq(result, zero), ir.False(), ir.False()};
+  const Value zero = imm(result.type, 0), clear = ir.False();
+  return {ir.CmpLtS(result, zero), ir.CmpEq(result, zero), clear, clear};
 }
 
 // DDI 0487, ConditionHolds().
 Value Lifter::holds(Cond condition) {
-  const auto flag = [this](size_t offset) { return ir.GetState(static_cast<uint32_t>(offset), I1); };
-  constexpr size_t kN = offsetof(A64State, n), kZ = offsetof(A64State, z), kC = offsetof(A64State, c),
-                   kV = offsetof(A64State, v_flag);
-  Value result;
-  switch (condition >> 1) {
-    case 0:
-      result = flag(kZ);
-      break;
-    case 1:
-      result = flag(kC);
-      break;
-    case 2:
-      result = flag(kN);
-      break;
-    case 3:
-      result = flag(kV);
-      break;
-    case 4:
-      result = ir.AndNot(flag(kC), flag(kZ));
-      break;
-    case 5:
-      result = ir.CmpEq(flag(kN), flag(kV));
-      break;
-    case 6:
-      result = ir.AndNot(ir.CmpEq(flag(kN), flag(kV)), flag(kZ));
-      break;
-    default:
-      return ir.True();
-  }
+  if (condition >= 14) return ir.True();
+  if (ctx.flags.sub_a)
+    if (const Value compare = compare_holds(condition, ctx.flags.sub_a, ctx.flags.sub_b)) return compare;
+  const Value result = flags_hold(condition >> 1);
   return condition & 1 ? ir.Not(result) : result;
+}
+
+/// The condition after a comparison of a with b as one op; no value for those on N or V alone.
+Value Lifter::compare_holds(Cond condition, Value a, Value b) {
+  switch (condition) {
+    case 0:
+      return ir.CmpEq(a, b);
+    case 1:
+      return ir.CmpNe(a, b);
+    case 2:
+      return ir.CmpLeU(b, a);
+    case 3:
+      return ir.CmpLtU(a, b);
+    case 8:
+      return ir.CmpLtU(b, a);
+    case 9:
+      return ir.CmpLeU(a, b);
+    case 10:
+      return ir.CmpLeS(b, a);
+    case 11:
+      return ir.CmpLtS(a, b);
+    case 12:
+      return ir.CmpLtS(b, a);
+    case 13:
+      return ir.CmpLeS(a, b);
+    default:
+      return {};
+  }
+}
+
+/// The even condition of the pair: EQ, CS, MI, VS, HI, GE, GT. Reads no flag it does not need.
+Value Lifter::flags_hold(unsigned pair) {
+  const Nzcv& known = ctx.flags;
+  const auto n = [&] { return known.n ? known.n : ir.GetState(offsetof(A64State, n), I1); };
+  const auto z = [&] { return known.z ? known.z : ir.GetState(offsetof(A64State, z), I1); };
+  const auto c = [&] { return known.c ? known.c : ir.GetState(offsetof(A64State, c), I1); };
+  const auto v = [&] { return known.v ? known.v : ir.GetState(offsetof(A64State, v_flag), I1); };
+  switch (pair) {
+    case 0:
+      return z();
+    case 1:
+      return c();
+    case 2:
+      return n();
+    case 3:
+      return v();
+    case 4:
+      return ir.AndNot(c(), z());
+    case 5:
+      return ir.CmpEq(n(), v());
+    default:
+      return ir.AndNot(ir.CmpEq(n(), v()), z());
+  }
+}
+
+Value Lifter::shifted(Value a, unsigned type, unsigned amount) {
+  if (amount == 0) return a;
+  const Value by = imm(a.type, amount);
+  switch (type) {
+    case 0:
+      return ir.Shl(a, by);
+    case 1:
+      return ir.ShrU(a, by);
+    case 2:
+      return ir.ShrS(a, by);
+    default:
+      return ir.RotR(a, by);
+  }
+}
+
+Value Lifter::extended(Reg m, unsigned option, unsigned amount, Type type) {
+  constexpr Type kFrom[] = {I8, I16, I32, I64};
+  const Type from = kFrom[option & 3];
+  Value value;
+  if (bit_width(from) >= bit_width(type)) {
+    value = x(m, type);
+  } else {
+    const Value narrow = x(m, from);
+    value = option & 4 ? ir.SExt(narrow, type) : ir.ZExt(narrow, type);
+  }
+  return shifted(value, 0, amount);
 }
 
 MemInfo Lifter::memory(unsigned size, bool sign) {

@@ -24,6 +24,13 @@ using ir::Type;
 using ir::Value;
 using enum ir::Type;
 
+/// PSTATE.N, Z, C, V as I1 values. Where they come from a - b (of two ints) `sub_a` and `sub_b`
+/// say so, and conditions become one compare.
+struct Nzcv {
+  Value n, z, c, v;
+  Value sub_a = {}, sub_b = {};
+};
+
 /// One block being lifted.
 struct LiftContext {
   ir::Builder& ir;
@@ -32,11 +39,7 @@ struct LiftContext {
   uint32_t word = 0;  ///< the current instruction
   uint32_t mode = 0;  ///< mode bits the block is lifted for (a64_mode.h)
   bool guarded_page = false;
-};
-
-/// PSTATE.N, Z, C, V as I1 values.
-struct Nzcv {
-  Value n, z, c, v;
+  Nzcv flags = {};  ///< as last written in this block; no values: not yet
 };
 
 class Lifter {
@@ -63,8 +66,11 @@ class Lifter {
   // Flags.
   void set_nzcv(const Nzcv& flags);
   Nzcv nzcv();
-  Nzcv flags_of_add(Value a, Value b, Value carry);
-  Nzcv flags_of_sub(Value a, Value b);
+  /// Of result = a + b + carry.
+  Nzcv flags_of_add(Value a, Value b, Value carry, Value result);
+  /// Of result = a + b, and a - b.
+  Nzcv flags_of_add(Value a, Value b, Value result);
+  Nzcv flags_of_sub(Value a, Value b, Value result);
   /// N and Z of the result, C and V clear.
   Nzcv flags_of_logic(Value result);
   Value holds(Cond condition);
@@ -72,6 +78,17 @@ class Lifter {
   Value imm(Type type, uint64_t value) { return ir.Const(type, value); }
   /// The int type of a data-processing instruction's sf bit.
   static Type sized(bool sf) { return sf ? I64 : I32; }
+
+  /// `a` shifted by a constant: type 0 LSL, 1 LSR, 2 ASR, 3 ROR (DDI 0487, ShiftReg). No op for 0.
+  Value shifted(Value a, unsigned type, unsigned amount);
+  /// Xm or Wm extended to `type` and shifted left (DDI 0487, ExtendReg): option as encoded.
+  Value extended(Reg m, unsigned option, unsigned amount, Type type);
+
+  /// The address in Xn or SP, and that plus a constant.
+  Value base(Reg n) { return x_or_sp(n); }
+  Value plus(Value address, int64_t offset) {
+    return offset == 0 ? address : ir.Add(address, imm(I64, static_cast<uint64_t>(offset)));
+  }
 
   /// Memory rule of ordinary accesses: `size` bytes, little endian, any alignment, tagged address.
   static MemInfo memory(unsigned size, bool sign = false);
@@ -84,11 +101,18 @@ class Lifter {
 
   bool has(Feature feature) const { return ctx.cpu.features.has(feature); }
 
+  static constexpr uint32_t mode_offset() {
+    return offsetof(A64State, header) + offsetof(ir::CpuHeader, mode);
+  }
   static constexpr uint32_t x_offset(unsigned n) { return offsetof(A64State, x) + 8 * n; }
   static constexpr uint32_t v_offset(unsigned n) { return offsetof(A64State, v) + 16 * n; }
 
   LiftContext& ctx;
   ir::Builder& ir;
+
+ private:
+  Value compare_holds(Cond condition, Value a, Value b);
+  Value flags_hold(unsigned pair);
 };
 
 }  // namespace lyrebird::arm::a64

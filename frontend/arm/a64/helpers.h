@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+/// What A64 code needs that is not worth an IR operation: functions called through CallHelper.
+#pragma once
+
+#include "ir/block.h"
+
+namespace lyrebird::arm::a64 {
+
+/// Indexes in helper_table().
+enum Helper : unsigned {
+  kHelperCounter,  ///< () -> CNTVCT_EL0
+};
+
+ir::HelperTable helper_table();
+
+}  // namespace lyrebird::arm::a64
