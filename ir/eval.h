@@ -17,50 +17,12 @@
 #include "ir/eval_fp_vector.h"
 #include "ir/eval_scalar.h"
 #include "ir/eval_vector.h"
-#include "ir/inst.h"
+#include "ir/typing.h"
 
 namespace lyrebird::ir::eval {
 
 template <typename U>
 inline constexpr unsigned kLaneBits = std::is_same_v<U, Float80> ? 80 : kBits<U>;
-
-/// Whether a lanewise integer op has a meaning for lanes of that many bits. I1
-/// knows only logic and compares; 128-bit lanes have no wider numbers to use.
-constexpr bool has_lanes_of(Op op, unsigned bits) {
-  switch (op) {
-    case Op::Not:
-    case Op::And:
-    case Op::Or:
-    case Op::Xor:
-    case Op::AndNot:
-    case Op::BitSelect:
-    case Op::CmpEq:
-    case Op::CmpNe:
-    case Op::CmpLtU:
-    case Op::CmpLeU:
-    case Op::CmpTest:
-      return true;
-    case Op::MulHiS:
-    case Op::MulHiU:
-    case Op::HalveAddU:
-    case Op::HalveAddS:
-    case Op::RoundHalveAddU:
-    case Op::RoundHalveAddS:
-    case Op::HalveSubU:
-    case Op::HalveSubS:
-    case Op::MulDoubleHiSat:
-    case Op::RoundMulDoubleHiSat:
-    case Op::RoundMulDoubleAddHiSat:
-    case Op::RoundMulDoubleSubHiSat:
-    case Op::PolyMul:
-      return bits >= 8 && bits <= 64;
-    case Op::FAbs:
-    case Op::FNeg:
-      return bits >= 16 && bits <= 80;
-    default:
-      return bits >= 8 && bits != 80;
-  }
-}
 
 /// The lane function of an op as a type: LaneOp<Op::Add>::apply<uint32_t>(a, b),
 /// for code that is generic over the op. kArgs is the number of operands, 0 for
