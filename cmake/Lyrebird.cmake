@@ -15,6 +15,7 @@ endif()
 
 add_compile_options(-Wall -Wextra -Werror -Wno-missing-designated-field-initializers)
 include_directories(${CMAKE_SOURCE_DIR})
+add_compile_definitions($<$<CONFIG:Debug>:LYREBIRD_VERIFY_IR>) # ir::kVerify
 
 # lyrebird_library(folder LINK libs...): every .cpp below the folder becomes one
 # static library, named as the folder with / turned into _.

@@ -25,7 +25,7 @@ const char* signature_error(const Inst& inst, const Type* operands) {
     bool right = true;
     switch (signature[i]) {
       case 'T':
-        right = t == inst.type;
+        right = t == (inst.op == Op::StoreExclusive ? inst.elem : inst.type);
         break;
       case 'S':
         right = t == inst.elem;
@@ -245,7 +245,6 @@ const char* memory_error(const Inst& inst, const Type* operands) {
   if (static_cast<unsigned>(m.align) > static_cast<unsigned>(Align::Within16))
     return "no such alignment rule";
   const Type type = inst.op == Op::StoreExclusive ? operands[1] : inst.type;
-  if (inst.op == Op::StoreExclusive && inst.elem != type) return "elem must be the stored type";
   if (type == Type::I1 || type == Type::None) return "no such access type";
   if (m.size > byte_size(type)) return "the access is wider than its type";
   if (m.size == 10 && type != Type::F80) return "10 bytes are only for f80";
