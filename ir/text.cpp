@@ -30,36 +30,47 @@ const Names& table() {
   return names;
 }
 
-constexpr uint32_t fp_bit(bool FpMode::* flag) {
+/// The packed bit that `set` sets in a mode.
+constexpr uint32_t fp_bit(void (*set)(FpMode&, bool)) {
   FpMode off, on;
-  off.*flag = false;
-  on.*flag = true;
+  set(off, false);
+  set(on, true);
   return off.pack() ^ on.pack();
 }
-constexpr uint32_t kRoundMask = 7, kNanMask = 3 << 3, kDenormalMask = 3 << 5;
+#define LYREBIRD_FP_BIT(flag) fp_bit([](FpMode& mode, bool on) { mode.flag = on; })
+constexpr uint32_t fp_bits(FpMode mode) {
+  return mode.pack() ^ FpMode {}.pack();
+}
+constexpr uint32_t fp_bits(Round round) { return fp_bits(FpMode{.round = round}); }
+constexpr uint32_t fp_bits(NanRule rule) { return fp_bits(FpMode{.nan_rule = rule}); }
+constexpr uint32_t fp_bits(DenormalReport report) { return fp_bits(FpMode{.denormal_report = report}); }
+constexpr uint32_t kRoundMask = fp_bits(static_cast<Round>(7));
+constexpr uint32_t kNanMask = fp_bits(static_cast<NanRule>(3));
+constexpr uint32_t kDenormalMask = fp_bits(static_cast<DenormalReport>(3));
 
 /// Flags are written where they differ from FpMode{}; its one set flag is written when off.
 constexpr Word kFpWords[] = {
-    {"rp", kRoundMask, static_cast<uint32_t>(Round::TowardPositive)},
-    {"rm", kRoundMask, static_cast<uint32_t>(Round::TowardNegative)},
-    {"rz", kRoundMask, static_cast<uint32_t>(Round::TowardZero)},
-    {"ra", kRoundMask, static_cast<uint32_t>(Round::NearestAway)},
-    {"ro", kRoundMask, static_cast<uint32_t>(Round::ToOdd)},
-    {"nan_first", kNanMask, static_cast<uint32_t>(NanRule::FirstOperand) << 3},
-    {"nan_larger", kNanMask, static_cast<uint32_t>(NanRule::LargerSignificand) << 3},
-    {"nan_addend_second", kNanMask, static_cast<uint32_t>(NanRule::AddendSecond) << 3},
-    {"denormal_when_flushed", kDenormalMask, static_cast<uint32_t>(DenormalReport::WhenFlushed) << 5},
-    {"denormal_when_used", kDenormalMask, static_cast<uint32_t>(DenormalReport::WhenUsed) << 5},
-    {"dn", fp_bit(&FpMode::default_nan), fp_bit(&FpMode::default_nan)},
-    {"dn_negative", fp_bit(&FpMode::default_nan_negative), fp_bit(&FpMode::default_nan_negative)},
-    {"fz_in", fp_bit(&FpMode::flush_inputs), fp_bit(&FpMode::flush_inputs)},
-    {"fz_out", fp_bit(&FpMode::flush_outputs), fp_bit(&FpMode::flush_outputs)},
-    {"tiny_after", fp_bit(&FpMode::tiny_before_rounding), 0},
-    {"fz_inexact", fp_bit(&FpMode::flush_is_inexact), fp_bit(&FpMode::flush_is_inexact)},
-    {"no_inexact", fp_bit(&FpMode::no_inexact), fp_bit(&FpMode::no_inexact)},
-    {"no_flags", fp_bit(&FpMode::no_flags), fp_bit(&FpMode::no_flags)},
-    {"ahp", fp_bit(&FpMode::alternative_half), fp_bit(&FpMode::alternative_half)},
+    {"rp", kRoundMask, fp_bits(Round::TowardPositive)},
+    {"rm", kRoundMask, fp_bits(Round::TowardNegative)},
+    {"rz", kRoundMask, fp_bits(Round::TowardZero)},
+    {"ra", kRoundMask, fp_bits(Round::NearestAway)},
+    {"ro", kRoundMask, fp_bits(Round::ToOdd)},
+    {"nan_first", kNanMask, fp_bits(NanRule::FirstOperand)},
+    {"nan_larger", kNanMask, fp_bits(NanRule::LargerSignificand)},
+    {"nan_addend_second", kNanMask, fp_bits(NanRule::AddendSecond)},
+    {"denormal_when_flushed", kDenormalMask, fp_bits(DenormalReport::WhenFlushed)},
+    {"denormal_when_used", kDenormalMask, fp_bits(DenormalReport::WhenUsed)},
+    {"dn", LYREBIRD_FP_BIT(default_nan), LYREBIRD_FP_BIT(default_nan)},
+    {"dn_negative", LYREBIRD_FP_BIT(default_nan_negative), LYREBIRD_FP_BIT(default_nan_negative)},
+    {"fz_in", LYREBIRD_FP_BIT(flush_inputs), LYREBIRD_FP_BIT(flush_inputs)},
+    {"fz_out", LYREBIRD_FP_BIT(flush_outputs), LYREBIRD_FP_BIT(flush_outputs)},
+    {"tiny_after", LYREBIRD_FP_BIT(tiny_before_rounding), 0},
+    {"fz_inexact", LYREBIRD_FP_BIT(flush_is_inexact), LYREBIRD_FP_BIT(flush_is_inexact)},
+    {"no_inexact", LYREBIRD_FP_BIT(no_inexact), LYREBIRD_FP_BIT(no_inexact)},
+    {"no_flags", LYREBIRD_FP_BIT(no_flags), LYREBIRD_FP_BIT(no_flags)},
+    {"ahp", LYREBIRD_FP_BIT(alternative_half), LYREBIRD_FP_BIT(alternative_half)},
 };
+#undef LYREBIRD_FP_BIT
 
 constexpr uint32_t align_bits(Align a) { return static_cast<uint32_t>(a) << 8; }
 constexpr uint32_t order_bits(Order o) { return static_cast<uint32_t>(o) << 10; }
