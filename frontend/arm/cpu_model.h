@@ -13,6 +13,7 @@ namespace lyrebird::arm {
 
 struct CpuModel {
   std::string_view name;
+  std::string_view text;  ///< one line for -cpu help
   Features features;
   uint64_t midr = 0;  ///< MIDR_EL1
 };

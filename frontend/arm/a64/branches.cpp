@@ -48,6 +48,12 @@ struct Branches : Lifter {
   bool BLR(Reg n) { return call(x(n)); }
   bool RET(Reg n) { return ret(x(n)); }
 
+  bool BRA(bool b_key, Reg n, Reg m) { return branch(n, authenticate(x(n), x_or_sp(m), b_key)); }
+  bool BRAZ(bool b_key, Reg n) { return branch(n, authenticate(x(n), imm(I64, 0), b_key)); }
+  bool BLRA(bool b_key, Reg n, Reg m) { return call(authenticate(x(n), x_or_sp(m), b_key)); }
+  bool BLRAZ(bool b_key, Reg n) { return call(authenticate(x(n), imm(I64, 0), b_key)); }
+  bool RETA(bool b_key) { return ret(authenticate(x(Reg{30}), x_or_sp(Reg{31}), b_key)); }
+
   // --- exceptions
 
   bool SVC(Imm<16> number) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "frontend/arm/a64/chapters.h"
+#include "frontend/arm/a64/helpers.h"
 #include "frontend/arm/a64/lifter.h"
 
 namespace lyrebird::arm::a64 {
@@ -290,6 +291,38 @@ struct DataProcessingReg : Lifter {
 
   bool UMULH(Reg m, Reg n, Reg d) {
     set_x(d, ir.MulHiU(x(n), x(m)));
+    return true;
+  }
+
+  // --- pointer authentication
+
+  bool PAC(Imm<2> key, Reg n, Reg d) {
+    set_x(d, add_pac(x(d), x_or_sp(n), key));
+    return true;
+  }
+
+  bool AUT(Imm<2> key, Reg n, Reg d) {
+    set_x(d, authenticate(x(d), x_or_sp(n), key));
+    return true;
+  }
+
+  bool PACZ(Imm<2> key, Reg d) {
+    set_x(d, add_pac(x(d), imm(I64, 0), key));
+    return true;
+  }
+
+  bool AUTZ(Imm<2> key, Reg d) {
+    set_x(d, authenticate(x(d), imm(I64, 0), key));
+    return true;
+  }
+
+  bool XPAC(Reg d) {
+    set_x(d, strip_pac(x(d)));
+    return true;
+  }
+
+  bool PACGA(Reg m, Reg n, Reg d) {
+    set_x(d, ir.CallHelper(kHelperGenericPac, I64, {x(n), x_or_sp(m)}));
     return true;
   }
 

@@ -8,7 +8,10 @@ namespace lyrebird::arm::a64 {
 
 /// Indexes in helper_table().
 enum Helper : unsigned {
-  kHelperCounter,  ///< () -> CNTVCT_EL0
+  kHelperCounter,       ///< () -> CNTVCT_EL0
+  kHelperAddPac,        ///< (pointer, modifier, key index) -> signed pointer
+  kHelperAuthenticate,  ///< (pointer, modifier, key index) -> pointer, or one that faults
+  kHelperGenericPac,    ///< (data, modifier) -> PACGA's result
 };
 
 ir::HelperTable helper_table();

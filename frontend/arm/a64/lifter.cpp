@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "frontend/arm/a64/lifter.h"
 
+#include "frontend/arm/a64/helpers.h"
+#include "frontend/arm/pauth.h"
+
 namespace lyrebird::arm::a64 {
 
 Value Lifter::x(Reg n, Type type) {
@@ -156,6 +159,19 @@ Value Lifter::extended(Reg m, unsigned option, unsigned amount, Type type) {
     value = option & 4 ? ir.SExt(narrow, type) : ir.ZExt(narrow, type);
   }
   return shifted(value, 0, amount);
+}
+
+Value Lifter::add_pac(Value pointer, Value modifier, unsigned key) {
+  return ir.CallHelper(kHelperAddPac, I64, {pointer, modifier, imm(I64, key)});
+}
+
+Value Lifter::authenticate(Value pointer, Value modifier, unsigned key) {
+  return ir.CallHelper(kHelperAuthenticate, I64, {pointer, modifier, imm(I64, key)});
+}
+
+Value Lifter::strip_pac(Value pointer) {
+  const Value mask = imm(I64, kPacMask), upper = ir.CmpTest(pointer, imm(I64, uint64_t{1} << 55));
+  return ir.Select(upper, ir.Or(pointer, mask), ir.AndNot(pointer, mask));
 }
 
 MemInfo Lifter::memory(unsigned size, bool sign) {

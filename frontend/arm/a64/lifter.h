@@ -90,6 +90,11 @@ class Lifter {
     return offset == 0 ? address : ir.Add(address, imm(I64, static_cast<uint64_t>(offset)));
   }
 
+  // Pointer authentication with key 0 IA, 1 IB, 2 DA, 3 DB.
+  Value add_pac(Value pointer, Value modifier, unsigned key);
+  Value authenticate(Value pointer, Value modifier, unsigned key);
+  Value strip_pac(Value pointer);
+
   /// Memory rule of ordinary accesses: `size` bytes, little endian, any alignment, tagged address.
   static MemInfo memory(unsigned size, bool sign = false);
 

@@ -181,6 +181,16 @@ struct LoadsStores : Lifter {
     return true;
   }
 
+  // --- pointer authentication
+
+  bool LDRA(bool b_key, Imm<10> offset, bool pre, Reg n, Reg t) {
+    const Value pointer = authenticate(base(n), imm(I64, 0), 2 + b_key);
+    const Value address = plus(pointer, offset.sext() * 8);
+    set_x(t, load_x(address, 3));
+    if (pre) set_x_or_sp(n, address);
+    return true;
+  }
+
   // --- pairs
 
   bool STP(bool wide, Imm<2> index, Imm<7> offset, Reg t2, Reg n, Reg t) {

@@ -19,6 +19,7 @@ struct System : Lifter {
         ir.Raise(ExitKind::Yield);
         return false;
       default:  // NOP, SEV, CSDB, BTI (checked where the block starts) and all that is unallocated
+        if (has(Feature::PAuth)) pointer_authentication(number);
         return true;
     }
   }
@@ -205,6 +206,36 @@ struct System : Lifter {
   }
 
  private:
+  /// The forms in hint space: PACIA1716, AUTIBSP and so on.
+  void pointer_authentication(unsigned number) {
+    const Reg x16{16}, x17{17}, lr{30};
+    const unsigned key = number >> 1 & 1;
+    switch (number) {
+      case 7:  // XPACLRI
+        return set_x(lr, strip_pac(x(lr)));
+      case 8:
+      case 10:
+        return set_x(x17, add_pac(x(x17), x(x16), key));
+      case 12:
+      case 14:
+        return set_x(x17, authenticate(x(x17), x(x16), key));
+      case 24:
+      case 26:
+        return set_x(lr, add_pac(x(lr), imm(I64, 0), key));
+      case 25:
+      case 27:
+        return set_x(lr, add_pac(x(lr), x_or_sp(Reg{31}), key));
+      case 28:
+      case 30:
+        return set_x(lr, authenticate(x(lr), imm(I64, 0), key));
+      case 29:
+      case 31:
+        return set_x(lr, authenticate(x(lr), x_or_sp(Reg{31}), key));
+      default:
+        return;
+    }
+  }
+
   /// Memory is always coherent here; what remains is that the address must be readable.
   bool clean(Reg t) {
     ir.Load(I8, x(t), memory(1));

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "frontend/arm/pauth.h"
+
+#include "base/bits.h"
+
+namespace lyrebird::arm {
+namespace {
+
+/// Both halves of the product, so that every bit of `a` reaches every bit of the result.
+uint64_t fold(uint64_t a, uint64_t odd) {
+  const u128 product = static_cast<u128>(a) * odd;
+  return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
+}
+
+}  // namespace
+
+uint64_t compute_pac(uint64_t data, uint64_t modifier, const PacKey& key) {
+  // Odd constants from the digits of pi; additions and xors alternate so that no step is linear
+  // in the one before.
+  constexpr uint64_t kA = 0x243f6a8885a308d3, kB = 0x13198a2e03707345, kC = 0xa4093822299f31d1;
+  uint64_t hash = fold(data + key[0], kA);
+  hash = fold((hash ^ modifier) + key[1], kB);
+  hash = fold((hash ^ key[0]) + data, kC);
+  return hash ^ hash >> 29;
+}
+
+uint64_t strip_pac(uint64_t pointer) { return bit(pointer, 55) ? pointer | kPacMask : pointer & ~kPacMask; }
+
+uint64_t add_pac(uint64_t pointer, uint64_t modifier, const PacKey& key) {
+  const uint64_t plain = strip_pac(pointer);
+  uint64_t code = compute_pac(plain, modifier, key);
+  if (plain != pointer) code ^= uint64_t{1} << 54;
+  return (plain & ~kPacMask) | (code & kPacMask);
+}
+
+uint64_t authenticate(uint64_t pointer, uint64_t modifier, const PacKey& key, bool b_key) {
+  const uint64_t plain = strip_pac(pointer);
+  if (((compute_pac(plain, modifier, key) ^ pointer) & kPacMask) == 0) return plain;
+  constexpr uint64_t kErrorMask = uint64_t{3} << 53;
+  return (plain & ~kErrorMask) | uint64_t{b_key ? 2u : 1u} << 53;
+}
+
+}  // namespace lyrebird::arm
