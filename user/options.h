@@ -30,7 +30,9 @@ struct Options {
   bool exit_now = false;                 ///< --help and the like: text was printed
 };
 
-/// Parses; prints help itself. `environment` is the host's.
-Result<Options> parse_options(int argc, char** argv, char** environment);
+/// Parses what follows the program's own name; prints the text of -help and the like itself.
+/// `environment` is the host's; `guest` may be empty.
+Result<Options> parse_options(int argc, char** argv, char** environment, std::string invoked_as,
+                              std::string guest);
 
 }  // namespace lyrebird::user

@@ -31,7 +31,7 @@ Process::Process(const Abi& guest_abi, Options given, CpuChoice choice)
 
 Process::~Process() = default;
 
-Result<void> Process::load() { return load_program(*this); }
+Result<void> Process::load(int fd) { return load_program(*this, fd); }
 
 void Process::before_fork() { memory.before_fork(); }
 

@@ -54,7 +54,8 @@ class Process {
   Program program;
 
   /// Loads the program named by options into the empty address space and fills `program`.
-  Result<void> load();
+  Result<void> load(int fd = -1);
+  int load_exit_status = 1;  ///< for the shell, when load() failed
 
   /// fork(): before in the parent; after in the parent and in the child. Take every lock whose
   /// data a child needs consistent.

@@ -30,6 +30,7 @@ Thread* Thread::current() { return current_thread; }
 int Thread::run() {
   current_thread = this;
   tid = static_cast<pid_t>(::gettid());
+  abi().set_guarded(cpu(), memory().any_guarded());
   while (!finished_) {
     if (signals.pending.load(std::memory_order_relaxed) || interrupted.code) {
       deliver_pending_signals();
@@ -77,6 +78,7 @@ void Thread::handle(const accel::Exit& exit) {
 void Thread::do_syscall() {
   const SyscallFrame frame = abi().syscall_frame(cpu());
   const int64_t result = dispatch_syscall(*this, frame);
+  abi().set_guarded(cpu(), memory().any_guarded());
   if (finished_ || result == kKeepRegisters) return;
   if (result <= -kERestartSys && result >= -kERestartRestartBlock) {
     interrupted.code = static_cast<int>(-result);

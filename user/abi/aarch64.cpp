@@ -40,6 +40,7 @@ class Aarch64 final : public Abi {
     open_flags = kOpenFlags;
     prot_guarded = 0x10;  // PROT_BTI
     ignores_top_byte = true;
+    min_signal_stack = 4720;  // struct rt_sigframe with the FPSIMD record
   }
 
   const StructDesc& desc(const StructDesc& common) const override {
@@ -101,6 +102,10 @@ class Aarch64 final : public Abi {
   uint64_t sp(const ir::CpuHeader& cpu) const override { return state_of(cpu).sp; }
   void set_sp(ir::CpuHeader& cpu, uint64_t sp) const override { state_of(cpu).sp = sp; }
   void set_tls(ir::CpuHeader& cpu, uint64_t tls) const override { state_of(cpu).tpidr_el0 = tls; }
+
+  void set_guarded(ir::CpuHeader& cpu, bool guarded) const override {
+    if (guarded) cpu.mode |= arm::kModeBti;
+  }
 
   std::string dump(const ir::CpuHeader& cpu) const override {
     const A64State& s = state_of(cpu);

@@ -58,8 +58,9 @@ class Abi {
   FlagMap open_flags;
   uint64_t prot_guarded = 0;  ///< mmap prot bit for branch protection (Arm PROT_BTI), 0: none
   unsigned syscall_insn_size = 4;
-  bool ignores_top_byte = false;  ///< of data addresses (Arm TBI)
-  bool aligned_pairs = false;     ///< 64-bit arguments start at an even register (32-bit Arm, PowerPC)
+  bool ignores_top_byte = false;     ///< of data addresses (Arm TBI)
+  unsigned min_signal_stack = 2048;  ///< AT_MINSIGSTKSZ
+  bool aligned_pairs = false;        ///< 64-bit arguments start at an even register (32-bit Arm, PowerPC)
   /// Struct layouts that are not what DataModel makes of the common description.
   virtual const StructDesc& desc(const StructDesc& common) const { return common; }
 
@@ -79,6 +80,9 @@ class Abi {
 
   virtual uint64_t sp(const ir::CpuHeader& cpu) const = 0;
   virtual void set_sp(ir::CpuHeader& cpu, uint64_t sp) const = 0;
+  /// Brings CpuHeader::mode in line with the process: `guarded` when some page asks for branch
+  /// target checks.
+  virtual void set_guarded(ir::CpuHeader& cpu, bool guarded) const { (void)cpu, (void)guarded; }
   virtual void set_tls(ir::CpuHeader& cpu, uint64_t tls) const = 0;
 
   /// A line or more of registers for -d cpu and for the message of a crash.
@@ -87,6 +91,8 @@ class Abi {
   virtual std::string cpuinfo(unsigned cpus, const CpuChoice& cpu) const = 0;
   /// The ELF image of the vDSO; empty: none.
   virtual std::span<const uint8_t> vdso() const = 0;
+  /// Where in it signal handlers return to.
+  virtual uint64_t vdso_sigreturn_offset() const { return 0; }
 };
 
 /// The ABI that runs programs for `elf_machine` (or of this name), or nullptr.

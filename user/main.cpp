@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "user/main.h"
+
+#include <elf.h>
+#include <fmt/format.h>
+#include <sys/auxv.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+
+#include "base/log.h"
+#include "user/elf/loader.h"
+#include "user/start.h"
+#include "user/thread.h"
+
+namespace lyrebird::user {
+namespace {
+
+int complain(const std::string& invoked_as, const std::string& message, int status) {
+  std::fputs(fmt::format("{}: {}\n", invoked_as, message).c_str(), stderr);
+  return status;
+}
+
+/// A program given as an absolute guest path may only be there below -L; and one that is on
+/// the host may be the host's own, with the guest's of the same name below -L.
+void find_program(Options& options, const Root& root) {
+  if (root.empty() || !options.program.starts_with('/')) return;
+  const uint16_t machine = elf_machine_of(options.program.c_str());
+  const Abi* const abi = find_abi(std::string_view(options.guest));
+  if (machine != 0 && (!abi || machine == abi->elf_machine)) return;
+  const std::string inside = root.find(options.program, true);
+  if (!inside.empty()) options.program = inside;
+}
+
+const Abi* choose_abi(const Options& options) {
+  if (!options.guest.empty()) return find_abi(std::string_view(options.guest));
+  const uint16_t machine = elf_machine_of(options.program.c_str());
+  const Abi* const abi = find_abi(machine);
+  // An unreadable or foreign file gets its message from the loader.
+  return abi ? abi : all_abis().front();
+}
+
+}  // namespace
+
+int run_program(int argc, char** argv, char** environment, const std::string& invoked_as,
+                const std::string& guest, DebuggerStart debugger) {
+  Result<Options> parsed = parse_options(argc, argv, environment, invoked_as, guest);
+  if (!parsed) return complain(invoked_as, parsed.error().message, 1);
+  Options options = std::move(*parsed);
+  if (options.exit_now) return 0;
+  find_program(options, Root(options.root));
+  const Abi* const abi = choose_abi(options);
+  if (!abi) return complain(invoked_as, fmt::format("{}: no such guest", options.guest), 1);
+  options.guest = abi->name;
+  Result<CpuChoice> cpu = abi->create_cpu(options.cpu);
+  if (!cpu) return complain(invoked_as, cpu.error().message, 1);
+
+  // Never destroyed: other guest threads may still run when this one is done.
+  Process& process = *new Process(*abi, std::move(options), std::move(*cpu));
+  start_host(process);
+  // binfmt_misc's flag O: the kernel opened the program, which we may not be able to.
+  const unsigned long exec_fd = ::getauxval(AT_EXECFD);
+  if (const Result<void> loaded = process.load(exec_fd ? static_cast<int>(exec_fd) : -1); !loaded)
+    return complain(invoked_as, loaded.error().message, process.load_exit_status);
+  if (log_enabled(LogTopic::Page))
+    for (const Region& region : process.memory.regions())
+      log(LogTopic::Page, "{:x}-{:x} {}\n", region.start, region.end, region.name ? *region.name : "");
+
+  Thread& thread = *new Thread(process, nullptr);
+  abi->set_start(thread.cpu(), process.program.entry, process.program.stack_pointer);
+  start_first_thread(thread);
+  if (!process.options.gdb.empty()) {
+    if (!debugger) return complain(invoked_as, "-g: no debugger support in this program", 1);
+    if (!debugger(thread, process.options.gdb)) return 1;
+  }
+  return thread.run();
+}
+
+}  // namespace lyrebird::user
