@@ -183,15 +183,17 @@ FpMode Lifter::fp_mode(Type type) const {
                                Round::TowardZero};
   const uint32_t fpcr = fpcr_of_mode(ctx.mode);
   const bool flush = (fpcr & (type == F16 ? kFpcrFz16 : kFpcrFz)) != 0;
-  return {.round = kRounds[fpcr >> 22 & 3],
-          .nan_rule = ir::NanRule::SignalingFirst,
-          .default_nan = (fpcr & kFpcrDn) != 0,
-          .flush_inputs = flush,
-          .flush_outputs = flush,
-          .tiny_before_rounding = true,
-          .alternative_half = (fpcr & kFpcrAhp) != 0,
-          // FZ16 never reports input denormals (FPUnpack).
-          .denormal_report = type == F16 ? ir::DenormalReport::Never : ir::DenormalReport::WhenFlushed};
+  return {
+      .round = kRounds[fpcr >> 22 & 3],
+      .nan_rule = ir::NanRule::SignalingFirst,
+      .default_nan = (fpcr & kFpcrDn) != 0,
+      .flush_inputs = flush,
+      .flush_outputs = flush,
+      .tiny_before_rounding = true,
+      .alternative_half = (fpcr & kFpcrAhp) != 0,
+      // FZ16 never reports input denormals (FPUnpack). Without FZ there is nothing to report, and
+      // "never" makes that the default mode, for which executors have handlers of their own.
+      .denormal_report = type == F16 || !flush ? ir::DenormalReport::Never : ir::DenormalReport::WhenFlushed};
 }
 
 bool Lifter::unallocated() {
