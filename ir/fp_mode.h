@@ -29,10 +29,12 @@ enum class NanRule : uint8_t {
   AddendSecond,       ///< first operand that is a NaN; FMulAdd: a, c, b (Power)
 };
 
-/// When a subnormal operand raises kFpDenormal.
+/// When a subnormal operand raises kFpDenormal. WhenUsed is x86's, which does not report for
+/// conversions to integers and roundings to integral values: their mode says Never.
 enum class DenormalReport : uint8_t { Never, WhenFlushed, WhenUsed };
 
-/// The fields lie as pack() puts them, so that packing and unpacking cost nothing.
+/// Executors have code of their own for the default mode, so a lifter leaves a field alone
+/// whose value cannot matter. The fields lie as pack() puts them, so that packing and unpacking cost nothing.
 struct FpMode {
   Round round : 3 = Round::NearestEven;
   NanRule nan_rule : 2 = NanRule::SignalingFirst;

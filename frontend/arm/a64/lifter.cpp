@@ -178,6 +178,7 @@ MemInfo Lifter::memory(unsigned size, bool sign) {
   return {.size = static_cast<uint8_t>(size), .sign = sign, .address = ir::AddressRule::IgnoreTop};
 }
 
+// FPCR.AHP is not in it: FPUnpack ignores it, only FCVT heeds it.
 FpMode Lifter::fp_mode(Type type) const {
   constexpr Round kRounds[] = {Round::NearestEven, Round::TowardPositive, Round::TowardNegative,
                                Round::TowardZero};
@@ -190,7 +191,6 @@ FpMode Lifter::fp_mode(Type type) const {
       .flush_inputs = flush,
       .flush_outputs = flush,
       .tiny_before_rounding = true,
-      .alternative_half = (fpcr & kFpcrAhp) != 0,
       // FZ16 never reports input denormals (FPUnpack). Without FZ there is nothing to report, and
       // "never" makes that the default mode, for which executors have handlers of their own.
       .denormal_report = type == F16 || !flush ? ir::DenormalReport::Never : ir::DenormalReport::WhenFlushed};
