@@ -378,8 +378,22 @@ constexpr U RoundMulDoubleSubHiSat(U a, U b, U c) {
   const WideS<U> scaled = wide_s(a) * (WideS<U>{1} << (kBits<U> - 1));
   return clamp_s<U>((scaled - wide_s(b) * wide_s(c) + half) >> (kBits<U> - 1));
 }
+template <typename U>
+constexpr U RoundMulDoubleAddHi(U a, U b, U c) {
+  const WideS<U> half = WideS<U>{1} << (kBits<U> - 2);
+  return static_cast<U>(a + static_cast<U>((wide_s(b) * wide_s(c) + half) >> (kBits<U> - 1)));
+}
+template <typename U>
+constexpr U RoundMulDoubleSubHi(U a, U b, U c) {
+  const WideS<U> half = WideS<U>{1} << (kBits<U> - 2);
+  return static_cast<U>(a + static_cast<U>((half - wide_s(b) * wide_s(c)) >> (kBits<U> - 1)));
+}
 
 // --- bit counting and moving
+
+/// In fp_estimate.cpp, beside their floating-point siblings.
+uint32_t RecipEstimateU(uint32_t a);
+uint32_t RsqrtEstimateU(uint32_t a);
 
 template <typename U>
 constexpr U Clz(U a) {

@@ -3,6 +3,7 @@
 // FPRecipEstimate, FPRSqrtEstimate, FPRecpX).
 #include <array>
 
+#include "ir/eval_scalar.h"
 #include "ir/fp_soft.h"
 
 namespace lyrebird::ir::eval::soft {
@@ -88,3 +89,13 @@ INSTANTIATE(uint64_t)
 #undef INSTANTIATE
 
 }  // namespace lyrebird::ir::eval::soft
+
+namespace lyrebird::ir::eval {
+
+uint32_t RecipEstimateU(uint32_t a) { return a >> 31 == 0 ? ~0u : soft::recip_estimate(a >> 23) << 23; }
+
+uint32_t RsqrtEstimateU(uint32_t a) {
+  return a >> 30 == 0 ? ~0u : uint32_t{soft::kRsqrtEstimates[a >> 23]} << 23;
+}
+
+}  // namespace lyrebird::ir::eval

@@ -42,8 +42,13 @@ constexpr bool has_lanes_of(Op op, unsigned bits) {
     case Op::RoundMulDoubleHiSat:
     case Op::RoundMulDoubleAddHiSat:
     case Op::RoundMulDoubleSubHiSat:
+    case Op::RoundMulDoubleAddHi:
+    case Op::RoundMulDoubleSubHi:
     case Op::PolyMul:
       return bits >= 8 && bits <= 64;
+    case Op::RecipEstimateU:
+    case Op::RsqrtEstimateU:
+      return bits == 32;
     case Op::FAbs:
     case Op::FNeg:
       return bits >= 16 && bits <= 80;

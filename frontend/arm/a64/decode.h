@@ -3,7 +3,8 @@
 ///
 /// A row is   INSN(ADD_imm, "add (immediate)", "z0010001ssiiiiiiiiiiiinnnnnddddd", Base)
 /// 32 characters, bit 31 first: '0' and '1' must match, '-' is ignored, letters are fields.
-/// A letter's bits need not be adjacent; they are joined, first is highest. Fields go to the
+/// A letter's bits need not be adjacent; they are joined, first is highest. The bits of an
+/// upper-case letter may not all be zero. Fields go to the
 /// handler in order of their first appearance, converted to its parameter types:
 /// bool, Imm<N>, Reg, Vreg, Cond. A count or width that does not fit does not compile.
 /// Rows may overlap only if one is strictly more specific; that one wins.
@@ -65,7 +66,7 @@ struct BitString {
 };
 
 struct Pattern {
-  uint32_t mask = 0, value = 0;
+  uint32_t mask = 0, value = 0, nonzero = 0;
   unsigned field_count = 0;
   char letters[8] = {};
   unsigned widths[8] = {};
@@ -77,6 +78,7 @@ struct Pattern {
         mask |= bit;
         if (s[i] == '1') value |= bit;
       } else if (s[i] != '-') {
+        if (s[i] >= 'A' && s[i] <= 'Z') nonzero |= bit;
         unsigned f = 0;
         while (f < field_count && letters[f] != s[i]) ++f;
         if (f == field_count) letters[field_count++] = s[i];
@@ -105,11 +107,14 @@ struct Row {
   std::string_view pattern;
   uint32_t mask;
   uint32_t value;
+  uint32_t nonzero;  ///< these bits may not all be zero; 0 if there is no such rule
   Feature feature;
   /// Lifts one instruction; false when the block ends here.
   bool (*lift)(LiftContext& context, uint32_t word);
 
-  constexpr bool matches(uint32_t word) const { return (word & mask) == value; }
+  constexpr bool matches(uint32_t word) const {
+    return (word & mask) == value && (nonzero == 0 || (word & nonzero) != 0);
+  }
 };
 
 namespace detail {
@@ -147,7 +152,8 @@ template <BitString S, auto Handler>
 consteval Row make_row(std::string_view handler, std::string_view text, const char* pattern,
                        Feature feature) {
   constexpr Pattern p(S.text);
-  return {handler, text, std::string_view(pattern, 32), p.mask, p.value, feature, &detail::lift<S, Handler>};
+  return {handler,   text,    std::string_view(pattern, 32), p.mask, p.value,
+          p.nonzero, feature, &detail::lift<S, Handler>};
 }
 
 /// In a chapter's .cpp: #define A64_CHAPTER the struct with the handlers, then include its .inc

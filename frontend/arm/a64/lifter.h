@@ -98,7 +98,8 @@ class Lifter {
   /// Memory rule of ordinary accesses: `size` bytes, little endian, any alignment, tagged address.
   static MemInfo memory(unsigned size, bool sign = false);
 
-  /// The FP rules that FPCR asks of operations on that type now.
+  /// The FP rules that FPCR asks of operations on that type now; FPCR.AHP is for conversions
+  /// alone (SimdLifter::convert_mode).
   FpMode fp_mode(Type type) const;
 
   /// UNDEFINED: the guest gets SIGILL. Returns false for the handler to pass on.
