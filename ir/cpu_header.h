@@ -18,11 +18,13 @@ struct alignas(64) CpuHeader {
   /// host address = memory_base + guest address (user mode).
   uint64_t memory_base = 0;
 
-  /// Of the last fault: guest data address, bytes, ir::Access, and in user mode the host's si_code.
+  /// Of the last fault: guest data address (with its tag), bytes of the access, ir::Access, and
+  /// in user mode the host's signal (SIGSEGV, SIGBUS) and si_code.
   uint64_t fault_address = 0;
   uint32_t fault_size = 0;
   uint32_t fault_access = 0;
   int32_t fault_code = 0;
+  int32_t fault_signal = 0;
 
   /// What LoadExclusive watches; size 0 is nothing.
   uint32_t exclusive_size = 0;

@@ -2,6 +2,8 @@
 /// An executor: turns IR blocks into something that runs, and runs it. Knows no guest.
 #pragma once
 
+#include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 
@@ -15,11 +17,20 @@ struct CompiledBlock {
   virtual ~CompiledBlock() = default;
   ir::BlockKey key;
   uint32_t guest_size = 0;
+  uint32_t guest_count = 0;
+  uint32_t host_size = 0;       ///< bytes of memory it takes, for the map's limit
+  const void* entry = nullptr;  ///< where execution starts; its type is the engine's
+
+ private:
+  friend class BlockMap;
+  std::atomic<CompiledBlock*> chain_{nullptr};  ///< of the map's bucket
+  CompiledBlock* older_ = nullptr;              ///< blocks in the order of their publication
+  CompiledBlock* newer_ = nullptr;
 };
 
 /// Finds the block for a key without a lock, or nullptr. Implemented by jit/block_map.h.
 class BlockMap;
-/// One guest thread's own small cache of the map, and its scratch memory.
+/// One guest thread's own small cache of the map, and its scratch memory (jit/thread_context.h).
 struct ThreadContext;
 
 /// Why run() came back. `None`: no block for (cpu.pc, cpu.mode) yet.
@@ -34,7 +45,8 @@ class Engine {
   virtual std::unique_ptr<CompiledBlock> compile(const ir::Block& block) = 0;
   /// Runs `first` and on through the map's blocks until something stops it. At return
   /// cpu.pc and all state are precise. Host SIGSEGV/SIGBUS inside guest memory accesses
-  /// come back as ExitKind::MemoryFault through base/fault_guard.h.
+  /// come back as ExitKind::MemoryFault through base/fault_guard.h. The caller holds a
+  /// ThreadContext::Running on `thread`.
   virtual Stop run(const CompiledBlock& first, ir::CpuHeader& cpu, ThreadContext& thread) = 0;
 };
 

@@ -33,11 +33,17 @@ Process::~Process() = default;
 
 Result<void> Process::load(int fd) { return load_program(*this, fd); }
 
-void Process::before_fork() { memory.before_fork(); }
+void Process::before_fork() {
+  memory.before_fork();
+  accelerator.before_fork();
+}
 
 void Process::after_fork(bool in_child) {
+  if (in_child)
+    accelerator.after_fork_in_child();
+  else
+    accelerator.after_fork_in_parent();
   memory.after_fork();
-  if (in_child) accelerator.after_fork_in_child();
 }
 
 }  // namespace lyrebird::user

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "accel/vcpu.h"
@@ -13,10 +14,30 @@
 
 namespace lyrebird::accel {
 
+/// Appends the guest code's disassembly, lines with \n, for -d in_asm. Set by tools/.
+using Disassembler = void (*)(uint64_t pc, uint32_t mode, const uint8_t* code, size_t size, std::string& out);
+
+struct SoftOptions {
+  bool optimise = true;                     ///< run the IR passes
+  unsigned max_instructions = 64;           ///< guest instructions per block
+  size_t memory_limit = size_t{256} << 20;  ///< bytes of compiled blocks
+  Disassembler disassembler = nullptr;
+};
+
+struct SoftStats {
+  uint64_t translations = 0;  ///< blocks lifted, published or not
+  uint64_t blocks = 0;        ///< compiled blocks held now
+  uint64_t bytes = 0;         ///< that they take
+  uint64_t instructions = 0;  ///< guest instructions in blocks ever published
+  uint64_t invalidated = 0;   ///< blocks forgotten because their code changed
+  uint64_t evicted = 0;       ///< blocks forgotten to stay below the limit
+  uint64_t refused = 0;       ///< translations thrown away: the code changed meanwhile
+};
+
 class SoftAccelerator {
  public:
   /// All references must outlive this.
-  SoftAccelerator(const frontend::Frontend& frontend, frontend::CodeSource& code);
+  SoftAccelerator(const frontend::Frontend& frontend, frontend::CodeSource& code, SoftOptions options = {});
   ~SoftAccelerator();
 
   /// A vCPU that runs on `state`, the start of the frontend's state struct. Thread-safe.
@@ -28,8 +49,15 @@ class SoftAccelerator {
   void invalidate(uint64_t start, uint64_t size);
   /// Replaces the set of breakpoints (sorted).
   void set_breakpoints(std::vector<uint64_t> addresses);
+
+  /// Around fork(), so that the child gets the blocks in one piece. A child that nobody prepared
+  /// for starts with none.
+  void before_fork();
+  void after_fork_in_parent();
   /// After fork() in the child: only the calling thread is left.
   void after_fork_in_child();
+
+  SoftStats stats() const;
 
   struct Impl;
 

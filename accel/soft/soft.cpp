@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "accel/soft/soft.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <mutex>
+#include <utility>
+
+#include "accel/soft/trace.h"
+#include "base/log.h"
+#include "jit/block_map.h"
+#include "jit/interp/interp.h"
+#include "jit/thread_context.h"
+
+namespace lyrebird::accel {
+
+namespace {
+
+class SoftVcpu;
+using Breakpoints = std::shared_ptr<const std::vector<uint64_t>>;
+
+/// A block that is only valid just now: nothing would tell us when that ends.
+bool is_transient(const ir::Block& block) {
+  return std::any_of(block.insts.begin(), block.insts.end(), [](const ir::Inst& inst) {
+    return inst.op == ir::Op::Raise && inst.aux == static_cast<uint32_t>(ir::ExitKind::FetchFault);
+  });
+}
+
+}  // namespace
+
+struct SoftAccelerator::Impl {
+  const frontend::Frontend& frontend;
+  frontend::CodeSource& code;
+  const SoftOptions options;
+  jit::Interpreter engine;
+  std::unique_ptr<jit::BlockMap> map;
+  std::atomic<uint64_t> translations{0};
+
+  /// Guards what follows. Not held while anything else is locked.
+  mutable std::mutex mutex;
+  Breakpoints breakpoints = std::make_shared<std::vector<uint64_t>>();
+  std::vector<SoftVcpu*> vcpus;
+  bool fork_prepared = false;
+
+  Impl(const frontend::Frontend& f, frontend::CodeSource& c, SoftOptions o)
+      : frontend(f),
+        code(c),
+        options(o),
+        engine(f.helpers()),
+        map(std::make_unique<jit::BlockMap>(o.memory_limit)) {}
+
+  Breakpoints current_breakpoints() const {
+    const std::lock_guard lock(mutex);
+    return breakpoints;
+  }
+
+  struct Translation {
+    std::unique_ptr<jit::CompiledBlock> block;
+    bool transient = false;
+  };
+  Translation translate(ir::BlockKey key, unsigned max_instructions, const std::vector<uint64_t>* stops);
+};
+
+namespace {
+
+class SoftVcpu final : public Vcpu {
+ public:
+  SoftVcpu(SoftAccelerator::Impl& soft, ir::CpuHeader& state);
+  ~SoftVcpu() override;
+
+  Exit run() override;
+  Exit step() override;
+  void kick() override { state_.exit_request.store(1, std::memory_order_relaxed); }
+  ir::CpuHeader& state() override { return state_; }
+
+  bool runs_here() const { return running_ && pthread_equal(runner_, pthread_self()); }
+  /// In the child of a fork without preparation: the old map is not to be touched.
+  void move_to(jit::BlockMap& map) {
+    (void)thread_.release();
+    thread_ = std::make_unique<jit::ThreadContext>(map);
+  }
+  jit::ThreadContext* context() { return thread_.get(); }
+
+ private:
+  const jit::CompiledBlock* find_or_translate();
+  Exit exit_of(jit::Stop stop);
+
+  SoftAccelerator::Impl& soft_;
+  ir::CpuHeader& state_;
+  std::unique_ptr<jit::ThreadContext> thread_;
+  std::unique_ptr<jit::CompiledBlock> transient_;  ///< runs once, is in no map
+  pthread_t runner_{};
+  bool running_ = false;
+};
+
+SoftVcpu::SoftVcpu(SoftAccelerator::Impl& soft, ir::CpuHeader& state)
+    : soft_(soft), state_(state), thread_(std::make_unique<jit::ThreadContext>(*soft.map)) {
+  const std::lock_guard lock(soft_.mutex);
+  soft_.vcpus.push_back(this);
+}
+
+SoftVcpu::~SoftVcpu() {
+  const std::lock_guard lock(soft_.mutex);
+  std::erase(soft_.vcpus, this);
+}
+
+const jit::CompiledBlock* SoftVcpu::find_or_translate() {
+  const ir::BlockKey key{state_.pc, state_.mode};
+  for (;;) {
+    if (const jit::CompiledBlock* const block = soft_.map->find(key)) return block;
+    // Read before the guest's bytes: what changes from here on keeps the block out of the map.
+    const jit::BlockMap::Stamps stamps = soft_.map->stamps(key.pc);
+    const Breakpoints stops = soft_.current_breakpoints();
+    auto translation = soft_.translate(key, soft_.options.max_instructions, stops.get());
+    if (translation.transient) {
+      transient_ = std::move(translation.block);
+      return transient_.get();
+    }
+    if (const auto* const block = soft_.map->publish(std::move(translation.block), stamps)) return block;
+  }
+}
+
+Exit SoftVcpu::exit_of(jit::Stop stop) {
+  if (stop.kind == ir::ExitKind::Interrupted) state_.exit_request.store(0, std::memory_order_relaxed);
+  if (stop.kind == ir::ExitKind::FetchFault) {
+    state_.fault_address = state_.pc;
+    state_.fault_size = 1;
+    state_.fault_access = static_cast<uint32_t>(ir::Access::Fetch);
+    state_.fault_signal = SIGSEGV;
+    state_.fault_code = SEGV_MAPERR;
+  }
+  return {stop.kind, stop.detail};
+}
+
+Exit SoftVcpu::run() {
+  runner_ = pthread_self();
+  running_ = true;
+  const jit::ThreadContext::Running running(*thread_);
+  const bool every_block = log_enabled(LogTopic::Exec) || log_enabled(LogTopic::Cpu);
+  thread_->set_chaining(!every_block);
+  for (;;) {
+    if (state_.exit_request.load(std::memory_order_relaxed) != 0)
+      return exit_of({ir::ExitKind::Interrupted, 0});
+    const jit::CompiledBlock* const block = find_or_translate();
+    if (every_block) trace::block_entry(*block, state_, soft_.frontend.layout());
+    const jit::Stop stop = soft_.engine.run(*block, state_, *thread_);
+    if (stop.kind != ir::ExitKind::None) return exit_of(stop);
+  }
+}
+
+Exit SoftVcpu::step() {
+  runner_ = pthread_self();
+  running_ = true;
+  const jit::ThreadContext::Running running(*thread_);
+  thread_->set_chaining(false);
+  transient_ = soft_.translate({state_.pc, state_.mode}, 1, nullptr).block;
+  const jit::Stop stop = soft_.engine.run(*transient_, state_, *thread_);
+  if (stop.kind == ir::ExitKind::None) return {ir::ExitKind::Debug, 0};
+  return exit_of(stop);
+}
+
+}  // namespace
+
+SoftAccelerator::Impl::Translation SoftAccelerator::Impl::translate(ir::BlockKey key,
+                                                                    unsigned max_instructions,
+                                                                    const std::vector<uint64_t>* stops) {
+  ir::Block block;
+  frontend::TranslateRequest request{.key = key, .code = &code, .max_instructions = max_instructions};
+  if (stops) {
+    request.breakpoints = stops->data();
+    request.breakpoint_count = static_cast<unsigned>(stops->size());
+  }
+  frontend.translate(request, block);
+  translations.fetch_add(1, std::memory_order_relaxed);
+  trace::translated(block, code, frontend, options.disassembler);
+  trace::optimised(block, frontend);
+  return {engine.compile(block), is_transient(block)};
+}
+
+SoftAccelerator::SoftAccelerator(const frontend::Frontend& frontend, frontend::CodeSource& code,
+                                 SoftOptions options)
+    : impl_(std::make_unique<Impl>(frontend, code, options)) {}
+
+SoftAccelerator::~SoftAccelerator() = default;
+
+std::unique_ptr<Vcpu> SoftAccelerator::create_vcpu(ir::CpuHeader& state) {
+  return std::make_unique<SoftVcpu>(*impl_, state);
+}
+
+void SoftAccelerator::invalidate(uint64_t start, uint64_t size) { impl_->map->invalidate(start, size); }
+
+void SoftAccelerator::set_breakpoints(std::vector<uint64_t> addresses) {
+  auto fresh = std::make_shared<const std::vector<uint64_t>>(std::move(addresses));
+  Breakpoints old;
+  {
+    const std::lock_guard lock(impl_->mutex);
+    old = std::exchange(impl_->breakpoints, fresh);
+  }
+  std::vector<uint64_t> changed;
+  std::set_symmetric_difference(old->begin(), old->end(), fresh->begin(), fresh->end(),
+                                std::back_inserter(changed));
+  for (const uint64_t address : changed) impl_->map->invalidate(address, 1);
+}
+
+void SoftAccelerator::before_fork() {
+  impl_->mutex.lock();
+  impl_->map->before_fork();
+  impl_->fork_prepared = true;
+}
+
+void SoftAccelerator::after_fork_in_parent() {
+  impl_->fork_prepared = false;
+  impl_->map->after_fork_in_parent();
+  impl_->mutex.unlock();
+}
+
+void SoftAccelerator::after_fork_in_child() {
+  Impl& impl = *impl_;
+  SoftVcpu* survivor = nullptr;
+  if (impl.fork_prepared) {
+    for (SoftVcpu* vcpu : impl.vcpus)
+      if (vcpu->runs_here()) survivor = vcpu;
+    impl.map->after_fork_in_child(survivor ? survivor->context() : nullptr);
+    impl.fork_prepared = false;
+    impl.mutex.unlock();
+    return;
+  }
+  // Another thread may have been in the middle of changing the map: leave it behind.
+  new (&impl.mutex) std::mutex;
+  (void)impl.map.release();
+  impl.map = std::make_unique<jit::BlockMap>(impl.options.memory_limit);
+  for (SoftVcpu* vcpu : impl.vcpus) vcpu->move_to(*impl.map);
+}
+
+SoftStats SoftAccelerator::stats() const {
+  const jit::BlockMap::Stats map = impl_->map->stats();
+  return {.translations = impl_->translations.load(),
+          .blocks = map.blocks,
+          .bytes = map.bytes,
+          .instructions = map.instructions,
+          .invalidated = map.invalidated,
+          .evicted = map.evicted,
+          .refused = map.refused};
+}
+
+}  // namespace lyrebird::accel

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The -d topics of translation and execution: in_asm, ir, ir_opt, exec, cpu.
+#pragma once
+
+#include "accel/soft/soft.h"
+
+namespace lyrebird::accel::trace {
+
+/// After lifting: in_asm and ir.
+void translated(const ir::Block& block, frontend::CodeSource& code, const frontend::Frontend& frontend,
+                Disassembler disassembler);
+/// After the passes: ir_opt.
+void optimised(const ir::Block& block, const frontend::Frontend& frontend);
+/// Before a block runs: exec and cpu.
+void block_entry(const jit::CompiledBlock& block, const ir::CpuHeader& state, const ir::StateLayout& layout);
+
+}  // namespace lyrebird::accel::trace

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "jit/block_map.h"
+
+#include <algorithm>
+#include <new>
+
+namespace lyrebird::jit {
+
+// --- ThreadContext
+
+ThreadContext::ThreadContext(BlockMap& m) : map_generation(&m.generation_), map(m) { m.add_thread(this); }
+
+ThreadContext::~ThreadContext() { map.remove_thread(this); }
+
+ThreadContext::Running::Running(ThreadContext& thread) : thread_(thread) { thread.refresh(); }
+
+ThreadContext::Running::~Running() { thread_.seen_generation.store(~uint64_t{0}, std::memory_order_release); }
+
+void ThreadContext::refresh() {
+  // Seen is stored before the generation is read again: a writer that retires blocks in
+  // between either finds this thread's old value, or is noticed here.
+  uint64_t now = map_generation->load();
+  for (;;) {
+    seen_generation.store(now);
+    const uint64_t again = map_generation->load();
+    if (again == now) break;
+    now = again;
+  }
+  if (cached_generation != now) {
+    for (JumpCacheEntry& entry : jump_cache) entry = {};
+    cached_generation = now;
+  }
+  generation = chaining ? now : kNoChaining;
+}
+
+void ThreadContext::set_chaining(bool on) {
+  chaining = on;
+  generation = on ? cached_generation : kNoChaining;
+}
+
+// --- BlockMap
+
+BlockMap::BlockMap(size_t limit_bytes)
+    : buckets_(new std::atomic<CompiledBlock*>[size_t{1} << kBucketBits]()), limit_(limit_bytes) {}
+
+BlockMap::~BlockMap() {
+  for (const Retired& r : retired_) delete r.block;
+  for (CompiledBlock* block = oldest_; block;) {
+    CompiledBlock* const next = block->newer_;
+    delete block;
+    block = next;
+  }
+}
+
+unsigned BlockMap::bucket_of(ir::BlockKey key) {
+  // Neighbours in guest memory stay neighbours here: small programs touch few pages of the table.
+  const uint64_t word = key.pc >> 2;
+  return static_cast<unsigned>(word ^ (word >> kBucketBits) * 0x9e3779b1 ^ key.mode * 0x85ebca6b) &
+         ((1u << kBucketBits) - 1);
+}
+
+uint64_t BlockMap::last_byte(const CompiledBlock& block) {
+  return block.key.pc + (block.guest_size ? block.guest_size - 1 : 0);
+}
+
+const CompiledBlock* BlockMap::find(ir::BlockKey key) const {
+  const CompiledBlock* block = buckets_[bucket_of(key)].load(std::memory_order_acquire);
+  while (block && block->key != key) block = block->chain_.load(std::memory_order_acquire);
+  return block;
+}
+
+BlockMap::Stamps BlockMap::stamps(uint64_t pc) const {
+  const uint64_t page = pc >> kPageBits;
+  return {stamps_[stamp_of(page)].load(), stamps_[stamp_of(page + 1)].load()};
+}
+
+const CompiledBlock* BlockMap::publish(std::unique_ptr<CompiledBlock> owned, Stamps seen) {
+  const std::lock_guard lock(mutex_);
+  const Stamps now = stamps(owned->key.pc);
+  if (now.first != seen.first || now.second != seen.second) {
+    ++stats_.refused;
+    return nullptr;
+  }
+  if (const CompiledBlock* other = find(owned->key)) return other;
+  if (stats_.bytes + owned->host_size > limit_) evict();
+
+  CompiledBlock* const block = owned.release();
+  for (uint64_t page = block->key.pc >> kPageBits; page <= last_byte(*block) >> kPageBits; ++page)
+    pages_[page].push_back(block);
+  block->older_ = newest_;
+  (newest_ ? newest_->newer_ : oldest_) = block;
+  newest_ = block;
+  ++stats_.blocks;
+  ++stats_.published;
+  stats_.bytes += block->host_size;
+  stats_.instructions += block->guest_count;
+
+  std::atomic<CompiledBlock*>& bucket = buckets_[bucket_of(block->key)];
+  block->chain_.store(bucket.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  bucket.store(block, std::memory_order_release);
+  return block;
+}
+
+void BlockMap::bump_stamps(uint64_t first_page, uint64_t last_page) {
+  const uint64_t count = std::min<uint64_t>(last_page - first_page, (1u << kStampBits) - 1) + 1;
+  for (uint64_t i = 0; i < count; ++i) ++stamps_[stamp_of(first_page + i)];
+}
+
+void BlockMap::invalidate(uint64_t start, uint64_t size) {
+  if (size == 0) return;
+  const uint64_t last = start + size - 1 < start ? ~uint64_t{0} : start + size - 1;
+  const uint64_t first_page = start >> kPageBits, last_page = last >> kPageBits;
+
+  const std::lock_guard lock(mutex_);
+  bump_stamps(first_page, last_page);
+  std::vector<CompiledBlock*> hit;
+  const auto collect = [&](const std::vector<CompiledBlock*>& blocks) {
+    for (CompiledBlock* block : blocks)
+      if (block->key.pc <= last && last_byte(*block) >= start) hit.push_back(block);
+  };
+  if (last_page - first_page < pages_.size()) {
+    for (uint64_t page = first_page;; ++page) {
+      if (const auto it = pages_.find(page); it != pages_.end()) collect(it->second);
+      if (page == last_page) break;
+    }
+  } else {
+    for (const auto& [page, blocks] : pages_)
+      if (page >= first_page && page <= last_page) collect(blocks);
+  }
+  std::sort(hit.begin(), hit.end());
+  hit.erase(std::unique(hit.begin(), hit.end()), hit.end());
+  if (hit.empty()) return;
+  stats_.invalidated += hit.size();
+  for (CompiledBlock* block : hit) remove(block);
+  generation_.fetch_add(1);
+  free_retired();
+}
+
+void BlockMap::remove(CompiledBlock* block) {
+  std::atomic<CompiledBlock*>* link = &buckets_[bucket_of(block->key)];
+  while (link->load(std::memory_order_relaxed) != block)
+    link = &link->load(std::memory_order_relaxed)->chain_;
+  link->store(block->chain_.load(std::memory_order_relaxed), std::memory_order_release);
+
+  for (uint64_t page = block->key.pc >> kPageBits; page <= last_byte(*block) >> kPageBits; ++page)
+    remove_from_page(page, block);
+  (block->older_ ? block->older_->newer_ : oldest_) = block->newer_;
+  (block->newer_ ? block->newer_->older_ : newest_) = block->older_;
+  --stats_.blocks;
+  stats_.bytes -= block->host_size;
+  // The caller raises the generation by one once all are out.
+  retired_.push_back({block, generation_.load(std::memory_order_relaxed) + 1});
+}
+
+void BlockMap::remove_from_page(uint64_t page, const CompiledBlock* block) {
+  const auto it = pages_.find(page);
+  if (it == pages_.end()) return;
+  std::erase(it->second, block);
+  if (it->second.empty()) pages_.erase(it);
+}
+
+/// The oldest eighth goes. Taking them one by one would make every thread drop its jump cache
+/// for every new block from then on.
+void BlockMap::evict() {
+  const uint64_t keep = limit_ - limit_ / 8;
+  bool any = false;
+  while (oldest_ && stats_.bytes > keep) {
+    remove(oldest_);
+    ++stats_.evicted;
+    any = true;
+  }
+  if (!any) return;
+  generation_.fetch_add(1);
+  free_retired();
+}
+
+void BlockMap::free_retired() {
+  uint64_t oldest_seen = ~uint64_t{0};
+  for (ThreadContext* t = threads_; t; t = t->next_registered)
+    oldest_seen = std::min(oldest_seen, t->seen_generation.load());
+  std::erase_if(retired_, [&](const Retired& r) {
+    if (r.generation > oldest_seen) return false;
+    delete r.block;
+    return true;
+  });
+}
+
+BlockMap::Stats BlockMap::stats() const {
+  const std::lock_guard lock(mutex_);
+  Stats copy = stats_;
+  copy.waiting = retired_.size();
+  return copy;
+}
+
+void BlockMap::add_thread(ThreadContext* thread) {
+  const std::lock_guard lock(mutex_);
+  thread->next_registered = threads_;
+  threads_ = thread;
+}
+
+void BlockMap::remove_thread(ThreadContext* thread) {
+  const std::lock_guard lock(mutex_);
+  ThreadContext** link = &threads_;
+  while (*link && *link != thread) link = &(*link)->next_registered;
+  if (*link) *link = thread->next_registered;
+  free_retired();
+}
+
+void BlockMap::before_fork() { mutex_.lock(); }
+
+void BlockMap::after_fork_in_parent() { mutex_.unlock(); }
+
+void BlockMap::after_fork_in_child(ThreadContext* survivor) {
+  // The other threads are gone, and with them whoever would have unregistered them.
+  threads_ = survivor;
+  if (survivor) survivor->next_registered = nullptr;
+  new (&mutex_) std::mutex;
+}
+
+}  // namespace lyrebird::jit

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+/// All compiled blocks of one guest process or machine, found by (pc, mode).
+///
+/// find() takes no lock. Everything that changes the map takes `mutex_`, the only lock
+/// here; nothing else is locked while it is held.
+///
+/// Code that changes under a translation: read stamps() before the guest's bytes are
+/// fetched and give it to publish(); a block whose pages were invalidated in between is
+/// not taken.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+#include <vector>
+
+#include "jit/engine.h"
+#include "jit/thread_context.h"
+
+namespace lyrebird::jit {
+
+class BlockMap {
+ public:
+  static constexpr unsigned kPageBits = 12;
+  static constexpr size_t kDefaultLimit = size_t{256} << 20;
+
+  struct Stats {
+    uint64_t blocks = 0;        ///< in the map now
+    uint64_t bytes = 0;         ///< that they take
+    uint64_t published = 0;     ///< ever
+    uint64_t instructions = 0;  ///< guest instructions ever published
+    uint64_t invalidated = 0;   ///< taken out because their code changed
+    uint64_t evicted = 0;       ///< taken out to stay below the limit
+    uint64_t refused = 0;       ///< not published: the code changed during translation
+    uint64_t waiting = 0;       ///< taken out, not yet freed
+  };
+  struct Stamps {
+    uint64_t first = 0, second = 0;
+  };
+
+  explicit BlockMap(size_t limit_bytes = kDefaultLimit);
+  ~BlockMap();
+  BlockMap(const BlockMap&) = delete;
+  BlockMap& operator=(const BlockMap&) = delete;
+
+  const CompiledBlock* find(ir::BlockKey key) const;
+
+  /// Of the pages that a block starting at pc may lie in (two: blocks are shorter than a page).
+  Stamps stamps(uint64_t pc) const;
+  /// Takes the block, or gives the one that another thread published first, or nullptr if the
+  /// code changed since `stamps`. The caller holds a Running.
+  const CompiledBlock* publish(std::unique_ptr<CompiledBlock> block, Stamps stamps);
+  /// Takes out every block made from a byte of [start, start + size).
+  void invalidate(uint64_t start, uint64_t size);
+
+  Stats stats() const;
+
+  /// Around fork(): the child gets the map in one piece. Without before_fork() the child may
+  /// only throw the map away.
+  void before_fork();
+  void after_fork_in_parent();
+  /// `survivor` is the context of the thread that forked, or nullptr.
+  void after_fork_in_child(ThreadContext* survivor);
+
+ private:
+  friend struct ThreadContext;
+  static constexpr unsigned kBucketBits = 16;
+  static constexpr unsigned kStampBits = 10;
+
+  struct Retired {
+    CompiledBlock* block;
+    uint64_t generation;  ///< free once every running thread has seen this one
+  };
+
+  static unsigned bucket_of(ir::BlockKey key);
+  static unsigned stamp_of(uint64_t page) { return static_cast<unsigned>(page) & ((1u << kStampBits) - 1); }
+  static uint64_t last_byte(const CompiledBlock& block);
+
+  void bump_stamps(uint64_t first_page, uint64_t last_page);
+  void remove(CompiledBlock* block);  // from buckets, pages, age; then it is retired
+  void remove_from_page(uint64_t page, const CompiledBlock* block);
+  void evict();
+  void free_retired();
+  void add_thread(ThreadContext* thread);
+  void remove_thread(ThreadContext* thread);
+
+  std::unique_ptr<std::atomic<CompiledBlock*>[]> buckets_;
+  std::array<std::atomic<uint64_t>, 1u << kStampBits> stamps_{};
+  alignas(64) std::atomic<uint64_t> generation_{0};
+
+  alignas(64) mutable std::mutex mutex_;
+  const size_t limit_;
+  std::unordered_map<uint64_t, std::vector<CompiledBlock*>> pages_;
+  CompiledBlock* oldest_ = nullptr;
+  CompiledBlock* newest_ = nullptr;
+  std::vector<Retired> retired_;
+  ThreadContext* threads_ = nullptr;
+  Stats stats_;
+};
+
+}  // namespace lyrebird::jit

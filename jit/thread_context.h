@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+/// What one guest thread owns while it runs blocks: the jump cache in front of the
+/// block map, the interpreter's value frame, and its place in the grace period of
+/// freed blocks.
+///
+/// The jump cache may only be used while `generation` equals the map's: whoever takes
+/// blocks out of the map raises the map's generation first, and a thread that sees the
+/// difference drops its cache (refresh()) before it looks anything up. Blocks taken out
+/// are freed when every running thread has refreshed since.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "jit/engine.h"
+
+namespace lyrebird::jit {
+
+struct JumpCacheEntry {
+  uint64_t pc = 0;
+  uint32_t mode = 0;
+  const CompiledBlock* block = nullptr;
+  const void* entry = nullptr;  ///< block->entry; nullptr: the entry is empty
+};
+
+inline constexpr unsigned kJumpCacheBits = 11;
+inline constexpr unsigned kFrameSize = 32768;
+/// ThreadContext::generation of a thread that must ask for every single block.
+inline constexpr uint64_t kNoChaining = ~uint64_t{0};
+
+constexpr unsigned jump_cache_index(uint64_t pc) {
+  return static_cast<unsigned>((pc >> 2) ^ (pc >> (2 + kJumpCacheBits))) & ((1u << kJumpCacheBits) - 1);
+}
+
+struct ThreadContext {
+  explicit ThreadContext(BlockMap& map);
+  ~ThreadContext();
+  ThreadContext(const ThreadContext&) = delete;
+  ThreadContext& operator=(const ThreadContext&) = delete;
+
+  /// Held around every use of blocks; blocks seen under it stay alive until refresh() or its end.
+  class Running {
+   public:
+    explicit Running(ThreadContext& thread);
+    ~Running();
+    Running(const Running&) = delete;
+    Running& operator=(const Running&) = delete;
+
+   private:
+    ThreadContext& thread_;
+  };
+
+  /// Drops the jump cache if blocks were taken out of the map. No block pointer from before
+  /// may be used after.
+  void refresh();
+  /// Whether jumps go from block to block inside the engine. Off: run() comes back after each block.
+  void set_chaining(bool on);
+
+  // The order is the interpreter's: what every jump touches comes first.
+  const std::atomic<uint64_t>* map_generation;
+  uint64_t generation = kNoChaining;
+  const void* current_op = nullptr;  ///< the engine's own: what touches guest memory just now
+  Stop stop;
+  BlockMap& map;
+  bool chaining = true;
+  uint64_t cached_generation = 0;                       ///< that the jump cache belongs to
+  std::atomic<uint64_t> seen_generation{~uint64_t{0}};  ///< ~0: not running
+  ThreadContext* next_registered = nullptr;             ///< the map's list
+
+  alignas(64) JumpCacheEntry jump_cache[1u << kJumpCacheBits];
+  alignas(64) uint8_t frame[kFrameSize] = {};
+};
+
+}  // namespace lyrebird::jit
