@@ -9,6 +9,12 @@ FaultGuard*& FaultGuard::current() {
   return guard;
 }
 
+FaultGuard* FaultGuard::exchange(FaultGuard* guard) {
+  FaultGuard* const old = current();
+  current() = guard;
+  return old;
+}
+
 void FaultGuard::deliver(int signal, const siginfo_t& info) {
   FaultGuard* const guard = current();
   if (!guard) return;

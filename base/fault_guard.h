@@ -36,6 +36,10 @@ class FaultGuard {
     armed_ = false;
   }
 
+  /// Makes `guard` (armed, or null) this thread's innermost one and returns the one before: for
+  /// whoever lends the thread's TLS to another flow of control (vfork).
+  static FaultGuard* exchange(FaultGuard* guard);
+
   /// In the handler of SIGSEGV or SIGBUS: jumps to this thread's innermost guard, or returns
   /// if there is none (then the fault is not a guest access). The guard is disarmed by the jump.
   static void deliver(int signal, const siginfo_t& info);

@@ -25,8 +25,8 @@ void write(std::string_view text) {
 
 void enable_log(LogTopic topic) { log_detail::enabled_topics |= 1u << static_cast<unsigned>(topic); }
 
-bool open_log_file(const char* path) {
-  const int fd = ::open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0666);
+bool open_log_file(const char* path, bool keep) {
+  const int fd = ::open(path, O_WRONLY | O_CREAT | (keep ? 0 : O_TRUNC) | O_APPEND | O_CLOEXEC, 0666);
   if (fd < 0) return false;
   log_detail::log_fd = fd;
   return true;

@@ -22,7 +22,8 @@ inline bool log_enabled(LogTopic topic) {
 }
 void enable_log(LogTopic topic);
 /// Where the log goes; stderr until called. False with errno set if it can't be opened.
-bool open_log_file(const char* path);
+/// `keep`: what is in the file stays.
+bool open_log_file(const char* path, bool keep = false);
 
 /// Writes one whole text (lines end in \n) at once, so that threads do not mix.
 template <typename... Args>

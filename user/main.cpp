@@ -13,6 +13,7 @@
 #include "user/elf/loader.h"
 #include "user/start.h"
 #include "user/thread.h"
+#include "user/threads/life.h"
 
 namespace lyrebird::user {
 namespace {
@@ -60,8 +61,9 @@ int run_program(int argc, char** argv, char** environment, const std::string& in
   Process& process = *new Process(*abi, std::move(options), std::move(*cpu));
   start_host(process);
   // binfmt_misc's flag O: the kernel opened the program, which we may not be able to.
-  const unsigned long exec_fd = ::getauxval(AT_EXECFD);
-  if (const Result<void> loaded = process.load(exec_fd ? static_cast<int>(exec_fd) : -1); !loaded)
+  const unsigned long kernel_fd = ::getauxval(AT_EXECFD);
+  const int exec_fd = kernel_fd ? static_cast<int>(kernel_fd) : process.options.exec_fd;
+  if (const Result<void> loaded = process.load(exec_fd); !loaded)
     return complain(invoked_as, loaded.error().message, process.load_exit_status);
   if (log_enabled(LogTopic::Page))
     for (const Region& region : process.memory.regions())
@@ -74,7 +76,7 @@ int run_program(int argc, char** argv, char** environment, const std::string& in
     if (!debugger) return complain(invoked_as, "-g: no debugger support in this program", 1);
     if (!debugger(thread, process.options.gdb)) return 1;
   }
-  return thread.run();
+  run_first_thread(thread);
 }
 
 }  // namespace lyrebird::user

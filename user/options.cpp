@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "user/abi/abi.h"
+#include "user/process/exec.h"
 
 namespace lyrebird::user {
 namespace {
@@ -179,7 +180,27 @@ constexpr OptionRow kOptions[] = {
      [](State& s, const std::string&) -> Result<void> {
        return s.options.single_step = true, Result<void>();
      }},
+    // How execve() starts us again. Without help: not for people.
+    {"execfd", "FD", nullptr, "",
+     [](State& s, const std::string& v) -> Result<void> {
+       uint64_t fd = 0;
+       const Result<void> done = set_number("execfd", v, false, fd);
+       s.options.exec_fd = static_cast<int>(fd);
+       return done;
+     }},
+    {"reexec", "", nullptr, "",
+     [](State& s, const std::string&) -> Result<void> { return s.options.reexec = true, Result<void>(); }},
 };
+
+/// Holds for this program alone, not for those that it starts.
+bool concerns_one_program(std::string_view name) {
+  return name == "0" || name == "g" || name == "E" || name == "U" || name == "execfd" || name == "reexec";
+}
+
+/// A variable that would have changed our own loader came under another name (process/exec.h).
+std::string_view real_variable(std::string_view variable) {
+  return variable.starts_with(kHiddenVariable) ? variable.substr(kHiddenVariable.size()) : variable;
+}
 
 void print_help(const Options& options) {
   std::string text = fmt::format(
@@ -187,7 +208,7 @@ void print_help(const Options& options) {
       "Runs a Linux program built for {}.\n\n",
       options.invoked_as, options.guest.empty() ? "another machine" : options.guest);
   for (const OptionRow& row : kOptions)
-    text += fmt::format("  {:<17} {}{}\n", fmt::format("-{} {}", row.name, row.value), row.help,
+    if (!row.help.empty()) text += fmt::format("  {:<17} {}{}\n", fmt::format("-{} {}", row.name, row.value), row.help,
                         row.variable ? fmt::format("\n{:20}[{}]", "", row.variable) : std::string());
   text +=
       "\nThe variable in brackets means the same when the option is not given. Options\n"
@@ -238,7 +259,7 @@ Result<void> check_values(const State& state) {
   if (state.options.stack_size < 64u << 10 || state.options.stack_size > uint64_t{2} << 30)
     return Error{"-s: the stack must have 64k to 2G bytes"};
   if (state.options.base & 0xfff) return Error{"-B: must be a multiple of 4096"};
-  if (!state.log_file.empty() && !open_log_file(state.log_file.c_str()))
+  if (!state.log_file.empty() && !open_log_file(state.log_file.c_str(), state.options.reexec))
     return Error{fmt::format("-D {}: can't be written", state.log_file)};
   return {};
 }
@@ -252,7 +273,7 @@ Result<Options> parse_options(int argc, char** argv, char** environment, std::st
   options.invoked_as = std::move(invoked_as);
   options.guest = std::move(guest);
   options.stack_size = default_stack_size();
-  for (char** one = environment; *one; ++one) options.environment.emplace_back(*one);
+  for (char** one = environment; *one; ++one) options.environment.emplace_back(real_variable(*one));
   if (const Result<void> done = apply_variables(state); !done) return done.error();
 
   int i = 0;
@@ -291,6 +312,10 @@ Result<Options> parse_options(int argc, char** argv, char** environment, std::st
       return state.options;
     }
     if (const Result<void> done = row->set(state, attached); !done) return done.error();
+    if (!concerns_one_program(row->name)) {
+      options.kept.push_back(fmt::format("-{}", row->name));
+      if (!row->value.empty()) options.kept.push_back(attached);
+    }
     if (options.exit_now) return state.options;
   }
   if (i >= argc) return Error{fmt::format("name a program to run; {} -help explains", options.invoked_as)};

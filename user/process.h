@@ -16,11 +16,13 @@
 #include "user/memory/address_space.h"
 #include "user/options.h"
 #include "user/path/root.h"
+#include "user/process/limits.h"
 #include "user/signals/process_signals.h"
 #include "user/threads/thread_list.h"
 
 namespace lyrebird::user {
 
+class Debugger;
 class Thread;
 
 /// What is running, for /proc/self and execve.
@@ -52,6 +54,8 @@ class Process {
   ProcessSignals signals;  ///< dispositions, the queue shared by all threads (user/signals)
   ThreadList threads;      ///< (user/threads)
   Program program;
+  EmulatedLimits limits;
+  Debugger* debugger = nullptr;  ///< set before the first thread runs; null in fork()'s child
 
   /// Loads the program named by options into the empty address space and fills `program`.
   Result<void> load(int fd = -1);

@@ -8,12 +8,18 @@
 #include <csignal>
 
 #include "base/log.h"
+#include "user/debugger.h"
 #include "user/syscalls/dispatch.h"
 
 namespace lyrebird::user {
 namespace {
 // initial-exec: signal handlers read it.
 thread_local Thread* current_thread __attribute__((tls_model("initial-exec"))) = nullptr;
+
+// Stops that come after an instruction, not before it.
+bool completes_instruction(ir::ExitKind kind) {
+  return kind == ir::ExitKind::Syscall || kind == ir::ExitKind::InvalidateCode || kind == ir::ExitKind::Yield;
+}
 }  // namespace
 
 Thread::Thread(Process& process, const ir::CpuHeader* from)
@@ -26,6 +32,7 @@ Thread::~Thread() {
 }
 
 Thread* Thread::current() { return current_thread; }
+void Thread::set_current(Thread* thread) { current_thread = thread; }
 
 int Thread::run() {
   current_thread = this;
@@ -37,10 +44,13 @@ int Thread::run() {
       if (finished_) break;
       if (interrupted.code) rewind_interrupted();
     }
-    const accel::Exit exit = process.options.single_step ? vcpu->step() : vcpu->run();
+    Debugger* const watcher = debugger();
+    const bool step = watcher && watcher->before_run(*this);
+    const accel::Exit exit = step || process.options.single_step ? vcpu->step() : vcpu->run();
     if (log_enabled(LogTopic::Cpu)) log_detail::write(abi().dump(cpu()));
-    if (stop_hook && stop_hook(*this, exit, stop_hook_context)) continue;
     handle(exit);
+    if (watcher && (exit.kind == ir::ExitKind::Debug || (step && completes_instruction(exit.kind))))
+      watcher->on_debug_stop(*this);
   }
   return status_;
 }

@@ -58,12 +58,12 @@ class Thread {
   } interrupted;
   void rewind_interrupted();
 
-  /// Told of every stop before anything is done about it; true: handled (the debugger).
-  bool (*stop_hook)(Thread&, const accel::Exit&, void* context) = nullptr;
-  void* stop_hook_context = nullptr;
-
   /// The guest thread that runs on this host thread, or null. Async-signal-safe.
   static Thread* current();
+  /// For whoever lends the host thread to another guest thread (vfork).
+  static void set_current(Thread* thread);
+  /// The debugger that watches this thread, or null.
+  Debugger* debugger() const { return extra.vm_child ? nullptr : process.debugger; }
 
   // In user/signals: called by run().
   /// Handles pending, unblocked signals: builds a frame, stops or ends the process.

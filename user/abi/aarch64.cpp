@@ -13,6 +13,8 @@
 #include "user/abi/aarch64_rows.h"
 #include "user/abi/aarch64_vdso.h"
 #include "user/abi/structs.h"
+#include "user/process/prctl.h"
+#include "user/signals/signal_abi.h"
 
 namespace lyrebird::user {
 namespace {
@@ -105,6 +107,11 @@ class Aarch64 final : public Abi {
 
   void set_guarded(ir::CpuHeader& cpu, bool guarded) const override {
     if (guarded) cpu.mode |= arm::kModeBti;
+  }
+
+  const SignalAbi& signals() const override { return aarch64_signals(); }
+  int64_t prctl(Thread& t, int option, const std::array<uint64_t, 4>& args) const override {
+    return aarch64_prctl(t, option, args);
   }
 
   std::string dump(const ir::CpuHeader& cpu) const override {

@@ -19,6 +19,7 @@
 namespace lyrebird::user {
 
 class Process;
+class SignalAbi;
 class Thread;
 struct SyscallRow;
 
@@ -84,6 +85,11 @@ class Abi {
   /// target checks.
   virtual void set_guarded(ir::CpuHeader& cpu, bool guarded) const { (void)cpu, (void)guarded; }
   virtual void set_tls(ir::CpuHeader& cpu, uint64_t tls) const = 0;
+
+  /// Signal frames and faults.
+  virtual const SignalAbi& signals() const = 0;
+  /// prctl() options that are this ISA's own. -EINVAL: no such option here.
+  virtual int64_t prctl(Thread& t, int option, const std::array<uint64_t, 4>& args) const = 0;
 
   /// A line or more of registers for -d cpu and for the message of a crash.
   virtual std::string dump(const ir::CpuHeader& cpu) const = 0;

@@ -1,19 +1,240 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "user/signals/deliver.h"
+
 #include <fmt/format.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
+#include <cerrno>
+
+#include "base/bits.h"
 #include "base/log.h"
+#include "user/debugger.h"
+#include "user/host/raw_signal.h"
+#include "user/host/safe_syscall.h"
+#include "user/signals/signal_abi.h"
+#include "user/syscalls/args.h"
 #include "user/thread.h"
 
 namespace lyrebird::user {
 
-void Thread::deliver_pending_signals() { signals.pending.store(false, std::memory_order_relaxed); }
+namespace {
+
+constexpr SigSet kAllButFaults = ~kHostFaults;
+
+void apply_host_mask(const ThreadSignals& s) {
+  host::set_signal_mask(SIG_SETMASK, s.blocked.load() & ~kHostFaults);
+}
+
+void trace(Thread& t, const siginfo_t& info) {
+  if (!t.process.options.strace && !log_enabled(LogTopic::Signal)) return;
+  std::string text = fmt::format("{} --- {} {{si_code={}", t.tid, signal_name(info.si_signo), info.si_code);
+  if (contains(kSynchronous, info.si_signo) && info.si_code > 0)
+    text += fmt::format(", si_addr={:#x}, pc={:#x}", reinterpret_cast<uint64_t>(info.si_addr), t.cpu().pc);
+  else
+    text += fmt::format(", si_pid={}, si_uid={}", info.si_pid, info.si_uid);
+  log_detail::write(text + "} ---\n");
+}
+
+// The kernel stops the process itself where the guest has no handler; this is for a signal that a
+// debugger saw first.
+void stop_process(int signal) {
+  host::KernelAction old;
+  const host::KernelAction default_handling{};
+  if (signal != SIGSTOP) host::sigaction(signal, &default_handling, &old);
+  host::call(SYS_kill, ::getpid(), signal);
+  const SigSet mask = host::set_signal_mask(SIG_UNBLOCK, sig_bit(signal));
+  host::set_signal_mask(SIG_SETMASK, mask);
+  if (signal != SIGSTOP) host::sigaction(signal, &old, nullptr);
+}
+
+void do_default(Thread& t, int signal) {
+  switch (default_action(signal)) {
+    case DefaultAction::Ignore:
+    case DefaultAction::Continue:
+      return;
+    case DefaultAction::Stop:
+      return stop_process(signal);
+    case DefaultAction::Terminate:
+    case DefaultAction::Core:
+      die_of_signal(t, signal);
+  }
+}
+
+// The syscall that this signal interrupted: EINTR (already in the registers) or once more.
+void settle_interrupted(Thread& t, const GuestAction& action) {
+  switch (t.interrupted.code) {
+    case 0:
+      return;
+    case kERestartNoIntr:
+      return t.rewind_interrupted();
+    case kERestartSys:
+      if (action.flags & kSaRestart) return t.rewind_interrupted();
+  }
+  t.interrupted.code = 0;
+}
+
+void start_handler(Thread& t, DeliveredSignal& d) {
+  ThreadSignals& s = t.signals;
+  settle_interrupted(t, d.action);
+  d.saved_mask = s.restore_saved ? s.saved : s.blocked.load();
+  if (!t.abi().signals().push_frame(t, d)) {
+    if (d.signal == SIGSEGV) s.actions->reset_handler(SIGSEGV);
+    return force_segv(t, SI_KERNEL, 0);
+  }
+  s.restore_saved = false;
+  if (d.action.flags & kSaResetHand) s.actions->reset_handler(d.signal);
+  if (s.alt_stack.flags & AltStack::kAutoDisarm) s.alt_stack = {};
+  SigSet blocked = s.blocked.load() | d.action.mask;
+  if (!(d.action.flags & kSaNoDefer)) blocked |= sig_bit(d.signal);
+  s.blocked.store(blocked & ~kUnblockable);
+}
+
+// The host has all signals but faults blocked.
+void deliver_one(Thread& t, DeliveredSignal& d) {
+  trace(t, d.info);
+  if (Debugger* const debugger = t.debugger()) {
+    const int instead = debugger->on_signal(t, d.info);
+    if (instead == 0) return;
+    if (instead != d.signal) {
+      d.signal = instead;
+      d.info = {};
+      d.info.si_signo = instead;
+    }
+  }
+  d.action = t.signals.actions->get(d.signal);
+  if (d.action.handler == GuestAction::kIgnore) return;
+  if (d.action.handler == GuestAction::kDefault) return do_default(t, d.signal);
+  start_handler(t, d);
+}
+
+struct FaultPlace {
+  bool mapped, allowed, file;
+};
+
+// What the guest's map says about the first byte of the access that it does not allow.
+FaultPlace look_at(Thread& t, bool fetch) {
+  ir::CpuHeader& cpu = t.cpu();
+  const bool write = cpu.fault_access == static_cast<uint32_t>(ir::Access::Write);
+  const uint32_t need = fetch ? PROT_EXEC : write ? PROT_WRITE : PROT_READ | PROT_WRITE | PROT_EXEC;
+  uint64_t address = fetch ? cpu.pc : cpu.fault_address;
+  if (!fetch) address = untag(t, address);
+  const uint64_t end = address + std::max<uint32_t>(cpu.fault_size, 1);
+  Region region;
+  bool mapped = t.memory().find(address, region);
+  if (!fetch && mapped && region.prot & need && end > address && align_down(end - 1, kPage) > address) {
+    const uint64_t second = align_down(end - 1, kPage);
+    Region next;
+    const bool second_mapped = t.memory().find(second, next);
+    if (!second_mapped || !(next.prot & need)) {
+      cpu.fault_address = second;
+      mapped = second_mapped;
+      region = next;
+    }
+  }
+  return {mapped, mapped && region.prot & need, mapped && region.inode != 0};
+}
+
+}  // namespace
+
+[[noreturn]] void die_of_signal(Thread& t, int signal) {
+  log(LogTopic::Signal, "{} killed by {}\n{}", t.tid, signal_name(signal), t.abi().dump(t.cpu()));
+  if (Debugger* const debugger = t.debugger()) debugger->on_killed(t, signal);
+  host::die_by_signal(signal);
+}
+
+int64_t set_blocked(Thread& t, SigSet mask) {
+  ThreadSignals& s = t.signals;
+  mask &= ~kUnblockable;
+  const SigSet old = s.blocked.load();
+  // A signal that we hold must come before the kernel sends another of its number.
+  const bool holds = s.slots.set() & ~mask;
+  const SigSet host_mask = holds ? kAllButFaults : mask & ~kHostFaults;
+  s.blocked.store(mask);
+  const int64_t error = host::safe_syscall(SYS_rt_sigprocmask, SIG_SETMASK,
+                                           reinterpret_cast<uint64_t>(&host_mask), 0, sizeof host_mask);
+  if (error) {
+    s.blocked.store(old);
+    return error;
+  }
+  if (s.slots.set() & ~mask) s.pending.store(true);
+  return 0;
+}
+
+void Thread::deliver_pending_signals() {
+  ThreadSignals& s = signals;
+  while (s.pending.load()) {
+    host::set_signal_mask(SIG_SETMASK, kAllButFaults);
+    s.pending.store(false);
+    DeliveredSignal d;
+    while (!finished() && (d.signal = s.slots.take(~s.blocked.load(), d.info))) deliver_one(*this, d);
+    if (s.restore_saved) {
+      s.blocked.store(s.saved);
+      s.restore_saved = false;
+    }
+    // One that the temporary mask or a handler's mask held back.
+    if (s.slots.set() & ~s.blocked.load()) s.pending.store(true);
+    if (finished()) return;
+    if (!s.pending.load()) apply_host_mask(s);
+  }
+}
+
+void force_signal(Thread& t, const FaultSignal& fault) {
+  ThreadSignals& s = t.signals;
+  DeliveredSignal d;
+  d.signal = fault.signal;
+  d.info.si_signo = fault.signal;
+  d.info.si_code = fault.code;
+  d.info.si_addr = reinterpret_cast<void*>(fault.address);
+  if (fault.recorded) {
+    s.fault_address = fault.fault_address;
+    s.fault_syndrome = fault.fault_syndrome;
+  }
+  const bool refused =
+      contains(s.blocked.load(), d.signal) || s.actions->get(d.signal).handler == GuestAction::kIgnore;
+  if (refused) {
+    s.actions->reset_handler(d.signal);
+    s.blocked.fetch_and(~sig_bit(d.signal));
+  }
+  deliver_one(t, d);
+}
+
+void force_segv(Thread& t, int code, uint64_t address) {
+  FaultSignal fault;
+  fault.signal = SIGSEGV;
+  fault.code = code;
+  fault.address = address;
+  force_signal(t, fault);
+}
 
 void Thread::raise_fault(const accel::Exit& exit) {
-  log_detail::write(fmt::format("{}: guest stopped: {} at {:#x} (address {:#x})\n",
-                                process.options.invoked_as, ir::name(exit.kind), cpu().pc,
-                                cpu().fault_address));
-  ::_exit(139);
+  host::set_signal_mask(SIG_SETMASK, kAllButFaults);
+  // What came before the instruction is handled before it; then it runs, and faults, again.
+  if (signals.pending.load()) return;
+  const bool fetch = exit.kind == ir::ExitKind::FetchFault;
+  FaultPlace place{};
+  if (fetch || exit.kind == ir::ExitKind::MemoryFault) place = look_at(*this, fetch);
+  force_signal(*this, abi().signals().fault_signal(cpu(), exit, place.mapped, place.allowed));
+  if (!signals.pending.load()) apply_host_mask(signals);
+}
+
+TemporaryMask::TemporaryMask(Thread& t, SigSet mask)
+    : t_(t), old_(t.signals.blocked.load()), mask_(mask & ~kUnblockable), host_mask_(mask_ & ~kHostFaults) {
+  t_.signals.blocked.store(mask_);
+}
+
+bool TemporaryMask::ready() const { return t_.signals.slots.set() & ~mask_; }
+
+int64_t TemporaryMask::finish(int64_t result) {
+  ThreadSignals& s = t_.signals;
+  if (result == -kERestartNoHand && ready()) {
+    s.saved = old_;
+    s.restore_saved = true;
+    s.pending.store(true);
+  } else {
+    s.blocked.store(old_);
+  }
+  return result;
 }
 
 }  // namespace lyrebird::user

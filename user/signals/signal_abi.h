@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+/// What a guest ISA's Linux does its own way with signals: the frame on the stack, and which
+/// signal an instruction's fault becomes. One file per ISA (aarch64_frame.cpp).
+#pragma once
+
+#include <csignal>
+#include <cstdint>
+
+#include "accel/vcpu.h"
+#include "user/signals/thread_signals.h"
+
+namespace lyrebird::user {
+
+class Thread;
+
+struct DeliveredSignal {
+  int signal = 0;
+  siginfo_t info{};
+  GuestAction action;
+  SigSet saved_mask = 0;  ///< for the frame
+};
+
+/// A fault as the guest's kernel reports it.
+struct FaultSignal {
+  int signal = 0;
+  int code = 0;
+  uint64_t address = 0;  ///< si_addr
+  /// What the frame's own record of the fault says (Arm: FAR and ESR; x86: cr2, err, trapno).
+  uint64_t fault_address = 0, fault_syndrome = 0;
+  bool recorded = false;  ///< the two above are meaningful
+};
+
+/// What a frame holds besides registers.
+struct RestoredFrame {
+  SigSet mask = 0;
+  AltStack alt_stack;
+};
+
+class SignalAbi {
+ public:
+  virtual ~SignalAbi() = default;
+  /// MINSIGSTKSZ of the guest's kernel.
+  uint64_t min_alt_stack = 2048;
+
+  /// Pushes a frame and sets the registers for the handler. False: the stack can't be written.
+  virtual bool push_frame(Thread& t, const DeliveredSignal& signal) const = 0;
+  /// rt_sigreturn: takes the registers back. False: bad frame, `bad_address` says where.
+  virtual bool pop_frame(Thread& t, RestoredFrame& frame, uint64_t& bad_address) const = 0;
+  /// exit.kind is one of the faults. `mapped`, `allowed`: what the guest's map says about the
+  /// faulting address.
+  virtual FaultSignal fault_signal(const ir::CpuHeader& cpu, const accel::Exit& exit, bool mapped,
+                                   bool allowed) const = 0;
+};
+
+const SignalAbi& aarch64_signals();
+
+}  // namespace lyrebird::user

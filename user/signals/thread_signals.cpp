@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "user/signals/thread_signals.h"
+
+namespace lyrebird::user {
+
+void SignalSlots::put(int signal, const siginfo_t& info) {
+  if (contains(set_.load(std::memory_order_relaxed), signal)) return;
+  info_[signal] = info;
+  set_.fetch_or(sig_bit(signal), std::memory_order_release);
+}
+
+int SignalSlots::take(SigSet allowed, siginfo_t& info) {
+  const int signal = first_signal(set() & allowed);
+  if (!signal) return 0;
+  info = info_[signal];
+  set_.fetch_and(~sig_bit(signal), std::memory_order_acq_rel);
+  return signal;
+}
+
+}  // namespace lyrebird::user
