@@ -75,6 +75,7 @@ bool check_branch_target(const frontend::TranslateRequest& request, LiftContext&
   }
   context.mode &= ~kModeBtypeMask;
   set_header(context, offsetof(ir::CpuHeader, mode), ir::Type::I32, context.mode);
+  context.ir.Insn(context.pc, 4);  // the state is precise again with the new mode
   return true;
 }
 
