@@ -29,22 +29,28 @@ LYREBIRD_HANDLER_ABI void lanes(LYREBIRD_HANDLER_ARGS) {
   LYREBIRD_NEXT(1);
 }
 
+template <Op kOp, typename U, Type kVector>
+constexpr Handler lanes_if_there() {
+  if constexpr (ir::has_lanes_of(kOp, 8 * sizeof(U)))
+    return lanes<kOp, U, kVector>;
+  else
+    return nullptr;
+}
+
 template <Op kOp>
 Handler select(Type vector, Type elem) {
   if constexpr (LaneOp<kOp>::kArgs != 0) {
     return pick_type<Type::V64, Type::V128, Type::V256>(vector, [&]<Type kVector>() -> Handler {
-      // Lanes are bags of bits here; only the ops on sign bits want to know of floats.
-      constexpr bool kFloat = kOp == Op::FAbs || kOp == Op::FNeg;
+      // Lanes are bags of bits here, whatever their type.
       switch (ir::bit_width(elem)) {
         case 8:
-          if constexpr (!kFloat) return lanes<kOp, uint8_t, kVector>;
-          return nullptr;
+          return lanes_if_there<kOp, uint8_t, kVector>();
         case 16:
-          return lanes<kOp, uint16_t, kVector>;
+          return lanes_if_there<kOp, uint16_t, kVector>();
         case 32:
-          return lanes<kOp, uint32_t, kVector>;
+          return lanes_if_there<kOp, uint32_t, kVector>();
         case 64:
-          return lanes<kOp, uint64_t, kVector>;
+          return lanes_if_there<kOp, uint64_t, kVector>();
         default:
           return nullptr;
       }
