@@ -16,7 +16,7 @@ unsigned arg_count(const Inst& inst) {
     while (n < 4 && inst.args[n] != kNoValue) ++n;
     return n;
   }
-  return static_cast<unsigned>(info(inst.op).signature.find('>'));
+  return info(inst.op).args;
 }
 
 }  // namespace lyrebird::ir

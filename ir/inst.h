@@ -39,6 +39,7 @@ struct OpInfo {
   std::string_view signature;  ///< as in ops.inc
   uint16_t effects;
   std::string_view meaning;
+  uint8_t args = 0;  ///< value operands; for CallHelper the most there can be
 };
 extern const OpInfo kOps[kOpCount];
 inline const OpInfo& info(Op op) { return kOps[static_cast<unsigned>(op)]; }

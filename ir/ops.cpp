@@ -4,7 +4,9 @@
 namespace lyrebird::ir {
 
 const OpInfo kOps[kOpCount] = {
-#define OP(name, kind, signature, effects, meaning) {#name, OpKind::kind, signature, effects, meaning},
+#define OP(name, kind, signature, effects, meaning) \
+  {#name,   OpKind::kind, signature,                \
+   effects, meaning,      static_cast<uint8_t>(std::string_view(signature).find('>'))},
 #include "ir/ops.inc"
 };
 
