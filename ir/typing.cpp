@@ -81,7 +81,7 @@ const char* lanewise_error(const Inst& inst) {
     if (is_bitwise(inst.op)) return nullptr;
     if (!is_lane(inst.elem)) return "elem is no lane type";
     if (of_floats && !is_float_lane(inst.elem)) return "elem must be f16, f32 or f64";
-    return nullptr;
+    return has_lanes_of(inst.op, bit_width(inst.elem)) ? nullptr : "does not exist for these lanes";
   }
   if (of_floats) return is_float(inst.type) && inst.elem == inst.type ? nullptr : "needs a float type";
   if (compare ? inst.type != Type::I1 : inst.elem != inst.type) return "elem does not fit the type";
