@@ -12,6 +12,8 @@
 
 #include "accel/soft/trace.h"
 #include "base/log.h"
+#include "ir/print.h"
+#include "ir/verify.h"
 #include "jit/block_map.h"
 #include "jit/interp/interp.h"
 #include "jit/thread_context.h"
@@ -62,6 +64,7 @@ struct SoftAccelerator::Impl {
     std::unique_ptr<jit::CompiledBlock> block;
     bool transient = false;
   };
+  void verify(const ir::Block& block) const;
   Translation translate(ir::BlockKey key, unsigned max_instructions, const std::vector<uint64_t>* stops);
 };
 
@@ -165,6 +168,16 @@ Exit SoftVcpu::step() {
 
 }  // namespace
 
+/// A block that breaks the rules is a bug in the frontend or in a pass.
+void SoftAccelerator::Impl::verify(const ir::Block& block) const {
+  const ir::TextContext context{.layout = &frontend.layout(), .helpers = frontend.helpers()};
+  const Result<void> result = ir::verify(block, context);
+  if (result) return;
+  std::fprintf(stderr, "lyrebird: internal error: %s\n%s", result.error().message.c_str(),
+               ir::print(block, context).c_str());
+  std::abort();
+}
+
 SoftAccelerator::Impl::Translation SoftAccelerator::Impl::translate(ir::BlockKey key,
                                                                     unsigned max_instructions,
                                                                     const std::vector<uint64_t>* stops) {
@@ -177,6 +190,7 @@ SoftAccelerator::Impl::Translation SoftAccelerator::Impl::translate(ir::BlockKey
   frontend.translate(request, block);
   translations.fetch_add(1, std::memory_order_relaxed);
   trace::translated(block, code, frontend, options.disassembler);
+  if constexpr (ir::kVerify) verify(block);
   trace::optimised(block, frontend);
   return {engine.compile(block), is_transient(block)};
 }

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "accel/soft/trace.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/log.h"
+#include "ir/print.h"
 
 namespace lyrebird::accel::trace {
 
@@ -24,6 +26,10 @@ void log_code(const ir::Block& block, frontend::CodeSource& code, Disassembler d
     }
   }
   log(LogTopic::InAsm, "{}\n", text);
+}
+
+std::string ir_text(const ir::Block& block, const frontend::Frontend& frontend) {
+  return ir::print(block, {.layout = &frontend.layout(), .helpers = frontend.helpers()});
 }
 
 std::string state_text(const ir::CpuHeader& state, const ir::StateLayout& layout) {
@@ -52,12 +58,11 @@ std::string state_text(const ir::CpuHeader& state, const ir::StateLayout& layout
 void translated(const ir::Block& block, frontend::CodeSource& code, const frontend::Frontend& frontend,
                 Disassembler disassembler) {
   if (log_enabled(LogTopic::InAsm)) log_code(block, code, disassembler);
-  (void)frontend;
+  if (log_enabled(LogTopic::Ir)) log(LogTopic::Ir, "IR:\n{}\n", ir_text(block, frontend));
 }
 
 void optimised(const ir::Block& block, const frontend::Frontend& frontend) {
-  (void)block;
-  (void)frontend;
+  if (log_enabled(LogTopic::IrOpt)) log(LogTopic::IrOpt, "IR after passes:\n{}\n", ir_text(block, frontend));
 }
 
 void block_entry(const jit::CompiledBlock& block, const ir::CpuHeader& state, const ir::StateLayout& layout) {
