@@ -208,8 +208,9 @@ void print_help(const Options& options) {
       "Runs a Linux program built for {}.\n\n",
       options.invoked_as, options.guest.empty() ? "another machine" : options.guest);
   for (const OptionRow& row : kOptions)
-    if (!row.help.empty()) text += fmt::format("  {:<17} {}{}\n", fmt::format("-{} {}", row.name, row.value), row.help,
-                        row.variable ? fmt::format("\n{:20}[{}]", "", row.variable) : std::string());
+    if (!row.help.empty())
+      text += fmt::format("  {:<17} {}{}\n", fmt::format("-{} {}", row.name, row.value), row.help,
+                          row.variable ? fmt::format("\n{:20}[{}]", "", row.variable) : std::string());
   text +=
       "\nThe variable in brackets means the same when the option is not given. Options\n"
       "end at the program's name. Exit status: the program's; 127 when it or its\n"

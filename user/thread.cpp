@@ -57,6 +57,7 @@ int Thread::run() {
 
 void Thread::rewind_interrupted() {
   abi().rewind_syscall(cpu(), interrupted.frame);
+  resuming = interrupted.code == kERestartRestartBlock;
   interrupted.code = 0;
 }
 
@@ -88,6 +89,7 @@ void Thread::handle(const accel::Exit& exit) {
 void Thread::do_syscall() {
   const SyscallFrame frame = abi().syscall_frame(cpu());
   const int64_t result = dispatch_syscall(*this, frame);
+  resuming = false;
   abi().set_guarded(cpu(), memory().any_guarded());
   if (finished_ || result == kKeepRegisters) return;
   if (result <= -kERestartSys && result >= -kERestartRestartBlock) {

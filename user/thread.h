@@ -3,6 +3,7 @@
 #pragma once
 
 #include <sys/types.h>
+#include <time.h>
 
 #include <atomic>
 #include <memory>
@@ -57,6 +58,10 @@ class Thread {
     SyscallFrame frame;
   } interrupted;
   void rewind_interrupted();
+  /// The current call is one that came back with kERestartRestartBlock, run again: a sleep goes on
+  /// for sleep_rest.
+  bool resuming = false;
+  struct timespec sleep_rest{};
 
   /// The guest thread that runs on this host thread, or null. Async-signal-safe.
   static Thread* current();

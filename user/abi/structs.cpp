@@ -49,6 +49,63 @@ constexpr Field kRusage[] = {
     F(Long, rusage, ru_majflt),        F(Long, rusage, ru_nswap),         F(Long, rusage, ru_inblock),
     F(Long, rusage, ru_oublock),       F(Long, rusage, ru_msgsnd),        F(Long, rusage, ru_msgrcv),
     F(Long, rusage, ru_nsignals),      F(Long, rusage, ru_nvcsw),         F(Long, rusage, ru_nivcsw)};
+using Statfs = struct statfs;
+constexpr Field kStatfs[] = {
+    F(Long, Statfs, f_type),     F(Long, Statfs, f_bsize),        F(ULong, Statfs, f_blocks),
+    F(ULong, Statfs, f_bfree),   F(ULong, Statfs, f_bavail),      F(ULong, Statfs, f_files),
+    F(ULong, Statfs, f_ffree),   F(S32, Statfs, f_fsid.__val[0]), F(S32, Statfs, f_fsid.__val[1]),
+    F(Long, Statfs, f_namelen),  F(Long, Statfs, f_frsize),       F(Long, Statfs, f_flags),
+    F(Long, Statfs, f_spare[0]), F(Long, Statfs, f_spare[1]),     F(Long, Statfs, f_spare[2]),
+    F(Long, Statfs, f_spare[3])};
+using Statx = struct statx;
+#define STATX_TIME(member) F(S64, Statx, member.tv_sec), F(U32, Statx, member.tv_nsec), {Kind::Pad, 0, 4}
+constexpr Field kStatx[] = {F(U32, Statx, stx_mask),
+                            F(U32, Statx, stx_blksize),
+                            F(U64, Statx, stx_attributes),
+                            F(U32, Statx, stx_nlink),
+                            F(U32, Statx, stx_uid),
+                            F(U32, Statx, stx_gid),
+                            F(U16, Statx, stx_mode),
+                            {Kind::Pad, 0, 2},
+                            F(U64, Statx, stx_ino),
+                            F(U64, Statx, stx_size),
+                            F(U64, Statx, stx_blocks),
+                            F(U64, Statx, stx_attributes_mask),
+                            STATX_TIME(stx_atime),
+                            STATX_TIME(stx_btime),
+                            STATX_TIME(stx_ctime),
+                            STATX_TIME(stx_mtime),
+                            F(U32, Statx, stx_rdev_major),
+                            F(U32, Statx, stx_rdev_minor),
+                            F(U32, Statx, stx_dev_major),
+                            F(U32, Statx, stx_dev_minor),
+                            F(U64, Statx, stx_mnt_id),
+                            F(U32, Statx, stx_dio_mem_align),
+                            F(U32, Statx, stx_dio_offset_align),
+                            {Kind::Pad, 0, 96}};
+#undef STATX_TIME
+constexpr Field kOpenHow[] = {F(U64, open_how, flags), F(U64, open_how, mode), F(U64, open_how, resolve)};
+using Flock = struct flock;
+constexpr Field kFlock[] = {F(S16, Flock, l_type), F(S16, Flock, l_whence), F(Long, Flock, l_start),
+                            F(Long, Flock, l_len), F(S32, Flock, l_pid)};
+constexpr Field kPollfd[] = {F(S32, pollfd, fd), F(S16, pollfd, events), F(S16, pollfd, revents)};
+using Timex = struct timex;
+constexpr Field kTimex[] = {
+    F(U32, Timex, modes),        F(Long, Timex, offset),       F(Long, Timex, freq),
+    F(Long, Timex, maxerror),    F(Long, Timex, esterror),     F(S32, Timex, status),
+    F(Long, Timex, constant),    F(Long, Timex, precision),    F(Long, Timex, tolerance),
+    F(Long, Timex, time.tv_sec), F(Long, Timex, time.tv_usec), F(Long, Timex, tick),
+    F(Long, Timex, ppsfreq),     F(Long, Timex, jitter),       F(S32, Timex, shift),
+    F(Long, Timex, stabil),      F(Long, Timex, jitcnt),       F(Long, Timex, calcnt),
+    F(Long, Timex, errcnt),      F(Long, Timex, stbcnt),       F(S32, Timex, tai),
+    {Kind::Pad, 0, 44}};
+using Sysinfo = struct sysinfo;
+constexpr Field kSysinfo[] = {
+    F(Long, Sysinfo, uptime),     F(ULong, Sysinfo, loads[0]),  F(ULong, Sysinfo, loads[1]),
+    F(ULong, Sysinfo, loads[2]),  F(ULong, Sysinfo, totalram),  F(ULong, Sysinfo, freeram),
+    F(ULong, Sysinfo, sharedram), F(ULong, Sysinfo, bufferram), F(ULong, Sysinfo, totalswap),
+    F(ULong, Sysinfo, freeswap),  F(U16, Sysinfo, procs),       F(ULong, Sysinfo, totalhigh),
+    F(ULong, Sysinfo, freehigh),  F(U32, Sysinfo, mem_unit)};
 #undef F
 
 }  // namespace
@@ -64,6 +121,13 @@ DEFINE(struct epoll_event, kEpollEvent);
 DEFINE(struct iovec, kIovec);
 DEFINE(struct rlimit, kRlimit);
 DEFINE(struct rusage, kRusage);
+DEFINE(struct statfs, kStatfs);
+DEFINE(struct statx, kStatx);
+DEFINE(struct open_how, kOpenHow);
+DEFINE(struct flock, kFlock);
+DEFINE(struct pollfd, kPollfd);
+DEFINE(struct timex, kTimex);
+DEFINE(struct sysinfo, kSysinfo);
 
 const StructDesc kGenericStat = {
     .name = "stat", .host_size = sizeof(struct stat), .fields = kStat, .packed = false, .same_order = false};

@@ -3,9 +3,14 @@
 /// kernel's headers have them, and the few lists that one guest has for itself.
 #pragma once
 
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <linux/stat.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/sysinfo.h>
 #include <sys/time.h>
 #include <sys/timex.h>
@@ -38,6 +43,13 @@ LYREBIRD_STRUCT(struct epoll_event)
 LYREBIRD_STRUCT(struct iovec)
 LYREBIRD_STRUCT(struct rlimit)
 LYREBIRD_STRUCT(struct rusage)
+LYREBIRD_STRUCT(struct statfs)
+LYREBIRD_STRUCT(struct statx)
+LYREBIRD_STRUCT(struct open_how)
+LYREBIRD_STRUCT(struct flock)
+LYREBIRD_STRUCT(struct pollfd)
+LYREBIRD_STRUCT(struct timex)
+LYREBIRD_STRUCT(struct sysinfo)
 
 /// asm-generic/stat.h: arm64, riscv, and other late ports.
 extern const StructDesc kGenericStat;

@@ -4,6 +4,10 @@
 
 #include "user/process/syscalls.h"
 #include "user/signals/syscalls.h"
+#include "user/syscalls/fs.h"
+#include "user/syscalls/io.h"
 #include "user/syscalls/memory.h"
 #include "user/syscalls/misc.h"
+#include "user/syscalls/poll.h"
+#include "user/syscalls/time.h"
 #include "user/threads/syscalls.h"
