@@ -24,7 +24,9 @@ uint64_t word(int value) { return static_cast<uint64_t>(value); }
 /// Runs `wait(mask pointer)`, a host call that sleeps, with the guest's mask at `mask` (0: none).
 template <typename Wait>
 int64_t with_mask(Thread& t, uint64_t mask, uint64_t mask_size, Wait wait) {
-  const auto no_hand = [](int64_t result) { return result == -kERestartSys ? -int64_t{kERestartNoHand} : result; };
+  const auto no_hand = [](int64_t result) {
+    return result == -kERestartSys ? -int64_t{kERestartNoHand} : result;
+  };
   if (!mask) return no_hand(wait(nullptr));
   if (mask_size != sizeof(SigSet)) return -EINVAL;
   SigSet set;
@@ -154,7 +156,8 @@ int64_t wait_events(Thread& t, Ptr<struct epoll_event> events, int max, uint64_t
     host = many.data();
   }
   const int count = std::min(max, most);
-  const int64_t result = with_mask(t, mask, mask_size, [&](const SigSet* set) { return wait(host, count, set); });
+  const int64_t result =
+      with_mask(t, mask, mask_size, [&](const SigSet* set) { return wait(host, count, set); });
   for (int64_t i = 0; i < result; ++i)
     if (!events.at(t, static_cast<uint64_t>(i)).put(t, host[i])) return -EFAULT;
   // epoll_wait is never restarted after a handler, and always without one.
@@ -162,8 +165,8 @@ int64_t wait_events(Thread& t, Ptr<struct epoll_event> events, int max, uint64_t
 }
 }  // namespace
 
-Errno<Long> epoll_pwait(Thread& t, Fd epoll, Ptr<struct epoll_event> events, Int max, Int timeout_ms, Addr mask,
-                        Size mask_size) {
+Errno<Long> epoll_pwait(Thread& t, Fd epoll, Ptr<struct epoll_event> events, Int max, Int timeout_ms,
+                        Addr mask, Size mask_size) {
   return wait_events(t, events, max, mask, mask_size,
                      [&](struct epoll_event* host, int count, const SigSet* set) {
                        return host::safe_syscall(SYS_epoll_pwait, word(epoll.value), word(host), word(count),
@@ -174,16 +177,18 @@ Errno<Long> epoll_pwait2(Thread& t, Fd epoll, Ptr<struct epoll_event> events, In
                          Ptr<struct timespec> timeout, Addr mask, Size mask_size) {
   struct timespec value;
   if (!timeout.null() && !timeout.get(t, value)) return -EFAULT;
-  return wait_events(t, events, max, mask, mask_size,
-                     [&](struct epoll_event* host, int count, const SigSet* set) {
-                       return host::safe_syscall(SYS_epoll_pwait2, word(epoll.value), word(host), word(count),
-                                                 timeout.null() ? 0 : word(&value), word(set), sizeof(SigSet));
-                     });
+  return wait_events(
+      t, events, max, mask, mask_size, [&](struct epoll_event* host, int count, const SigSet* set) {
+        return host::safe_syscall(SYS_epoll_pwait2, word(epoll.value), word(host), word(count),
+                                  timeout.null() ? 0 : word(&value), word(set), sizeof(SigSet));
+      });
 }
 
 // --- descriptors to wait on ----------------------------------------------------------------------
 
-Errno<Fd> eventfd2(Thread&, Uint value, Flags flags) { return host::call(SYS_eventfd2, value.value, flags.value); }
+Errno<Fd> eventfd2(Thread&, Uint value, Flags flags) {
+  return host::call(SYS_eventfd2, value.value, flags.value);
+}
 Errno<Fd> timerfd_create(Thread&, Int clock, OpenFlags flags) {
   return host::call(SYS_timerfd_create, clock.value, flags.value);
 }

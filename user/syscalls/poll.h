@@ -15,13 +15,14 @@ Errno<Long> pselect6(Thread& t, Int count, Addr in, Addr out, Addr except, Ptr<s
                      Addr mask_and_size);
 Errno<Fd> epoll_create1(Thread& t, Flags flags);
 Errno<Long> epoll_ctl(Thread& t, Fd epoll, Int operation, Fd fd, Ptr<struct epoll_event> event);
-Errno<Long> epoll_pwait(Thread& t, Fd epoll, Ptr<struct epoll_event> events, Int max, Int timeout_ms, Addr mask,
-                        Size mask_size);
-Errno<Long> epoll_pwait2(Thread& t, Fd epoll, Ptr<struct epoll_event> events, Int max, Ptr<struct timespec> timeout,
-                         Addr mask, Size mask_size);
+Errno<Long> epoll_pwait(Thread& t, Fd epoll, Ptr<struct epoll_event> events, Int max, Int timeout_ms,
+                        Addr mask, Size mask_size);
+Errno<Long> epoll_pwait2(Thread& t, Fd epoll, Ptr<struct epoll_event> events, Int max,
+                         Ptr<struct timespec> timeout, Addr mask, Size mask_size);
 Errno<Fd> eventfd2(Thread& t, Uint value, Flags flags);
 Errno<Fd> timerfd_create(Thread& t, Int clock, OpenFlags flags);
-Errno<Long> timerfd_settime(Thread& t, Fd fd, Flags flags, Ptr<struct itimerspec> value, Ptr<struct itimerspec> old);
+Errno<Long> timerfd_settime(Thread& t, Fd fd, Flags flags, Ptr<struct itimerspec> value,
+                            Ptr<struct itimerspec> old);
 Errno<Long> timerfd_gettime(Thread& t, Fd fd, Ptr<struct itimerspec> value);
 Errno<Fd> inotify_init1(Thread& t, OpenFlags flags);
 Errno<Long> inotify_rm_watch(Thread& t, Fd fd, Int watch);
