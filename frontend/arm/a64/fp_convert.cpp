@@ -74,14 +74,8 @@ struct FpConvert : SimdLifter {
     return to_gpr(sf, ptype, n, d, Op::FToIntU, Round::TowardZero, 64 - scale);
   }
 
-  /// The bits of a number as FPUnpack sees it: flushed if the mode says so.
-  Value flushed(Value bits, const FpMode& mode) {
-    if (!mode.flush_inputs) return bits;
-    const Value tiny = ir.Not(ir.CmpTest(bits, imm(I64, uint64_t{0x7ff} << 52)));
-    return ir.Select(tiny, ir.And(bits, imm(I64, uint64_t{1} << 63)), bits);
-  }
-
-  // FPToFixedJS: Z says that the conversion was exact, for which -0 does not count.
+  // FPToFixedJS: Z says that the conversion was exact, for which neither -0 nor a flushed
+  // subnormal counts: the bits are those of the result.
   bool FJCVTZS(Vreg n, Reg d) {
     const Value a = v_scalar(n, F64);
     const FpMode mode = rounding(Lifter::fp_mode(F64), Round::TowardZero);
@@ -89,7 +83,7 @@ struct FpConvert : SimdLifter {
     FpMode silent = mode;
     silent.no_flags = true;
     const Value back = ir.FFromInt(Op::FFromIntS, result, F64, silent);
-    const Value exact = ir.CmpEq(ir.Bitcast(back, I64), flushed(ir.Bitcast(a, I64), mode));
+    const Value exact = ir.CmpEq(ir.Bitcast(back, I64), ir.Bitcast(a, I64));
     set_nzcv({ir.False(), exact, ir.False(), ir.False()});
     set_x(d, result);
     return true;
