@@ -46,9 +46,6 @@ concept BinaryLane = std::same_as<B, uint16_t> || std::same_as<B, uint32_t> || s
 template <class B>
 concept Lane = BinaryLane<B> || std::same_as<B, Float80>;
 
-/// What FCompare gives.
-enum FpOrder : uint8_t { kFpEqual = 0, kFpLess = 1, kFpGreater = 2, kFpUnordered = 3 };
-
 /// The complete meaning, without help from the host's unit.
 namespace soft {
 template <Lane B>

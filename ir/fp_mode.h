@@ -87,4 +87,7 @@ enum FpFlag : uint32_t {
   kFpDenormal = 32,
 };
 
+/// What FCompare gives.
+enum FpOrder : uint8_t { kFpEqual = 0, kFpLess = 1, kFpGreater = 2, kFpUnordered = 3 };
+
 }  // namespace lyrebird::ir

@@ -8,9 +8,6 @@ namespace {
 using B = ir::Builder;
 using Ptype = Imm<2>;
 
-/// FPSR-neutral order of two numbers (ir FCompare's result) as NZCV.
-enum Order : uint32_t { kEqual, kLess, kGreater, kUnordered };
-
 struct FpScalar : SimdLifter {
   using SimdLifter::SimdLifter;
 
@@ -96,11 +93,6 @@ struct FpScalar : SimdLifter {
   }
   bool FNMSUB(Ptype ptype, Vreg m, Vreg a, Vreg n, Vreg d) {
     return multiply_add(ptype, m, a, n, d, true, false);
-  }
-
-  Nzcv flags_of_order(Value order) {
-    const auto is = [&](uint32_t o) { return ir.CmpEq(order, imm(I8, o)); };
-    return {is(kLess), is(kEqual), ir.Not(is(kLess)), is(kUnordered)};
   }
 
   bool FCMP(Ptype ptype, Vreg m, Vreg n, bool signal_quiet) {

@@ -66,6 +66,16 @@ Nzcv Lifter::flags_of_sub(Value a, Value b, Value result) {
           .sub_b = b};
 }
 
+// DDI 0487, FPCompare(): equal is ZC, less N, greater C, unordered CV.
+Nzcv Lifter::flags_of_order(Value order) {
+  const Value equal = imm(I8, ir::kFpEqual), less = imm(I8, ir::kFpLess);
+  return {.n = ir.CmpEq(order, less),
+          .z = ir.CmpEq(order, equal),
+          .c = ir.CmpNe(order, less),
+          .v = ir.CmpEq(order, imm(I8, ir::kFpUnordered)),
+          .order = order};
+}
+
 Nzcv Lifter::flags_of_logic(Value result) {
   const Value zero = imm(result.type, 0), clear = ir.False();
   return {ir.CmpLtS(result, zero), ir.CmpEq(result, zero), clear, clear};
@@ -76,6 +86,7 @@ Value Lifter::holds(Cond condition) {
   if (condition >= 14) return ir.True();
   if (ctx.flags.sub_a)
     if (const Value compare = compare_holds(condition, ctx.flags.sub_a, ctx.flags.sub_b)) return compare;
+  if (ctx.flags.order) return order_holds(condition, ctx.flags.order);
   const Value result = flags_hold(condition >> 1);
   return condition & 1 ? ir.Not(result) : result;
 }
@@ -105,6 +116,39 @@ Value Lifter::compare_holds(Cond condition, Value a, Value b) {
       return ir.CmpLeS(a, b);
     default:
       return {};
+  }
+}
+
+/// The condition after a floating-point comparison as one op, or two.
+Value Lifter::order_holds(Cond condition, Value order) {
+  const auto outcome = [this](ir::FpOrder o) { return imm(I8, o); };
+  switch (condition) {
+    case 0:  // EQ
+      return ir.CmpEq(order, outcome(ir::kFpEqual));
+    case 1:
+      return ir.CmpNe(order, outcome(ir::kFpEqual));
+    case 2:  // CS: equal, greater, unordered
+    case 5:  // PL
+      return ir.CmpNe(order, outcome(ir::kFpLess));
+    case 3:
+    case 4:  // MI
+      return ir.CmpEq(order, outcome(ir::kFpLess));
+    case 6:  // VS
+      return ir.CmpEq(order, outcome(ir::kFpUnordered));
+    case 7:
+      return ir.CmpNe(order, outcome(ir::kFpUnordered));
+    case 8:  // HI: greater, unordered
+      return ir.CmpLtU(outcome(ir::kFpLess), order);
+    case 9:
+      return ir.CmpLeU(order, outcome(ir::kFpLess));
+    case 10:  // GE: equal, greater
+      return ir.Not(ir.CmpTest(order, imm(I8, 1)));
+    case 11:  // LT: less, unordered
+      return ir.CmpTest(order, imm(I8, 1));
+    case 12:  // GT
+      return ir.CmpEq(order, outcome(ir::kFpGreater));
+    default:  // LE
+      return ir.CmpNe(order, outcome(ir::kFpGreater));
   }
 }
 

@@ -25,10 +25,11 @@ using ir::Value;
 using enum ir::Type;
 
 /// PSTATE.N, Z, C, V as I1 values. Where they come from a - b (of two ints) `sub_a` and `sub_b`
-/// say so, and conditions become one compare.
+/// say so, and conditions become one compare; so does `order`, the FCompare of floating point.
 struct Nzcv {
   Value n, z, c, v;
   Value sub_a = {}, sub_b = {};
+  Value order = {};
 };
 
 /// One block being lifted.
@@ -71,6 +72,8 @@ class Lifter {
   /// Of result = a + b, and a - b.
   Nzcv flags_of_add(Value a, Value b, Value result);
   Nzcv flags_of_sub(Value a, Value b, Value result);
+  /// Those of FCMP: `order` is the result of an FCompare.
+  Nzcv flags_of_order(Value order);
   /// N and Z of the result, C and V clear.
   Nzcv flags_of_logic(Value result);
   Value holds(Cond condition);
@@ -118,6 +121,7 @@ class Lifter {
 
  private:
   Value compare_holds(Cond condition, Value a, Value b);
+  Value order_holds(Cond condition, Value order);
   Value flags_hold(unsigned pair);
 };
 
