@@ -142,11 +142,9 @@ struct Loader {
       request.offset = align_down(segment.offset, kPage);
       if (const int64_t at = process.memory.map(request); at < 0) return at;
       anonymous = align_up(file_end, kPage);
-      // The rest of the last page is bss. The kernel lets it be where it can't be written.
-      if (segment.writable && memory_end > file_end) {
-        const uint64_t tail = std::min(anonymous, memory_end) - file_end;
-        std::memset(process.memory.host(file_end), 0, tail);
-      }
+      // The rest of the last page is zero to its very end: ld.so allocates from there.
+      if (segment.writable && memory_end > file_end)
+        std::memset(process.memory.host(file_end), 0, anonymous - file_end);
     }
     const uint64_t anonymous_end = align_up(memory_end, kPage);
     if (anonymous_end <= anonymous) return 0;
