@@ -71,17 +71,10 @@ struct SimdByElement : SimdLifter {
     return true;
   }
 
-  enum class Then { Set, Add, Subtract };
-  Value double_product(Shape s, Value accumulator, Value a, Value b, Then then) {
-    const Value product = mul_double_long(s, a, b);
-    if (then == Then::Set) return product;
-    return then == Then::Add ? add_saturated(s, accumulator, product)
-                             : sub_saturated(s, accumulator, product);
-  }
   bool double_long(bool q, Imm<2> size, bool l, Vreg m, bool h, Vreg n, Vreg d, Then then) {
     if (!is_word_or_half(size)) return unallocated();
     const LongOperands o = long_operands(q, size, n, element(size, l, m, h), true);
-    set_v(d, double_product(o.wide, v(d), o.n, o.m, then));
+    set_v(d, mul_double_long(o.wide, v(d), o.n, o.m, then));
     return true;
   }
   bool double_long_scalar(Imm<2> size, bool l, Vreg m, bool h, Vreg n, Vreg d, Then then) {
@@ -90,7 +83,7 @@ struct SimdByElement : SimdLifter {
     const Shape s = int_scalar(size + 1);
     const Value a = ir.SExt(v_scalar(n, lane), s.type);
     const Value b = ir.SExt(lane_of(lane, element(size, l, m, h)), s.type);
-    set_v(d, double_product(s, read(d, s), a, b, then));
+    set_v(d, mul_double_long(s, read(d, s), a, b, then));
     return true;
   }
 

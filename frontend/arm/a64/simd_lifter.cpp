@@ -8,6 +8,12 @@ Value SimdLifter::widened(Value a, bool q, bool is_signed, Type lane) {
   return is_signed ? ir.WidenLoS(a, lane) : ir.WidenLoU(a, lane);
 }
 
+Value SimdLifter::neighbour_sums(Shape s, Value a, bool is_signed) {
+  const Value half = splat(s, s.width() / 2), left = ir.Shl(a, half, s.elem);
+  return is_signed ? ir.Add(ir.ShrS(left, half, s.elem), ir.ShrS(a, half, s.elem), s.elem)
+                   : ir.Add(ir.ShrU(left, half, s.elem), ir.ShrU(a, half, s.elem), s.elem);
+}
+
 void SimdLifter::set_v_narrowed(Vreg d, bool q, Value narrow) {
   set_v(d, q ? ir.Concat(v64(d), narrow) : narrow);
 }
@@ -85,9 +91,10 @@ Value SimdLifter::mul_double_accumulate_high(Shape s, Value accumulator, Value a
   return result;
 }
 
-Value SimdLifter::mul_double_long(Shape s, Value a, Value b) {
-  const Value product = ir.Mul(a, b, s.elem);
-  return add_saturated(s, product, product);
+Value SimdLifter::mul_double_long(Shape s, Value accumulator, Value a, Value b, Then then) {
+  const Value half = ir.Mul(a, b, s.elem), product = add_saturated(s, half, half);
+  if (then == Then::Set) return product;
+  return then == Then::Add ? add_saturated(s, accumulator, product) : sub_saturated(s, accumulator, product);
 }
 
 Value SimdLifter::narrow_saturated(Value wide, Op op, Type wide_lane) {

@@ -66,6 +66,8 @@ class SimdLifter : public Lifter {
   /// Even and odd lanes side by side, from the concatenation b:a.
   Value evens(Value a, Value b, Type lane) { return ir.UnzipEven(a, b, lane); }
   Value odds(Value a, Value b, Type lane) { return ir.UnzipOdd(a, b, lane); }
+  /// Sums of neighbouring lanes of half the shape's width, as lanes of its width.
+  Value neighbour_sums(Shape s, Value a, bool is_signed);
   /// XTN, and XTN2 which keeps the lower half.
   void set_v_narrowed(Vreg d, bool q, Value narrow);
 
@@ -94,8 +96,9 @@ class SimdLifter : public Lifter {
   Value mul_double_high(Shape s, Value a, Value b, bool round);
   /// SQRDMLAH, SQRDMLSH.
   Value mul_double_accumulate_high(Shape s, Value accumulator, Value a, Value b, bool subtract);
-  /// 2 * a * b of lanes that were extended to the shape's.
-  Value mul_double_long(Shape s, Value a, Value b);
+  enum class Then { Set, Add, Subtract };
+  /// SQDMULL, SQDMLAL, SQDMLSL: 2 * a * b of lanes that were extended to the shape's, and then.
+  Value mul_double_long(Shape s, Value accumulator, Value a, Value b, Then then);
   /// NarrowSatS, NarrowSatU, NarrowSatSU of a 128-bit vector of wide lanes.
   Value narrow_saturated(Value wide, Op op, Type wide_lane);
 

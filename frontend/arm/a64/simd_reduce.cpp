@@ -22,10 +22,7 @@ struct SimdReduce : SimdLifter {
   bool add_long(bool q, Imm<2> size, Vreg n, Vreg d, bool is_signed) {
     if (!across(q, size)) return unallocated();
     const Shape s = ints(q, size + 1);
-    const Value a = read(n, s), half = splat(s, s.width() / 2), left = ir.Shl(a, half, s.elem);
-    const Value pairs = is_signed ? ir.Add(ir.ShrS(left, half, s.elem), ir.ShrS(a, half, s.elem), s.elem)
-                                  : ir.Add(ir.ShrU(left, half, s.elem), ir.ShrU(a, half, s.elem), s.elem);
-    set_v(d, ir.Reduce(Op::ReduceAdd, pairs, s.elem));
+    set_v(d, ir.Reduce(Op::ReduceAdd, neighbour_sums(s, read(n, s), is_signed), s.elem));
     return true;
   }
 

@@ -46,25 +46,17 @@ struct SimdThreeDifferent : SimdLifter {
     return true;
   }
 
-  enum class Then { Set, Add, Subtract };
-  /// SQDMULL, SQDMLAL, SQDMLSL of lanes that are already wide.
-  Value double_product(Shape s, Value accumulator, Value a, Value b, Then then) {
-    const Value product = mul_double_long(s, a, b);
-    if (then == Then::Set) return product;
-    return then == Then::Add ? add_saturated(s, accumulator, product)
-                             : sub_saturated(s, accumulator, product);
-  }
   bool double_long(bool q, Imm<2> size, Vreg m, Vreg n, Vreg d, Then then) {
     if (size == 0 || size == 3) return unallocated();
     const Value a = widened(n, q, true, lane(size)), b = widened(m, q, true, lane(size));
-    set_v(d, double_product(wide(size), v(d), a, b, then));
+    set_v(d, mul_double_long(wide(size), v(d), a, b, then));
     return true;
   }
   bool double_long_scalar(Imm<2> size, Vreg m, Vreg n, Vreg d, Then then) {
     if (size == 0 || size == 3) return unallocated();
     const Shape s = int_scalar(size + 1);
     const auto operand = [&](Vreg r) { return ir.SExt(v_scalar(r, lane(size)), s.type); };
-    set_v(d, double_product(s, read(d, s), operand(n), operand(m), then));
+    set_v(d, mul_double_long(s, read(d, s), operand(n), operand(m), then));
     return true;
   }
 

@@ -86,9 +86,7 @@ struct SimdTwoRegMisc : SimdLifter {
   bool add_neighbours(bool q, Imm<2> size, Vreg n, Vreg d, bool is_signed, bool accumulate) {
     if (size == 3) return unallocated();
     const Shape s = ints(q, size + 1);
-    const Value a = read(n, s), half = splat(s, s.width() / 2), left = ir.Shl(a, half, s.elem);
-    const Value sum = is_signed ? ir.Add(ir.ShrS(left, half, s.elem), ir.ShrS(a, half, s.elem), s.elem)
-                                : ir.Add(ir.ShrU(left, half, s.elem), ir.ShrU(a, half, s.elem), s.elem);
+    const Value sum = neighbour_sums(s, read(n, s), is_signed);
     set_v(d, accumulate ? ir.Add(read(d, s), sum, s.elem) : sum);
     return true;
   }
