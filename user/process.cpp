@@ -43,7 +43,7 @@ void Process::after_fork(bool in_child) {
     accelerator.after_fork_in_child();
   else
     accelerator.after_fork_in_parent();
-  memory.after_fork();
+  memory.after_fork(in_child);
 }
 
 }  // namespace lyrebird::user

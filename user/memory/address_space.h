@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <new>
 #include <shared_mutex>
 #include <string>
 #include <vector>
@@ -132,7 +133,14 @@ class AddressSpace final : public frontend::CodeSource {
 
   /// Around fork(): the lock is held over it so that the child finds consistent tables.
   void before_fork() { mutex_.lock(); }
-  void after_fork() { mutex_.unlock(); }
+  void after_fork(bool in_child) {
+    // The C library's lock remembers its writer's thread number, which is another in the child:
+    // there it is made anew (the child has one thread).
+    if (in_child)
+      new (&mutex_) std::shared_mutex;
+    else
+      mutex_.unlock();
+  }
 
  private:
   using Regions = std::map<uint64_t, Region>;  // by start
