@@ -12,6 +12,7 @@
 
 #include "accel/soft/trace.h"
 #include "base/log.h"
+#include "ir/passes.h"
 #include "ir/print.h"
 #include "ir/verify.h"
 #include "jit/block_map.h"
@@ -191,7 +192,11 @@ SoftAccelerator::Impl::Translation SoftAccelerator::Impl::translate(ir::BlockKey
   translations.fetch_add(1, std::memory_order_relaxed);
   trace::translated(block, code, frontend, options.disassembler);
   if constexpr (ir::kVerify) verify(block);
-  trace::optimised(block, frontend);
+  if (options.optimise) {
+    ir::optimise(block, frontend.layout(), frontend.helpers());
+    if constexpr (ir::kVerify) verify(block);
+    trace::optimised(block, frontend);
+  }
   return {engine.compile(block), is_transient(block)};
 }
 
