@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/bits.h"
 #include "frontend/arm/a64/helpers.h"
 #include "frontend/arm/a64/lifter.h"
 
@@ -33,6 +34,7 @@ void set_header(LiftContext& context, size_t field, ir::Type type, uint64_t valu
 bool lift_one(const frontend::TranslateRequest& request, LiftContext& context) {
   if ((context.pc & 3) != 0) {
     set_header(context, offsetof(ir::CpuHeader, fault_address), ir::Type::I64, context.pc);
+    context.ir.Insn(context.pc, 4);
     context.ir.Raise(ir::ExitKind::Unaligned);
     return false;
   }
@@ -79,8 +81,8 @@ bool check_branch_target(const frontend::TranslateRequest& request, LiftContext&
   return true;
 }
 
-/// What a branch makes of a tagged address (DDI 0487, AArch64.BranchAddr with TBI).
-uint64_t without_tag(uint64_t pc) { return static_cast<uint64_t>(static_cast<int64_t>(pc << 8) >> 8); }
+/// What a branch makes of a tagged address (DDI 0487, AArch64.BranchAddr with TBI0 = 1, TBI1 = 0).
+uint64_t without_tag(uint64_t pc) { return bit(pc, 55) ? pc : pc & low_mask(56); }
 
 }  // namespace
 

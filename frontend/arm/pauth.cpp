@@ -12,6 +12,8 @@ uint64_t fold(uint64_t a, uint64_t odd) {
   return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
 }
 
+uint64_t pac_mask(uint64_t pointer) { return bit(pointer, 55) ? kUpperPacMask : kPacMask; }
+
 }  // namespace
 
 uint64_t compute_pac(uint64_t data, uint64_t modifier, const PacKey& key) {
@@ -24,20 +26,22 @@ uint64_t compute_pac(uint64_t data, uint64_t modifier, const PacKey& key) {
   return hash ^ hash >> 29;
 }
 
-uint64_t strip_pac(uint64_t pointer) { return bit(pointer, 55) ? pointer | kPacMask : pointer & ~kPacMask; }
+uint64_t strip_pac(uint64_t pointer) {
+  return bit(pointer, 55) ? pointer | kUpperPacMask : pointer & ~kPacMask;
+}
 
 uint64_t add_pac(uint64_t pointer, uint64_t modifier, const PacKey& key) {
-  const uint64_t plain = strip_pac(pointer);
+  const uint64_t plain = strip_pac(pointer), mask = pac_mask(pointer);
   uint64_t code = compute_pac(plain, modifier, key);
   if (plain != pointer) code ^= uint64_t{1} << 54;
-  return (plain & ~kPacMask) | (code & kPacMask);
+  return (plain & ~mask) | (code & mask);
 }
 
 uint64_t authenticate(uint64_t pointer, uint64_t modifier, const PacKey& key, bool b_key) {
   const uint64_t plain = strip_pac(pointer);
-  if (((compute_pac(plain, modifier, key) ^ pointer) & kPacMask) == 0) return plain;
-  constexpr uint64_t kErrorMask = uint64_t{3} << 53;
-  return (plain & ~kErrorMask) | uint64_t{b_key ? 2u : 1u} << 53;
+  if (((compute_pac(plain, modifier, key) ^ pointer) & pac_mask(pointer)) == 0) return plain;
+  const unsigned error_at = bit(pointer, 55) ? 61 : 53;
+  return (plain & ~(uint64_t{3} << error_at)) | uint64_t{b_key ? 2u : 1u} << error_at;
 }
 
 }  // namespace lyrebird::arm

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /// Pointer authentication (FEAT_PAuth, DDI 0487 D8.8) for user addresses as Linux lays them out:
-/// 48-bit, top byte ignored, so that the code lives in bits 54:48. The code itself is
-/// implementation defined (ID_AA64ISAR1_EL1.API and GPI): a keyed multiply-and-fold mix, three
-/// multiplications. Pure functions.
+/// 48-bit, top byte ignored, so that the code lives in bits 54:48. Where bit 55 is set (the kernel's
+/// half, TBI1 = 0) it takes bits 63:56, too. The code itself is implementation defined (ID_AA64ISAR1_EL1.API
+/// and GPI): a keyed multiply-and-fold mix, three multiplications. Pure functions.
 #pragma once
 
 #include <cstdint>
@@ -20,13 +20,14 @@ uint64_t compute_pac(uint64_t data, uint64_t modifier, const PacKey& key);
 uint64_t add_pac(uint64_t pointer, uint64_t modifier, const PacKey& key);
 
 /// Auth without FEAT_FPAC: the pointer without its code, or, where the code is wrong, with an
-/// error code in bits 54:53 that makes it fault: 01 from an A key, 10 from a B key.
+/// error code in bits 54:53 (62:61) that makes it fault: 01 from an A key, 10 from a B key.
 uint64_t authenticate(uint64_t pointer, uint64_t modifier, const PacKey& key, bool b_key);
 
-/// Strip: bits 54:48 become copies of bit 55.
+/// Strip: the code becomes copies of bit 55.
 uint64_t strip_pac(uint64_t pointer);
 
-/// Bits that hold the code.
+/// Bits that hold the code, where bit 55 is clear and where it is set.
 inline constexpr uint64_t kPacMask = uint64_t{0x7f} << 48;
+inline constexpr uint64_t kUpperPacMask = uint64_t{0xff7f} << 48;
 
 }  // namespace lyrebird::arm

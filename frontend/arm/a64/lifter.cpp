@@ -214,8 +214,8 @@ Value Lifter::authenticate(Value pointer, Value modifier, unsigned key) {
 }
 
 Value Lifter::strip_pac(Value pointer) {
-  const Value mask = imm(I64, kPacMask), upper = ir.CmpTest(pointer, imm(I64, uint64_t{1} << 55));
-  return ir.Select(upper, ir.Or(pointer, mask), ir.AndNot(pointer, mask));
+  const Value upper = ir.CmpTest(pointer, imm(I64, uint64_t{1} << 55));
+  return ir.Select(upper, ir.Or(pointer, imm(I64, kUpperPacMask)), ir.And(pointer, imm(I64, ~kPacMask)));
 }
 
 MemInfo Lifter::memory(unsigned size, bool sign) {
