@@ -104,12 +104,14 @@ class Runner:
             shutil.copy(HERE / "guest" / name, cwd)
         argv = shlex.split(case.run)
         program = self.find(argv[0])
-        env = {"PATH": PATH, "HOME": str(cwd), "LANG": "C.UTF-8", "TZ": "UTC", "TERM": "dumb"}
+        env = {"PATH": PATH, "HOME": str(cwd), "LANG": "C.UTF-8", "TZ": "UTC", "TERM": "dumb", "TMPDIR": str(cwd)}
         if peer:
-            start = dict(args=argv, executable=program, preexec_fn=self.box.chroot(str(cwd)))
+            start = dict(args=argv, executable=program)
         else:
             inside = os.path.join(self.root, program[1:])
             start = dict(args=[*self.emulator, "-L", str(self.root), "-0", argv[0], inside, *argv[1:]])
+        if self.box:
+            start["preexec_fn"] = self.box.child(str(cwd), chroot=peer)
         p = subprocess.Popen(**start, cwd=cwd, env=env, start_new_session=True, stdin=subprocess.PIPE,
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         try:

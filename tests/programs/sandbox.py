@@ -22,6 +22,7 @@ INSIDE = "LYREBIRD_SANDBOX"
 MAGIC = r"\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00"
 MASK = r"\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff"
 MS_BIND, MS_REC = 0x1000, 0x4000
+CLONE_NEWUSER = 0x10000000
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -80,9 +81,17 @@ class Sandbox:
         with open("/proc/sys/fs/binfmt_misc/register", "wb", buffering=0) as f:
             f.write(f":lyrebird-test:M::{MAGIC}:{MASK}:{os.path.realpath(binary)}:OCFP".encode())
 
-    def chroot(self, cwd: str):
-        """For Popen's preexec_fn: the child sees the guest's root as its own."""
+    def child(self, cwd: str, chroot: bool):
+        """For Popen's preexec_fn: the child is an ordinary user, and with `chroot`
+        sees the guest's root as its own."""
         def apply():
-            os.chroot(self.root)
+            os.umask(0o022)
+            if _libc.unshare(CLONE_NEWUSER) != 0:
+                raise OSError(ctypes.get_errno(), "unshare")
+            for name, text in (("setgroups", "deny"), ("uid_map", "1000 0 1"), ("gid_map", "1000 0 1")):
+                with open(f"/proc/self/{name}", "w") as f:
+                    f.write(text)
+            if chroot:
+                os.chroot(self.root)
             os.chdir(cwd)
         return apply
