@@ -2,7 +2,9 @@
 #include "ir/verify.h"
 
 #include <algorithm>
+#include <cstddef>
 
+#include "ir/cpu_header.h"
 #include "ir/print.h"
 #include "ir/typing.h"
 
@@ -120,8 +122,15 @@ class Verifier {
     if (needs_pc && !in_insn_) return "may fault, but no insn comes before it";
     if (state_changed_ && needs_precise_state(inst, effect))
       return "may fault after its guest instruction has changed the state";
-    if (inst.op == Op::SetState || inst.op == Op::SetFpFlags) state_changed_ = true;
+    if ((inst.op == Op::SetState && !describes_fault(inst)) || inst.op == Op::SetFpFlags)
+      state_changed_ = true;
     return nullptr;
+  }
+
+  /// CpuHeader::fault_* is no state of the guest: the instruction says there why it raises.
+  static bool describes_fault(const Inst& set_state) {
+    return set_state.imm >= offsetof(CpuHeader, fault_address) &&
+           set_state.imm < offsetof(CpuHeader, exclusive_size);
   }
 
   const Block& block_;
