@@ -64,7 +64,10 @@ void Thread::rewind_interrupted() {
 void Thread::handle(const accel::Exit& exit) {
   switch (exit.kind) {
     case ir::ExitKind::Syscall:
-      do_syscall();
+      if (exit.detail == kVdsoCall)
+        abi().set_syscall_result(cpu(), answer_vdso(*this, abi().syscall_frame(cpu())));
+      else
+        do_syscall();
       break;
     case ir::ExitKind::InvalidateCode:
       process.accelerator.invalidate(cpu().fault_address, cpu().fault_size);

@@ -125,7 +125,8 @@ class Aarch64 final : public Abi {
   }
 
   std::string cpuinfo(unsigned cpus, const CpuChoice& cpu) const override;
-  std::span<const uint8_t> vdso() const override { return aarch64_vdso(); }
+  std::span<const uint8_t> vdso() const override { return aarch64_vdso().bytes; }
+  uint64_t vdso_sigreturn_offset() const override { return aarch64_vdso_sigreturn(); }
 
  private:
   static void copy(A64State& to, const A64State& from) {

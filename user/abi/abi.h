@@ -47,6 +47,9 @@ struct CpuChoice {
   std::string platform;  ///< AT_PLATFORM
 };
 
+/// ExitKind::Syscall's detail when the vDSO asks: answered without a trace and without signals.
+inline constexpr uint64_t kVdsoCall = 0x4c59;
+
 class Abi {
  public:
   virtual ~Abi() = default;

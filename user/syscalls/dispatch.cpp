@@ -42,6 +42,11 @@ const SyscallRow* find_row(Thread& t, uint64_t number) {
 
 }  // namespace
 
+int64_t answer_vdso(Thread& t, const SyscallFrame& frame) {
+  const SyscallRow* const row = find_row(t, frame.number);
+  return row && row->call ? row->call(t, frame) : -ENOSYS;
+}
+
 int64_t dispatch_syscall(Thread& t, const SyscallFrame& frame) {
   const SyscallRow* const row = find_row(t, frame.number);
   const bool trace = t.process.options.strace;

@@ -22,6 +22,8 @@ struct SyscallRow {
 
 /// Runs the call; the result as the guest gets it, or one of thread.h's internal codes.
 int64_t dispatch_syscall(Thread& t, const SyscallFrame& frame);
+/// The same for the vDSO: no trace.
+int64_t answer_vdso(Thread& t, const SyscallFrame& frame);
 
 namespace detail {
 
