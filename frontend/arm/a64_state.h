@@ -20,8 +20,7 @@ struct A64State {
   /// PSTATE.N, Z, C, V: 0 or 1 each.
   uint8_t n = 0, z = 0, c = 0, v_flag = 0;
   uint8_t qc = 0;     ///< FPSR.QC; the other FPSR bits are header.fp_flags
-  uint8_t btype = 0;  ///< unused: PSTATE.BTYPE is in header.mode (a64_mode.h), see pstate()
-  uint8_t ssbs = 0;   ///< PSTATE.SSBS
+  uint8_t ssbs = 0;  ///< PSTATE.SSBS; PSTATE.BTYPE is in header.mode (a64_mode.h), see pstate()
   uint32_t fpcr = 0;  ///< change it through set_fpcr: mode bits depend on it
 
   uint64_t tpidr_el0 = 0;

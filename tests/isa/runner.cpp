@@ -182,7 +182,7 @@ class Run {
         return fail("%s=%s: no such field, or its value does not fit", field.name.c_str(),
                     field.value.c_str());
     }
-    if (guarded) view.state.header.mode |= arm::kModeBti | uint32_t{view.state.btype} << arm::kModeBtypeShift;
+    if (guarded) view.state.header.mode |= arm::kModeBti;
     const arm::CpuModel* const cpu = arm::find_cpu_model(cpu_name);
     if (!cpu) return fail("cpu=%s: no such processor", cpu_name.c_str());
 

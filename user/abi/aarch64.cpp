@@ -137,7 +137,7 @@ class Aarch64 final : public Abi {
     to.sp = from.sp;
     std::copy(&from.v[0][0], &from.v[0][0] + sizeof from.v, &to.v[0][0]);
     to.n = from.n, to.z = from.z, to.c = from.c, to.v_flag = from.v_flag;
-    to.qc = from.qc, to.btype = from.btype, to.fpcr = from.fpcr;
+    to.qc = from.qc, to.ssbs = from.ssbs, to.fpcr = from.fpcr;
     to.tpidr_el0 = from.tpidr_el0;
     to.tpidrro_el0 = from.tpidrro_el0;
     to.tpidr2_el0 = from.tpidr2_el0;

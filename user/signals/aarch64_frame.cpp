@@ -62,20 +62,11 @@ struct FrameRecord {
 };
 
 // PSTATE as SPSR_EL1 has it.
-constexpr uint64_t kNzcv = 0xf0000000;
 constexpr unsigned kBtypeShift = 10;
-constexpr uint64_t kBtypeMask = 3u << kBtypeShift;
+constexpr uint32_t kBtypeMask = 3u << kBtypeShift;
 constexpr uint64_t kDaif = 0x3c0;
 constexpr uint64_t kModeMask = 0x1f;  // M[4:0]; EL0t is 0
 constexpr unsigned kBtypeCall = 2;    // what BLR leaves: a handler starts with a landing pad
-
-uint64_t pstate_of(const A64State& s) { return arm::nzcv(s) | uint64_t{s.btype} << kBtypeShift; }
-
-void set_btype(A64State& s, unsigned btype) {
-  if (!(s.header.mode & arm::kModeBti)) btype = 0;
-  s.btype = static_cast<uint8_t>(btype);
-  s.header.mode = (s.header.mode & ~arm::kModeBtypeMask) | btype << arm::kModeBtypeShift;
-}
 
 // The three records, the last an empty one. sizeof is not the frame's size: 4096 bytes are reserved.
 size_t write_records(uint8_t* to, const A64State& s, uint64_t esr) {
@@ -163,7 +154,7 @@ class Aarch64Signals final : public SignalAbi {
     std::copy(std::begin(s.x), std::end(s.x), c.regs);
     c.sp = s.sp;
     c.pc = s.header.pc;
-    c.pstate = pstate_of(s);
+    c.pstate = arm::pstate(s);
     const size_t used =
         offsetof(Frame, uc.context.records) + write_records(c.records, s, t.signals.fault_syndrome);
     // The kernel writes only what it fills; the rest of the reserved space keeps its old bytes,
@@ -179,7 +170,7 @@ class Aarch64Signals final : public SignalAbi {
     s.x[29] = record_at;
     s.x[30] = d.action.flags & kSaRestorer ? d.action.restorer : t.process.program.sigreturn_trampoline;
     s.header.pc = d.action.handler;
-    set_btype(s, kBtypeCall);
+    arm::set_pstate(s, (arm::pstate(s) & ~kBtypeMask) | kBtypeCall << kBtypeShift);
     s.header.exclusive_size = 0;
     return true;
   }
@@ -196,8 +187,7 @@ class Aarch64Signals final : public SignalAbi {
     std::copy(std::begin(c.regs), std::end(c.regs), s.x);
     s.sp = c.sp;
     s.header.pc = c.pc;
-    arm::set_nzcv(s, static_cast<uint32_t>(c.pstate & kNzcv));
-    set_btype(s, static_cast<unsigned>((c.pstate & kBtypeMask) >> kBtypeShift));
+    arm::set_pstate(s, static_cast<uint32_t>(c.pstate));
     std::memcpy(s.v, fpsimd.v, sizeof s.v);
     arm::set_fpcr(s, fpsimd.fpcr);
     arm::set_fpsr(s, fpsimd.fpsr);
