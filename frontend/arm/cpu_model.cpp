@@ -138,7 +138,7 @@ std::optional<uint64_t> id_register(const CpuModel& model, unsigned m, unsigned 
     if (op2 == 6) return 0;  // REVIDR_EL1
     return std::nullopt;
   }
-  if (m < 2 || m > 7) return std::nullopt;
+  if (m < 4 || m > 7) return std::nullopt;
   return hidden_fields(m, op2) | visible_fields(model, m, op2);
 }
 

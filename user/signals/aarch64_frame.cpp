@@ -65,8 +65,8 @@ struct FrameRecord {
 constexpr unsigned kBtypeShift = 10;
 constexpr uint32_t kBtypeMask = 3u << kBtypeShift;
 constexpr uint64_t kDaif = 0x3c0;
-constexpr uint64_t kModeMask = 0x1f;  // M[4:0]; EL0t is 0
-constexpr unsigned kBtypeCall = 2;    // what BLR leaves: a handler starts with a landing pad
+constexpr uint64_t kAarch32 = 0x10;  // M[4]; the other mode bits are not the program's to choose
+constexpr unsigned kBtypeCall = 2;   // what BLR leaves: a handler starts with a landing pad
 
 // The three records, the last an empty one. sizeof is not the frame's size: 4096 bytes are reserved.
 size_t write_records(uint8_t* to, const A64State& s, uint64_t esr) {
@@ -182,7 +182,7 @@ class Aarch64Signals final : public SignalAbi {
     bad_address = s.sp;
     if (!is_aligned(s.sp, 16) || !t.memory().get(s.sp, frame)) return false;
     const SigContext& c = frame.uc.context;
-    if (c.pstate & (kModeMask | kDaif) || !find_fpsimd(c.records, fpsimd)) return false;
+    if (c.pstate & (kAarch32 | kDaif) || !find_fpsimd(c.records, fpsimd)) return false;
 
     std::copy(std::begin(c.regs), std::end(c.regs), s.x);
     s.sp = c.sp;

@@ -42,6 +42,7 @@ TEST(CpuModel, IdentificationRegistersAreSanitised) {
   EXPECT_EQ(id_register(n1, 0, 6), 0u);
   EXPECT_EQ(id_register(n1, 0, 1), std::nullopt);
   EXPECT_EQ(id_register(n1, 1, 0), std::nullopt);
+  EXPECT_EQ(id_register(n1, 3, 0), std::nullopt) << "MVFR0_EL1";
   EXPECT_EQ(id_register(n1, 4, 0), 0x110011u);
   EXPECT_EQ(id_register(n1, 6, 0), 0x0000100010211120u);
   EXPECT_EQ(id_register(n1, 6, 1), 0x0000000000100001u);
