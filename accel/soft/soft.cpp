@@ -222,7 +222,8 @@ void SoftAccelerator::set_breakpoints(std::vector<uint64_t> addresses) {
   std::vector<uint64_t> changed;
   std::set_symmetric_difference(old->begin(), old->end(), fresh->begin(), fresh->end(),
                                 std::back_inserter(changed));
-  for (const uint64_t address : changed) impl_->map->invalidate(address, 1);
+  // From one byte before: the block that ends at a breakpoint may raise Debug itself.
+  for (const uint64_t address : changed) impl_->map->invalidate(address - 1, 2);
 }
 
 void SoftAccelerator::before_fork() {

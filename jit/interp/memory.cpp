@@ -214,12 +214,10 @@ LYREBIRD_HANDLER_ABI void general_load(LYREBIRD_HANDLER_ARGS) {
   LYREBIRD_ACCESS;
   uint8_t bytes[32];
   read_memory(access, bytes);
-  if constexpr (ir::is_int(kType) && kType != Type::I128) {
-    if (access.info.sign) {
-      const uint64_t wide =
-          static_cast<uint64_t>(sign_extend(load_unaligned<uint64_t>(bytes), 8 * access.info.size));
-      store_unaligned<uint64_t>(bytes, wide & low_mask(ir::bit_width(kType)));
-    }
+  if constexpr (ir::is_int(kType)) {
+    constexpr unsigned kSize = ir::byte_size(kType);
+    const unsigned size = access.info.size;
+    if (access.info.sign && (bytes[size - 1] & 0x80)) std::memset(bytes + size, 0xff, kSize - size);
   }
   store_result<kType>(op, bytes, frame, state);
   LYREBIRD_NEXT(1);

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+// The translation loop, with A64 code that the tests change under it.
+#include "accel/soft/soft.h"
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <thread>
+
+#include "frontend/arm/a64_frontend.h"
+#include "frontend/arm/a64_state.h"
+
+namespace lyrebird::accel {
+namespace {
+
+constexpr uint64_t kCode = 0x400000;
+constexpr uint32_t kNop = 0xd503201f, kSvc = 0xd4000001;
+constexpr uint32_t add_x0(uint32_t imm) { return 0x91000000 | imm << 10; }  // add x0, x0, #imm
+constexpr uint32_t mov_x0(uint32_t imm) { return 0xd2800000 | imm << 5; }   // mov x0, #imm
+constexpr uint32_t branch(int words) { return 0x14000000 | (static_cast<uint32_t>(words) & 0x3ffffff); }
+
+class CodeMemory final : public frontend::CodeSource {
+ public:
+  bool fetch(uint64_t pc, void* to, unsigned size) override {
+    const std::lock_guard lock(mutex_);
+    for (unsigned i = 0; i < size; i += 4) {
+      const auto it = words_.find(pc + i);
+      if (it == words_.end()) return false;
+      std::memcpy(static_cast<uint8_t*>(to) + i, &it->second, 4);
+    }
+    return true;
+  }
+  bool guarded(uint64_t) const override { return false; }
+
+  void put(uint64_t pc, std::initializer_list<uint32_t> words) {
+    const std::lock_guard lock(mutex_);
+    for (const uint32_t word : words) {
+      words_[pc] = word;
+      pc += 4;
+    }
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<uint64_t, uint32_t> words_;
+};
+
+struct Soft : testing::Test {
+  arm::A64Frontend frontend{*arm::find_cpu_model("max")};
+  CodeMemory code;
+  SoftAccelerator accelerator{frontend, code};
+  arm::A64State state;
+  std::unique_ptr<Vcpu> vcpu = accelerator.create_vcpu(state.header);
+
+  Exit run_from(uint64_t pc) {
+    state.header.pc = pc;
+    return vcpu->run();
+  }
+};
+
+TEST_F(Soft, RunsToTheSyscall) {
+  code.put(kCode, {mov_x0(5), add_x0(2), kSvc});
+  EXPECT_EQ(run_from(kCode).kind, ir::ExitKind::Syscall);
+  EXPECT_EQ(state.x[0], 7u);
+  EXPECT_EQ(state.header.pc, kCode + 12);
+  EXPECT_EQ(accelerator.stats().blocks, 1u);
+}
+
+TEST_F(Soft, ChangedCodeRunsAfterInvalidate) {
+  code.put(kCode, {mov_x0(1), branch(4)});
+  code.put(kCode + 20, {add_x0(1), kSvc});
+  run_from(kCode);
+  EXPECT_EQ(state.x[0], 2u);
+  code.put(kCode + 20, {add_x0(5), kSvc});
+  accelerator.invalidate(kCode + 20, 4);
+  run_from(kCode);
+  EXPECT_EQ(state.x[0], 6u);
+  EXPECT_EQ(accelerator.stats().invalidated, 1u);
+}
+
+TEST_F(Soft, FetchFaultIsNotRemembered) {
+  Exit exit = run_from(kCode);
+  EXPECT_EQ(exit.kind, ir::ExitKind::FetchFault);
+  EXPECT_EQ(state.header.pc, kCode);
+  EXPECT_EQ(state.header.fault_address, kCode);
+  EXPECT_EQ(state.header.fault_access, static_cast<uint32_t>(ir::Access::Fetch));
+  code.put(kCode, {kSvc});
+  EXPECT_EQ(run_from(kCode).kind, ir::ExitKind::Syscall);
+}
+
+TEST_F(Soft, StepRunsOneInstruction) {
+  code.put(kCode, {mov_x0(5), add_x0(2), kSvc});
+  state.header.pc = kCode;
+  EXPECT_EQ(vcpu->step().kind, ir::ExitKind::Debug);
+  EXPECT_EQ(state.header.pc, kCode + 4);
+  EXPECT_EQ(state.x[0], 5u);
+  EXPECT_EQ(vcpu->step().kind, ir::ExitKind::Debug);
+  EXPECT_EQ(vcpu->step().kind, ir::ExitKind::Syscall);
+  EXPECT_EQ(accelerator.stats().blocks, 0u) << "single steps leave no blocks behind";
+}
+
+TEST_F(Soft, BreakpointsStopBeforeTheInstruction) {
+  code.put(kCode, {mov_x0(5), add_x0(2), add_x0(2), kSvc});
+  EXPECT_EQ(run_from(kCode).kind, ir::ExitKind::Syscall);
+  accelerator.set_breakpoints({kCode + 8});
+  EXPECT_EQ(run_from(kCode).kind, ir::ExitKind::Debug);
+  EXPECT_EQ(state.header.pc, kCode + 8);
+  EXPECT_EQ(state.x[0], 7u);
+  EXPECT_EQ(vcpu->run().kind, ir::ExitKind::Debug) << "still there";
+  EXPECT_EQ(vcpu->step().kind, ir::ExitKind::Debug);
+  EXPECT_EQ(state.header.pc, kCode + 12) << "step goes over it";
+  EXPECT_EQ(vcpu->run().kind, ir::ExitKind::Syscall);
+  accelerator.set_breakpoints({});
+  EXPECT_EQ(run_from(kCode).kind, ir::ExitKind::Syscall);
+}
+
+TEST_F(Soft, KickBeforeRunIsNotLost) {
+  code.put(kCode, {kSvc});
+  vcpu->kick();
+  EXPECT_EQ(run_from(kCode).kind, ir::ExitKind::Interrupted);
+  EXPECT_EQ(state.header.pc, kCode);
+  EXPECT_EQ(vcpu->run().kind, ir::ExitKind::Syscall);
+}
+
+TEST_F(Soft, KickEndsAnEndlessLoop) {
+  code.put(kCode, {add_x0(1), branch(-1)});
+  std::thread kicker([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    vcpu->kick();
+  });
+  EXPECT_EQ(run_from(kCode).kind, ir::ExitKind::Interrupted);
+  kicker.join();
+  EXPECT_GT(state.x[0], 0u);
+  EXPECT_TRUE(state.header.pc == kCode || state.header.pc == kCode + 4);
+}
+
+TEST_F(Soft, InvalidateReachesAThreadThatIsRunning) {
+  // A loop that another thread turns into a way out.
+  code.put(kCode, {add_x0(1), branch(1), branch(-2)});
+  std::thread changer([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    code.put(kCode + 8, {kSvc});
+    accelerator.invalidate(kCode + 8, 4);
+  });
+  EXPECT_EQ(run_from(kCode).kind, ir::ExitKind::Syscall);
+  changer.join();
+}
+
+TEST_F(Soft, ManyThreadsAndConstantInvalidation) {
+  // Each thread counts to 3000 through a few blocks, while they are thrown away all the time.
+  code.put(kCode, {add_x0(1), branch(3)});  // x0 += 1
+  code.put(kCode + 16, {0xf12ee01fu /* cmp x0, #3000 */, 0x54000041u /* b.ne +8 */, kSvc, branch(-7)});
+  std::atomic<unsigned> done{0};
+  std::vector<std::thread> threads;
+  for (unsigned t = 0; t < 4; ++t)
+    threads.emplace_back([&] {
+      arm::A64State own;
+      const auto mine = accelerator.create_vcpu(own.header);
+      own.header.pc = kCode;
+      const Exit exit = mine->run();
+      done += exit.kind == ir::ExitKind::Syscall && own.x[0] == 3000;
+    });
+  for (unsigned i = 0; i < 300; ++i) {
+    accelerator.invalidate(kCode, 64);
+    std::this_thread::yield();
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(done.load(), 4u);
+}
+
+TEST_F(Soft, ExecutedCodeThatIsNotOptimisedDoesTheSame) {
+  SoftAccelerator plain(frontend, code, {.optimise = false});
+  arm::A64State other;
+  const auto second = plain.create_vcpu(other.header);
+  code.put(kCode, {mov_x0(9), add_x0(1), kNop, kSvc});
+  run_from(kCode);
+  other.header.pc = kCode;
+  second->run();
+  EXPECT_EQ(state.x[0], other.x[0]);
+}
+
+TEST_F(Soft, AForkedChildGoesOn) {
+  code.put(kCode, {mov_x0(3), kSvc});
+  run_from(kCode);
+  for (const bool prepared : {true, false}) {
+    if (prepared) accelerator.before_fork();
+    const pid_t pid = fork();
+    if (pid == 0) {
+      accelerator.after_fork_in_child();
+      code.put(kCode + 64, {add_x0(4), kSvc});
+      run_from(kCode);
+      const bool first = state.x[0] == 3;
+      run_from(kCode + 64);
+      accelerator.invalidate(kCode, 128);
+      _exit(first && state.x[0] == 7 ? 42 : 1);
+    }
+    if (prepared) accelerator.after_fork_in_parent();
+    int status = 0;
+    waitpid(pid, &status, 0);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 42) << "prepared: " << prepared;
+  }
+  EXPECT_EQ(run_from(kCode).kind, ir::ExitKind::Syscall);
+}
+
+TEST_F(Soft, ASmallLimitOnlyCostsTranslations) {
+  SoftAccelerator tight(frontend, code, {.memory_limit = 8192});
+  arm::A64State own;
+  const auto mine = tight.create_vcpu(own.header);
+  for (unsigned i = 0; i < 200; ++i) code.put(kCode + 16 * i, {add_x0(1), branch(3)});
+  code.put(kCode + 16 * 200, {kSvc});
+  for (unsigned round = 0; round < 3; ++round) {
+    own.header.pc = kCode;
+    ASSERT_EQ(mine->run().kind, ir::ExitKind::Syscall);
+  }
+  EXPECT_EQ(own.x[0], 600u);
+  EXPECT_LE(tight.stats().bytes, 8192u);
+  EXPECT_GT(tight.stats().evicted, 0u);
+}
+
+}  // namespace
+}  // namespace lyrebird::accel
