@@ -26,6 +26,8 @@ class Debugger {
   virtual void on_exit(Thread& t, int status) = 0;
   virtual void on_killed(Thread& t, int signal) = 0;
   virtual void on_exec(Thread& t) = 0;
+  /// In fork()'s child, which nobody watches any more.
+  virtual void on_fork_child() = 0;
 };
 
 }  // namespace lyrebird::user

@@ -46,7 +46,9 @@ int Thread::run() {
     }
     Debugger* const watcher = debugger();
     const bool step = watcher && watcher->before_run(*this);
-    const accel::Exit exit = step || process.options.single_step ? vcpu->step() : vcpu->run();
+    accel::Exit exit = step || process.options.single_step ? vcpu->step() : vcpu->run();
+    // A breakpoint that another process's debugger set in the memory we share.
+    if (exit.kind == ir::ExitKind::Debug && !watcher) exit = vcpu->step();
     if (log_enabled(LogTopic::Cpu)) log_detail::write(abi().dump(cpu()));
     handle(exit);
     if (watcher && (exit.kind == ir::ExitKind::Debug || (step && completes_instruction(exit.kind))))

@@ -112,24 +112,26 @@ constexpr uint64_t kWriteNotRead = 1u << 6;
 
 uint64_t untagged(uint64_t address) { return bit(address, 55) ? address : address & low_mask(56); }
 
-FaultSignal abort_signal(unsigned ec, const ir::CpuHeader& cpu, uint64_t address, bool mapped, bool allowed) {
+FaultSignal abort_signal(unsigned ec, const ir::CpuHeader& cpu, uint64_t address, int signal, int code) {
   FaultSignal f;
+  f.signal = signal, f.code = code;
   f.address = f.fault_address = untagged(address);
   f.recorded = true;
   const uint64_t write = cpu.fault_access == static_cast<uint32_t>(ir::Access::Write) ? kWriteNotRead : 0;
-  if (mapped && allowed) {
-    f.signal = SIGBUS, f.code = BUS_ADRERR;
-    f.fault_syndrome = esr_of(ec, write | kTranslationLevel3);
-  } else {
-    f.signal = SIGSEGV, f.code = mapped ? SEGV_ACCERR : SEGV_MAPERR;
-    f.fault_syndrome = esr_of(ec, write | (mapped ? kPermissionLevel3 : kTranslationLevel3));
-  }
+  const bool permission = signal == SIGSEGV && code == SEGV_ACCERR;
+  f.fault_syndrome = esr_of(ec, write | (permission ? kPermissionLevel3 : kTranslationLevel3));
   return f;
 }
 
 class Aarch64Signals final : public SignalAbi {
  public:
   Aarch64Signals() { min_alt_stack = 5120; }
+
+  std::span<const uint8_t> trampoline() const override {
+    // mov x8, #139; svc #0: unwinders know a signal frame by these two.
+    static constexpr uint8_t kCode[] = {0x68, 0x11, 0x80, 0xd2, 0x01, 0x00, 0x00, 0xd4};
+    return kCode;
+  }
 
   bool push_frame(Thread& t, const DeliveredSignal& d) const override {
     A64State& s = state_of(t.cpu());
@@ -198,13 +200,13 @@ class Aarch64Signals final : public SignalAbi {
     return true;
   }
 
-  FaultSignal fault_signal(const ir::CpuHeader& cpu, const accel::Exit& exit, bool mapped,
-                           bool allowed) const override {
+  FaultSignal fault_signal(const ir::CpuHeader& cpu, const accel::Exit& exit, int signal,
+                           int code) const override {
     FaultSignal f;
     f.address = cpu.pc;
     switch (exit.kind) {
       case ir::ExitKind::MemoryFault:
-        return abort_signal(kEcDataAbort, cpu, cpu.fault_address, mapped, allowed);
+        return abort_signal(kEcDataAbort, cpu, cpu.fault_address, signal, code);
       case ir::ExitKind::FetchFault:
         if (!is_aligned(cpu.pc, 4)) {
           f.signal = SIGBUS, f.code = BUS_ADRALN;
@@ -212,7 +214,7 @@ class Aarch64Signals final : public SignalAbi {
           f.fault_syndrome = esr_of(kEcPcAlignment, 0);
           return f;
         }
-        return abort_signal(kEcInstructionAbort, cpu, cpu.pc, mapped, allowed);
+        return abort_signal(kEcInstructionAbort, cpu, cpu.pc, signal, code);
       case ir::ExitKind::Unaligned:
         f.signal = SIGBUS, f.code = BUS_ADRALN;
         f.address = f.fault_address = untagged(cpu.fault_address);

@@ -21,6 +21,7 @@ namespace lyrebird::user {
 namespace {
 
 constexpr SigSet kAllButFaults = ~kHostFaults;
+constexpr unsigned kMostRetries = 1000;
 
 void apply_host_mask(const ThreadSignals& s) {
   host::set_signal_mask(SIG_SETMASK, s.blocked.load() & ~kHostFaults);
@@ -108,31 +109,38 @@ void deliver_one(Thread& t, DeliveredSignal& d) {
   start_handler(t, d);
 }
 
-struct FaultPlace {
-  bool mapped, allowed, file;
+struct FaultCause {
+  int signal, code;
+  bool gone = false;  ///< by now the guest's map allows the access
 };
 
-// What the guest's map says about the first byte of the access that it does not allow.
-FaultPlace look_at(Thread& t, bool fetch) {
-  ir::CpuHeader& cpu = t.cpu();
-  const bool write = cpu.fault_access == static_cast<uint32_t>(ir::Access::Write);
-  const uint32_t need = fetch ? PROT_EXEC : write ? PROT_WRITE : PROT_READ | PROT_WRITE | PROT_EXEC;
-  uint64_t address = fetch ? cpu.pc : cpu.fault_address;
-  if (!fetch) address = untag(t, address);
-  const uint64_t end = address + std::max<uint32_t>(cpu.fault_size, 1);
-  Region region;
-  bool mapped = t.memory().find(address, region);
-  if (!fetch && mapped && region.prot & need && end > address && align_down(end - 1, kPage) > address) {
-    const uint64_t second = align_down(end - 1, kPage);
-    Region next;
-    const bool second_mapped = t.memory().find(second, next);
-    if (!second_mapped || !(next.prot & need)) {
-      cpu.fault_address = second;
-      mapped = second_mapped;
-      region = next;
-    }
+uint32_t needed_rights(uint32_t access) {
+  switch (static_cast<ir::Access>(access)) {
+    case ir::Access::Write:
+      return PROT_WRITE;
+    case ir::Access::Fetch:
+      return PROT_EXEC;
+    default:
+      return PROT_READ | PROT_WRITE | PROT_EXEC;  // any of them lets x86 hosts and Arm kernels read
   }
-  return {mapped, mapped && region.prot & need, mapped && region.inode != 0};
+}
+
+// Moves an access that starts on a good page and ends on a bad one to the bad one, as the guest's
+// CPU reports it; says what the guest's own map, not the host's, has against it.
+FaultCause find_cause(Thread& t) {
+  ir::CpuHeader& cpu = t.cpu();
+  const uint32_t need = needed_rights(cpu.fault_access);
+  const uint64_t start = untag(t, cpu.fault_address);
+  const uint64_t last = start + std::max<uint32_t>(cpu.fault_size, 1) - 1;
+  for (uint64_t at = start; at <= last; at = align_down(at, kPage) + kPage) {
+    Region region;
+    const bool mapped = t.memory().find(at, region);
+    if (mapped && region.prot & need) continue;
+    if (at != start) cpu.fault_address = at;
+    return {SIGSEGV, mapped ? SEGV_ACCERR : SEGV_MAPERR};
+  }
+  if (cpu.fault_signal == SIGBUS) return {SIGBUS, cpu.fault_code > 0 ? cpu.fault_code : BUS_ADRERR};
+  return {SIGSEGV, SEGV_MAPERR, true};
 }
 
 }  // namespace
@@ -211,10 +219,14 @@ void Thread::raise_fault(const accel::Exit& exit) {
   host::set_signal_mask(SIG_SETMASK, kAllButFaults);
   // What came before the instruction is handled before it; then it runs, and faults, again.
   if (signals.pending.load()) return;
-  const bool fetch = exit.kind == ir::ExitKind::FetchFault;
-  FaultPlace place{};
-  if (fetch || exit.kind == ir::ExitKind::MemoryFault) place = look_at(*this, fetch);
-  force_signal(*this, abi().signals().fault_signal(cpu(), exit, place.mapped, place.allowed));
+  FaultCause cause{};
+  if (exit.kind == ir::ExitKind::FetchFault || exit.kind == ir::ExitKind::MemoryFault)
+    cause = find_cause(*this);
+  // Another thread has mapped the page since: the access is tried again. Not for ever, as the host
+  // may know better than the map.
+  if (cause.gone && signals.retried_faults++ < kMostRetries) return apply_host_mask(signals);
+  signals.retried_faults = 0;
+  force_signal(*this, abi().signals().fault_signal(cpu(), exit, cause.signal, cause.code));
   if (!signals.pending.load()) apply_host_mask(signals);
 }
 

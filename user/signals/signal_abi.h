@@ -5,6 +5,7 @@
 
 #include <csignal>
 #include <cstdint>
+#include <span>
 
 #include "accel/vcpu.h"
 #include "user/signals/thread_signals.h"
@@ -42,14 +43,16 @@ class SignalAbi {
   /// MINSIGSTKSZ of the guest's kernel.
   uint64_t min_alt_stack = 2048;
 
+  /// Code that calls rt_sigreturn, for a guest without a vDSO.
+  virtual std::span<const uint8_t> trampoline() const = 0;
   /// Pushes a frame and sets the registers for the handler. False: the stack can't be written.
   virtual bool push_frame(Thread& t, const DeliveredSignal& signal) const = 0;
   /// rt_sigreturn: takes the registers back. False: bad frame, `bad_address` says where.
   virtual bool pop_frame(Thread& t, RestoredFrame& frame, uint64_t& bad_address) const = 0;
-  /// exit.kind is one of the faults. `mapped`, `allowed`: what the guest's map says about the
-  /// faulting address.
-  virtual FaultSignal fault_signal(const ir::CpuHeader& cpu, const accel::Exit& exit, bool mapped,
-                                   bool allowed) const = 0;
+  /// exit.kind is one of the faults; for memory faults `signal` and `code` are what the guest's map
+  /// says about the address.
+  virtual FaultSignal fault_signal(const ir::CpuHeader& cpu, const accel::Exit& exit, int signal,
+                                   int code) const = 0;
 };
 
 const SignalAbi& aarch64_signals();

@@ -67,6 +67,7 @@ struct ThreadSignals {
   std::shared_ptr<SignalActions> actions;
   /// Last synchronous fault as the frame's record of it says (Arm: sigcontext.fault_address, ESR).
   uint64_t fault_address = 0, fault_syndrome = 0;
+  unsigned retried_faults = 0;  ///< since the last one that became a signal
 };
 
 }  // namespace lyrebird::user

@@ -67,11 +67,10 @@ Errno<Long> clock_nanosleep(Thread& t, Int clock, Flags flags, Ptr<struct timesp
   if (t.resuming) value = t.sleep_rest;
   const int64_t result =
       host::safe_syscall(SYS_clock_nanosleep, word(clock.value), flags, word(&value), word(&left));
-  if (flags & TIMER_ABSTIME) return result == -kERestartSys ? -kERestartNoHand : result;
-  if (result == -kERestartSys) {
+  if (flags & TIMER_ABSTIME) return result;
+  if (result == -kERestartNoHand) {
     // A signal: what is left is told, and a sleep that no handler interrupted goes on for that
-    // time only. `left` stays 0 when the signal came before the call began.
-    if (left.tv_sec == 0 && left.tv_nsec == 0) left = value;
+    // time only.
     if (!rest.null() && !rest.put(t, left)) return -EFAULT;
     t.sleep_rest = left;
     return -kERestartRestartBlock;
@@ -108,6 +107,8 @@ Errno<Long> setitimer(Thread& t, Int which, Ptr<struct itimerval> from, Ptr<stru
                [&](struct itimerval* was) { return host::call(SYS_setitimer, which.value, pointer, was); });
 }
 
+namespace {
+
 /// struct sigevent: value, signal, notification, thread id (uapi/asm-generic/siginfo.h).
 bool get_sigevent(Thread& t, uint64_t from, struct sigevent& event) {
   uint64_t value;
@@ -123,6 +124,8 @@ bool get_sigevent(Thread& t, uint64_t from, struct sigevent& event) {
   event._sigev_un._tid = static_cast<pid_t>(tid);
   return true;
 }
+
+}  // namespace
 
 // The host's timers do the work: their signals come with the value the guest gave. The kernel's
 // default value is the timer's number, which is the host's too.

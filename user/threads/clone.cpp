@@ -243,7 +243,11 @@ int64_t clone_process(Thread& t, const CloneRequest& r) {
   t.signals.actions->after_fork();
   process.after_fork(child);
   if (child) {
-    process.debugger = nullptr;
+    if (process.debugger) {
+      process.debugger->on_fork_child();
+      t.signals.actions->set_intercept(false);
+      process.debugger = nullptr;
+    }
     set_up_child(t, r);
     if (r.clear_handlers) t.signals.actions->clear_handlers();
     t.tid = static_cast<pid_t>(host::call(SYS_gettid));

@@ -2,6 +2,7 @@
 #include "user/threads/life.h"
 
 #include <linux/futex.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/bits.h"
@@ -9,6 +10,7 @@
 #include "user/host/raw_signal.h"
 #include "user/host/safe_syscall.h"
 #include "user/signals/host_handler.h"
+#include "user/signals/signal_abi.h"
 #include "user/start.h"
 #include "user/syscalls/args.h"
 #include "user/thread.h"
@@ -90,7 +92,24 @@ void start_host(Process& process) {
   process.signals.actions->take_over_from_host();
 }
 
+namespace {
+void map_trampoline(Process& process) {
+  const std::span<const uint8_t> code = process.abi.signals().trampoline();
+  MapRequest request;
+  request.size = kPage;
+  request.prot = PROT_READ | PROT_WRITE;
+  request.flags = MAP_PRIVATE | MAP_ANONYMOUS;
+  request.name = "[sigpage]";
+  const int64_t at = process.memory.map(request);
+  if (at < 0) return;
+  process.program.sigreturn_trampoline = static_cast<uint64_t>(at);
+  process.memory.write(static_cast<uint64_t>(at), code.data(), code.size());
+  process.memory.protect(static_cast<uint64_t>(at), kPage, PROT_READ | PROT_EXEC, false);
+}
+}  // namespace
+
 void start_first_thread(Thread& t) {
+  if (!t.process.program.sigreturn_trampoline) map_trampoline(t.process);
   t.extra.host_main = true;
   t.signals.actions = t.process.signals.actions;
   t.signals.blocked.store(host::signal_mask() & ~kUnblockable);
