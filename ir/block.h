@@ -54,9 +54,19 @@ struct Block {
 
 /// The effects of an instruction, with those of the helper for CallHelper and
 /// without FpFlags where the mode raises none.
-uint16_t effects(const Inst& inst, HelperTable helpers);
+inline uint16_t effects(const Inst& inst, HelperTable helpers) {
+  if (inst.op == Op::CallHelper) return helpers[inst.aux].effects;
+  const uint16_t all = info(inst.op).effects;
+  const bool quiet = (all & FpFlags) && inst.fp_mode().no_flags;
+  return quiet ? all & ~FpFlags : all;
+}
 
 /// Number of value operands of an instruction (CallHelper: counts its arguments).
-unsigned arg_count(const Inst& inst);
+inline unsigned arg_count(const Inst& inst) {
+  if (inst.op != Op::CallHelper) return info(inst.op).args;
+  unsigned n = 0;
+  while (n < 4 && inst.args[n] != kNoValue) ++n;
+  return n;
+}
 
 }  // namespace lyrebird::ir

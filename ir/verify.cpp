@@ -122,11 +122,15 @@ class Verifier {
     if (needs_pc && !in_insn_) return "may fault, but no insn comes before it";
     if (state_changed_ && needs_precise_state(inst, effect))
       return "may fault after its guest instruction has changed the state";
-    if ((inst.op == Op::SetState && !describes_fault(inst)) || inst.op == Op::SetFpFlags)
-      state_changed_ = true;
+    if (writes_state(inst, effect)) state_changed_ = true;
     return nullptr;
   }
 
+  /// Exclusive-monitor ops do too, but a guest cannot see that.
+  static bool writes_state(const Inst& inst, uint16_t effect) {
+    if (inst.op == Op::SetState) return !describes_fault(inst);
+    return inst.op == Op::SetFpFlags || (inst.op == Op::CallHelper && (effect & WritesState));
+  }
   /// CpuHeader::fault_* is no state of the guest: the instruction says there why it raises.
   static bool describes_fault(const Inst& set_state) {
     return set_state.imm >= offsetof(CpuHeader, fault_address) &&

@@ -19,7 +19,7 @@ inline constexpr bool kVerify = false;
 /// earlier instructions; types, lanes and immediates fit the op (ir/typing.h);
 /// state is a part of one field at a multiple of its own size, or whole fields;
 /// an Insn comes before everything that may fault or raise; and inside one guest
-/// instruction no SetState or SetFpFlags precedes an op that may fault, so that
+/// instruction nothing that writes state precedes an op that may fault, so that
 /// state is precise there.
 ///
 /// Without a layout places in the state are not checked. The message names the

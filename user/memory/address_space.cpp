@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/shm.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -466,6 +467,51 @@ int64_t AddressSpace::advise(uint64_t address, uint64_t size, int advice) {
     for (; it != regions_.end() && it->second.start < address + length; ++it)
       if (it->second.prot & PROT_EXEC) code_changed(it->second.start, it->second.end - it->second.start);
   }
+  return 0;
+}
+
+// --- System V shared memory ----------------------------------------------------------------------
+
+int64_t AddressSpace::attach(int id, uint64_t size, uint64_t address, int flags) {
+  const std::unique_lock lock(mutex_);
+  size = align_up(size, kPage);
+  if (flags & SHM_RND) address = align_down(address, kPage);
+  if (address & (kPage - 1)) return -EINVAL;
+  if (address == 0 && (flags & SHM_REMAP)) return -EINVAL;
+  if (address == 0) {
+    address = find_free_locked(size);
+    if (!address) return -ENOMEM;
+  } else if (!range_allowed(address, size) || (!(flags & SHM_REMAP) && any_mapped_locked(address, size))) {
+    return -EINVAL;
+  }
+  if (const int64_t error = claim_locked(address, size)) return error;
+  const int host_flags = (flags & ~(SHM_EXEC | SHM_RND)) | SHM_REMAP;
+  if (::shmat(id, host(address), host_flags) == reinterpret_cast<void*>(-1)) {
+    const int error = errno;
+    if (!any_mapped_locked(address, size)) release_locked(address, size);
+    return -error;
+  }
+  forget_locked(address, size);
+  Region region;
+  region.start = address;
+  region.end = address + size;
+  region.prot = PROT_READ | (flags & SHM_RDONLY ? 0u : PROT_WRITE) | (flags & SHM_EXEC ? PROT_EXEC : 0u);
+  region.shared = true;
+  region.inode = static_cast<uint64_t>(id) + 1;
+  region.name = std::make_shared<const std::string>("/SYSV");
+  insert_locked(std::move(region));
+  segments_[address] = size;
+  return static_cast<int64_t>(address);
+}
+
+int64_t AddressSpace::detach(uint64_t address) {
+  const std::unique_lock lock(mutex_);
+  const auto it = segments_.find(address);
+  if (it == segments_.end()) return -EINVAL;
+  if (::shmdt(host(address)) != 0) return -errno;
+  if (layout_.reserved) release_locked(address, it->second);
+  forget_locked(address, it->second);
+  segments_.erase(it);
   return 0;
 }
 

@@ -85,6 +85,9 @@ class AddressSpace final : public frontend::CodeSource {
   int64_t protect(uint64_t address, uint64_t size, uint32_t prot, bool guarded);
   int64_t remap(uint64_t old_address, uint64_t old_size, uint64_t new_size, int flags, uint64_t new_address);
   int64_t advise(uint64_t address, uint64_t size, int advice);
+  /// shmat and shmdt of the System V segment `id`.
+  int64_t attach(int id, uint64_t size, uint64_t address, int flags);
+  int64_t detach(uint64_t address);
   /// The end of the heap after the call; the old one when `end` can't be had.
   uint64_t set_brk(uint64_t end);
   /// The heap starts at `start` (page aligned up): after the program's bss.
@@ -165,7 +168,8 @@ class AddressSpace final : public frontend::CodeSource {
   SpaceLayout layout_;
   mutable std::shared_mutex mutex_;
   Regions regions_;
-  uint64_t total_ = 0;  // bytes mapped
+  std::map<uint64_t, uint64_t> segments_;  // System V: start and bytes
+  uint64_t total_ = 0;                     // bytes mapped
   uint64_t brk_start_ = 0, brk_ = 0;
   uint64_t limit_as_ = ~uint64_t{0}, limit_data_ = ~uint64_t{0};
   std::atomic<bool> any_guarded_{false};

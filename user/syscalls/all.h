@@ -7,6 +7,8 @@
 #include "user/syscalls/fs.h"
 #include "user/syscalls/io.h"
 #include "user/syscalls/ioctl.h"
+#include "user/syscalls/ipc.h"
+#include "user/syscalls/kernel.h"
 #include "user/syscalls/memory.h"
 #include "user/syscalls/misc.h"
 #include "user/syscalls/net.h"

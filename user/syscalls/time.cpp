@@ -107,8 +107,6 @@ Errno<Long> setitimer(Thread& t, Int which, Ptr<struct itimerval> from, Ptr<stru
                [&](struct itimerval* was) { return host::call(SYS_setitimer, which.value, pointer, was); });
 }
 
-namespace {
-
 /// struct sigevent: value, signal, notification, thread id (uapi/asm-generic/siginfo.h).
 bool get_sigevent(Thread& t, uint64_t from, struct sigevent& event) {
   uint64_t value;
@@ -124,8 +122,6 @@ bool get_sigevent(Thread& t, uint64_t from, struct sigevent& event) {
   event._sigev_un._tid = static_cast<pid_t>(tid);
   return true;
 }
-
-}  // namespace
 
 // The host's timers do the work: their signals come with the value the guest gave. The kernel's
 // default value is the timer's number, which is the host's too.

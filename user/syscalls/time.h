@@ -12,6 +12,9 @@
 
 namespace lyrebird::user::sys::time {
 
+/// struct sigevent of the guest. False: EFAULT.
+bool get_sigevent(Thread& t, uint64_t from, struct sigevent& event);
+
 Errno<Long> clock_gettime(Thread& t, Int clock, Ptr<struct timespec> to);
 Errno<Long> clock_settime(Thread& t, Int clock, Ptr<struct timespec> from);
 Errno<Long> clock_getres(Thread& t, Int clock, Ptr<struct timespec> to);

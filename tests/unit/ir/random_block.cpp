@@ -125,10 +125,13 @@ class Generator {
     const uint64_t high = type == Type::F80 ? random_.number() & 0xffff : random_.number();
     return ir_.Const(type, random_.number(), bit_width(type) > 64 ? high : 0);
   }
-  static bool state_holds(Type type) { return type != Type::V256 && type != Type::F80 && type != Type::I1; }
+  static bool state_holds(Type type) { return type != Type::V256; }
   uint32_t place(Type type) {
     const uint32_t size = byte_size(type);
-    if (size == 1 && random_.one_in(2)) return kFlags + random_.below(4);
+    // f0 and f1 hold truths, f2 and f3 numbers.
+    if (type == Type::I1) return kFlags + random_.below(2);
+    if (type == Type::F80) return kVectors + 16 * random_.below(4);
+    if (size == 1 && random_.one_in(2)) return kFlags + 2 + random_.below(2);
     if (size == 16 || random_.one_in(3)) return kVectors + random_.below(64 / size) * size;
     return kRegs + random_.below(64 / size) * size;
   }
@@ -164,9 +167,7 @@ class Generator {
   }
   void set_state() {
     faults_allowed_ = false;
-    Type type = any_type(random_);
-    if (type == Type::F80) type = Type::I64;
-    if (type == Type::I1) return ir_.SetState(kFlags + random_.below(4), value(type));
+    const Type type = any_type(random_);
     if (type == Type::V256) return ir_.SetState(kVectors + 32 * random_.below(2), value(type));
     ir_.SetState(place(type), value(type));
   }
@@ -233,7 +234,9 @@ class Generator {
         if (options_.calls) keep(ir_.CallHelper(0, Type::I64, {value(Type::I64), value(Type::I64)}));
         return;
       default:
-        if (options_.calls && faults_allowed_) ir_.CallHelper(1, Type::None, {value(Type::I32)});
+        if (!options_.calls || !faults_allowed_) return;
+        ir_.CallHelper(1, Type::None, {value(Type::I32)});
+        faults_allowed_ = false;
         return;
     }
   }

@@ -34,7 +34,7 @@ class Random {
 /// no value form here (CallHelper, state, memory and control ops).
 std::optional<Inst> random_inst(Random& random, Op op, Type* operands);
 
-/// A small state: r0..r7 I64, v0..v3 V128, flags f0..f3 I8, after the CpuHeader.
+/// A small state: r0..r7 I64, v0..v3 V128, truths f0, f1 and numbers f2, f3 I8, after the CpuHeader.
 const StateLayout& test_layout();
 /// Two helpers: a pure one of two arguments, and one with every effect.
 HelperTable test_helpers();
