@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "user/debugger.h"
+#include "user/semihosting.h"
 #include "user/syscalls/dispatch.h"
 
 namespace lyrebird::user {
@@ -81,6 +82,9 @@ void Thread::handle(const accel::Exit& exit) {
     case ir::ExitKind::Interrupted:
       break;
     case ir::ExitKind::Debug:
+      break;
+    case ir::ExitKind::Undefined:
+      if (!answer_semihosting(*this, exit.detail)) raise_fault(exit);
       break;
     case ir::ExitKind::MemoryFault:
       if (cpu().fault_code == SEGV_MAPERR && memory().grow_down(cpu().fault_address)) break;

@@ -101,6 +101,12 @@ class Aarch64 final : public Abi {
     cpu.pc -= syscall_insn_size;
   }
 
+  std::optional<SemihostingCall> semihosting_call(const ir::CpuHeader& cpu, uint64_t insn) const override {
+    constexpr uint32_t kHlt = 0xd45e0000;  // hlt #0xf000
+    if (insn != kHlt) return std::nullopt;
+    return SemihostingCall{state_of(cpu).x[0] & 0xffffffff, state_of(cpu).x[1]};
+  }
+
   uint64_t sp(const ir::CpuHeader& cpu) const override { return state_of(cpu).sp; }
   void set_sp(ir::CpuHeader& cpu, uint64_t sp) const override { state_of(cpu).sp = sp; }
   void set_tls(ir::CpuHeader& cpu, uint64_t tls) const override { state_of(cpu).tpidr_el0 = tls; }

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -35,6 +36,11 @@ uint64_t flags_to_guest(FlagMap map, uint64_t host);
 struct SyscallFrame {
   uint64_t number = 0;
   std::array<uint64_t, 6> args{};
+};
+
+/// A request to a debugger that programs for bare machines make with an instruction of their own.
+struct SemihostingCall {
+  uint64_t operation = 0, argument = 0;
 };
 
 using StatePtr = std::unique_ptr<ir::CpuHeader, void (*)(ir::CpuHeader*)>;
@@ -88,6 +94,12 @@ class Abi {
   /// target checks.
   virtual void set_guarded(ir::CpuHeader& cpu, bool guarded) const { (void)cpu, (void)guarded; }
   virtual void set_tls(ir::CpuHeader& cpu, uint64_t tls) const = 0;
+
+  /// The call that an undefined instruction (ExitKind::Undefined's detail) stands for, if it does.
+  virtual std::optional<SemihostingCall> semihosting_call(const ir::CpuHeader& cpu, uint64_t insn) const {
+    (void)cpu, (void)insn;
+    return std::nullopt;
+  }
 
   /// Signal frames and faults.
   virtual const SignalAbi& signals() const = 0;
