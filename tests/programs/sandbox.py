@@ -21,6 +21,7 @@ import sys
 INSIDE = "LYREBIRD_SANDBOX"
 MAGIC = r"\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00"
 MASK = r"\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff"
+BINFMT = "/proc/sys/fs/binfmt_misc"
 MS_BIND, MS_REC = 0x1000, 0x4000
 CLONE_NEWUSER = 0x10000000
 
@@ -71,15 +72,30 @@ class Sandbox:
             _mount(str(libraries), root / "usr/lib/x86_64-linux-gnu", "none", MS_BIND)
             _mount("/lib64", root / "usr/lib64", "none", MS_BIND)
 
-    def register(self, emulator: str) -> None:
+    def register(self, emulator: str, flags: str) -> None:
         """Makes `emulator` the handler of AArch64 programs, in here only."""
         binary = shutil.which(emulator)
         if not binary:
             raise Refused(f"{emulator} is not there")
-        if not os.path.exists("/proc/sys/fs/binfmt_misc/register"):
-            _mount("binfmt_misc", "/proc/sys/fs/binfmt_misc", "binfmt_misc", 0)
-        with open("/proc/sys/fs/binfmt_misc/register", "wb", buffering=0) as f:
-            f.write(f":lyrebird-test:M::{MAGIC}:{MASK}:{os.path.realpath(binary)}:OCFP".encode())
+        self._mount_binfmt()
+        self._write_binfmt("register", f":peer:M::{MAGIC}:{MASK}:{os.path.realpath(binary)}:{flags}")
+
+    def register_by(self, command: list[str]) -> None:
+        """In the place of the last handler, what `command` registers."""
+        self._write_binfmt("peer", "-1")
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode != 0:
+            raise Refused(f"{' '.join(command)}: {done.stderr.strip()}")
+
+    @staticmethod
+    def _mount_binfmt() -> None:
+        if not os.path.exists(f"{BINFMT}/register"):
+            _mount("binfmt_misc", BINFMT, "binfmt_misc", 0)
+
+    @staticmethod
+    def _write_binfmt(name: str, text: str) -> None:
+        with open(f"{BINFMT}/{name}", "wb", buffering=0) as f:
+            f.write(text.encode())
 
     def child(self, cwd: str, chroot: bool):
         """For Popen's preexec_fn: the child is an ordinary user, and with `chroot`
