@@ -235,8 +235,7 @@ int64_t AddressSpace::map_locked(const MapRequest& request) {
   if (request.offset & (kPage - 1)) return -EINVAL;
   const bool fixed = request.flags & (MAP_FIXED | MAP_FIXED_NOREPLACE);
   if (fixed && (request.address & (kPage - 1))) return -EINVAL;
-  const uint64_t replaced = 0;
-  if (total_ + size - replaced > limit_as_) return -ENOMEM;
+  if (total_ + size > limit_as_) return -ENOMEM;
 
   const int host_flags = request.flags & ~(MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_GROWSDOWN | MAP_32BIT);
   if (fixed) {
@@ -415,7 +414,8 @@ int64_t AddressSpace::remap(uint64_t old_address, uint64_t old_size, uint64_t ne
 
 int64_t AddressSpace::remap_move(const Region& old, uint64_t old_address, uint64_t old_size,
                                  uint64_t new_size, int flags, uint64_t new_address) {
-  if (total_ + new_size > limit_as_ + old_size) return -ENOMEM;
+  const uint64_t freed = flags & MREMAP_DONTUNMAP ? 0 : old_size;
+  if (new_size > freed && total_ + (new_size - freed) > limit_as_) return -ENOMEM;
   if (const int64_t error = claim_locked(new_address, new_size)) return error;
   void* const got = ::mremap(host(old_address), old_size, new_size,
                              (flags & MREMAP_DONTUNMAP) | MREMAP_MAYMOVE | MREMAP_FIXED, host(new_address));
