@@ -54,6 +54,32 @@ struct OwnedFd {
   OwnedFd& operator=(const OwnedFd&) = delete;
 };
 
+/// For the message about a program that we do not run.
+std::string machine_name(uint16_t machine) {
+  switch (machine) {
+    case EM_386:
+      return "32-bit x86";
+    case EM_X86_64:
+      return "x86-64";
+    case EM_ARM:
+      return "32-bit Arm";
+    case EM_AARCH64:
+      return "AArch64";
+    case EM_PPC:
+      return "32-bit PowerPC";
+    case EM_PPC64:
+      return "64-bit PowerPC";
+    case EM_RISCV:
+      return "RISC-V";
+    case EM_S390:
+      return "IBM Z";
+    case EM_MIPS:
+      return "MIPS";
+    default:
+      return fmt::format("another machine (ELF number {})", machine);
+  }
+}
+
 constexpr int kNotFound = 127, kNotExecutable = 126, kMalformed = 1;
 
 struct Loader {
@@ -84,12 +110,10 @@ struct Loader {
         file->big_endian == process.abi.model.big_endian)
       return file;
     const Abi* const other = find_abi(file->machine);
-    return fail(
-        kNotExecutable, path,
-        fmt::format("is a program for {}, not for {}{}",
-                    other ? other->name : fmt::format("another machine (ELF number {})", file->machine),
-                    process.abi.name,
-                    other ? fmt::format("; run it with lyrebird-{}", other->name) : std::string()));
+    return fail(kNotExecutable, path,
+                fmt::format("is a program for {}, not for {}{}",
+                            other ? other->name : machine_name(file->machine), process.abi.name,
+                            other ? fmt::format("; run it with lyrebird-{}", other->name) : std::string()));
   }
 
   /// Maps the file's segments; the bias added to its addresses.
@@ -255,6 +279,7 @@ struct Loader {
     inputs.header_count = file->header_count;
     inputs.header_size = file->header_size;
     inputs.vdso = map_vdso();
+    inputs.executable = file->executable_stack;
     if (Result<void> built = build_stack(process, inputs); !built) {
       process.load_exit_status = kMalformed;
       return built;

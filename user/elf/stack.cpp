@@ -102,7 +102,7 @@ Result<void> build_stack(Process& process, const StackInputs& inputs) {
   MapRequest request;
   request.size = align_up(process.options.stack_size, kPage);
   request.address = layout.mmap_top + kGuard;
-  request.prot = PROT_READ | PROT_WRITE;
+  request.prot = PROT_READ | PROT_WRITE | (inputs.executable ? PROT_EXEC : 0u);
   request.flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE;
   request.name = "[stack]";
   const int64_t mapped = process.memory.map(request);

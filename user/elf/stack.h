@@ -17,6 +17,7 @@ struct StackInputs {
   uint64_t program_headers = 0;
   uint64_t header_count = 0, header_size = 0;
   uint64_t vdso = 0;
+  bool executable = false;  ///< PT_GNU_STACK with PF_X: nested functions put code there
 };
 
 /// Maps the stack, fills it, and sets stack_pointer, auxv and the argument ranges in
