@@ -13,6 +13,7 @@ namespace {
 using a64::LiftContext;
 
 constexpr uint64_t kPageSize = 4096;
+constexpr size_t kUsualInsts = 256;  ///< of IR in a block; longer ones grow
 
 /// The row for the word if the CPU has its feature.
 const a64::Row* row_for(const CpuModel& cpu, uint32_t word) {
@@ -91,8 +92,10 @@ const ir::StateLayout& A64Frontend::layout() const { return a64_layout(); }
 ir::HelperTable A64Frontend::helpers() const { return a64::helper_table(); }
 
 void A64Frontend::translate(const frontend::TranslateRequest& request, ir::Block& out) const {
-  out = ir::Block{};
   out.key = request.key;
+  out.guest_size = out.guest_count = 0;
+  out.insts.clear();
+  out.insts.reserve(kUsualInsts);
   ir::Builder builder(out);
   LiftContext context{.ir = builder, .cpu = cpu_, .pc = request.key.pc, .mode = request.key.mode};
   context.guarded_page = request.code->guarded(request.key.pc);

@@ -88,13 +88,30 @@ struct Pattern {
   }
 };
 
-/// Value of field `letter` of the string in `word`: one shift-and-mask per run of bits.
+/// Where a field's bits are: runs of adjacent bits, the highest first.
+struct BitRuns {
+  unsigned count = 0;
+  struct {
+    unsigned low = 0, width = 0;
+  } runs[4];
+
+  consteval BitRuns(const char* s, char letter) {
+    for (unsigned i = 0; i < 32; ++i) {
+      if (s[i] != letter) continue;
+      if (i == 0 || s[i - 1] != letter) ++count;
+      runs[count - 1].low = 31 - i;
+      ++runs[count - 1].width;
+    }
+  }
+};
+
+/// Value of a field of the string in `word`: one shift and mask per run of bits.
 template <BitString S, unsigned Field>
 constexpr uint32_t extract(uint32_t word) {
-  constexpr char letter = Pattern(S.text).letters[Field];
+  constexpr BitRuns bits(S.text, Pattern(S.text).letters[Field]);
   uint32_t value = 0;
-  for (unsigned i = 0; i < 32; ++i)
-    if (S.text[i] == letter) value = value << 1 | (word >> (31 - i) & 1);
+  for (unsigned i = 0; i < bits.count; ++i)
+    value = value << bits.runs[i].width | (word >> bits.runs[i].low & ((1u << bits.runs[i].width) - 1));
   return value;
 }
 
