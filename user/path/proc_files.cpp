@@ -10,6 +10,7 @@
 
 #include <cerrno>
 #include <charconv>
+#include <climits>
 #include <cstring>
 #include <string_view>
 
@@ -69,7 +70,7 @@ std::string maps(Process& process) {
     const bool stack = program.stack_pointer >= r.start && program.stack_pointer < r.end;
     if (r.name || stack) {
       if (line.size() < 73) line.resize(73, ' ');
-      line += stack ? "[stack]" : *r.name;
+      line += stack ? "[stack]" : process.root.to_guest(*r.name);
     }
     out += line + '\n';
   }
@@ -181,6 +182,18 @@ bool proc_link_target(Thread& t, const std::string& path, std::string& target) {
   if (!own_file(path, name) || name != "exe") return false;
   target = t.process.program.exe;
   return true;
+}
+
+bool proc_link_text(Thread& t, const std::string& path, std::string& text) {
+  std::string_view name;
+  const Root& root = t.process.root;
+  if (!own_file(path, name)) return false;
+  if (name == "exe") return text = root.to_guest(t.process.program.exe), true;
+  if (root.empty() || (name != "cwd" && !name.starts_with("fd/"))) return false;
+  char target[PATH_MAX];
+  const ssize_t n = ::readlink(path.c_str(), target, sizeof target);
+  if (n <= 0) return false;
+  return text = root.to_guest(std::string(target, static_cast<size_t>(n))), true;
 }
 
 int64_t open_proc_file(Thread& t, int dir, const std::string& path, int flags) {

@@ -14,7 +14,9 @@ inline constexpr int64_t kNotOurs = INT64_MIN + 1;
 
 /// A new descriptor with the file's content, -errno, or kNotOurs: open the host's file.
 int64_t open_proc_file(Thread& t, int dir, const std::string& path, int flags);
-/// The target of a link that we know better than the host (exe).
+/// What readlink tells of a link in there, as the guest names files.
+bool proc_link_text(Thread& t, const std::string& path, std::string& text);
+/// The host path behind a link that we know better than the host (exe).
 bool proc_link_target(Thread& t, const std::string& path, std::string& target);
 
 }  // namespace lyrebird::user

@@ -73,6 +73,15 @@ std::string Root::find(std::string_view guest_path, bool follow) const {
   return path;
 }
 
+std::string Root::to_guest(const std::string& host_path) const {
+  if (directory_.empty() || !below(host_path, directory_)) return host_path;
+  std::string inside = host_path.substr(directory_.size());
+  if (inside.empty()) inside = "/";
+  for (const std::string_view directory : kHostOnly)
+    if (below(inside, directory)) return host_path;
+  return inside;
+}
+
 std::string Root::translate(std::string_view guest_path, bool follow) const {
   if (!directory_.empty()) {
     bool host_only = false;

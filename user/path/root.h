@@ -21,6 +21,8 @@ class Root {
 
   /// The host path for a guest path. `follow`: the last component too, if it is a link.
   std::string translate(std::string_view guest_path, bool follow) const;
+  /// The name the guest knows a host path by: without the root, if translate() brings it back.
+  std::string to_guest(const std::string& host_path) const;
   /// The host path of an object that must be inside the root, or empty.
   std::string find(std::string_view guest_path, bool follow) const;
 

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <climits>
@@ -14,12 +15,22 @@
 
 namespace lyrebird::user {
 
-HostPath host_path(Thread& t, const Path& path, bool follow) {
+HostPath host_path(Thread& t, const Path& path, bool follow, int dir) {
   if (path.error) return {{}, path.error};
-  if (path.text.empty() || path.text[0] != '/') return {path.text, 0};
+  const Root& root = t.process.root;
+  if (path.text.empty() || path.text[0] != '/') {
+    // In a directory of the root, links and `..` must not lead out of it.
+    char directory[PATH_MAX];
+    if (root.empty() || dir != AT_FDCWD || path.text.empty() || !::getcwd(directory, sizeof directory))
+      return {path.text, 0};
+    const std::string guest = root.to_guest(directory);
+    if (guest == directory) return {path.text, 0};
+    std::string found = root.find(guest + '/' + path.text, follow);
+    return {found.empty() ? path.text : std::move(found), 0};
+  }
   std::string own;
   if (follow && proc_link_target(t, path.text, own)) return {std::move(own), 0};
-  return {t.process.root.translate(path.text, follow), 0};
+  return {root.translate(path.text, follow), 0};
 }
 
 }  // namespace lyrebird::user
@@ -30,7 +41,7 @@ namespace {
 /// A host call about one path: its number, the arguments before and after the path.
 template <typename... After>
 int64_t at_path(Thread& t, long number, Fd dir, const Path& path, bool follow, After... after) {
-  const HostPath host = host_path(t, path, follow);
+  const HostPath host = host_path(t, path, follow, dir);
   if (host.error) return host.error;
   return host::call(number, dir.value, host.c_str(), after...);
 }
@@ -55,7 +66,7 @@ Errno<Fd> openat(Thread& t, Fd dir, Path path, OpenFlags flags, Mode mode) {
   if (path.error) return path.error;
   if (const int64_t fd = open_proc_file(t, dir, path.text, flags); fd != kNotOurs) return fd;
   const bool follow = !(flags & O_NOFOLLOW) && (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL);
-  const HostPath host = host_path(t, path, follow);
+  const HostPath host = host_path(t, path, follow, dir);
   // A fifo's open blocks until the other end comes.
   return host::safe_syscall(SYS_openat, static_cast<uint64_t>(dir.value), word(host.c_str()),
                             static_cast<uint64_t>(flags.value), mode);
@@ -77,7 +88,8 @@ Errno<Fd> openat2(Thread& t, Fd dir, Path path, Ptr<struct open_how> guest_how, 
     if (const int64_t fd = open_proc_file(t, dir, path.text, static_cast<int>(how.flags)); fd != kNotOurs)
       return fd;
   // With RESOLVE_IN_ROOT and the like the path is meant below dir.
-  const HostPath host = how.resolve ? HostPath{path.text, 0} : host_path(t, path, !(how.flags & O_NOFOLLOW));
+  const HostPath host =
+      how.resolve ? HostPath{path.text, 0} : host_path(t, path, !(how.flags & O_NOFOLLOW), dir);
   return host::safe_syscall(SYS_openat2, static_cast<uint64_t>(dir.value), word(host.c_str()), word(&how),
                             sizeof how);
 }
@@ -93,12 +105,13 @@ Errno<Long> unlinkat(Thread& t, Fd dir, Path path, Flags flags) {
 }
 Errno<Long> symlinkat(Thread& t, Name target, Fd dir, Path path) {
   if (target.error) return target.error;
-  const HostPath host = host_path(t, path, false);
+  const HostPath host = host_path(t, path, false, dir);
   if (host.error) return host.error;
   return host::call(SYS_symlinkat, target.text.c_str(), dir.value, host.c_str());
 }
 Errno<Long> linkat(Thread& t, Fd old_dir, Path old_path, Fd new_dir, Path new_path, Flags flags) {
-  const HostPath from = host_path(t, old_path, flags & AT_SYMLINK_FOLLOW), to = host_path(t, new_path, false);
+  const HostPath from = host_path(t, old_path, flags & AT_SYMLINK_FOLLOW, old_dir),
+                 to = host_path(t, new_path, false, new_dir);
   if (from.error) return from.error;
   if (to.error) return to.error;
   return host::call(SYS_linkat, old_dir.value, from.c_str(), new_dir.value, to.c_str(), flags.value);
@@ -107,7 +120,7 @@ Errno<Long> renameat(Thread& t, Fd old_dir, Path old_path, Fd new_dir, Path new_
   return renameat2(t, old_dir, std::move(old_path), new_dir, std::move(new_path), Flags{0});
 }
 Errno<Long> renameat2(Thread& t, Fd old_dir, Path old_path, Fd new_dir, Path new_path, Flags flags) {
-  const HostPath from = host_path(t, old_path, false), to = host_path(t, new_path, false);
+  const HostPath from = host_path(t, old_path, false, old_dir), to = host_path(t, new_path, false, new_dir);
   if (from.error) return from.error;
   if (to.error) return to.error;
   return host::call(SYS_renameat2, old_dir.value, from.c_str(), new_dir.value, to.c_str(), flags.value);
@@ -117,7 +130,7 @@ Errno<Long> readlinkat(Thread& t, Fd dir, Path path, Buffer to, Int size) {
   if (path.error) return path.error;
   if (size <= 0) return -EINVAL;
   std::string target;
-  if (proc_link_target(t, path.text, target)) {
+  if (proc_link_text(t, path.text, target)) {
     const size_t length = std::min(target.size(), static_cast<size_t>(size.value));
     return t.memory().write(to, target.data(), length) ? static_cast<int64_t>(length) : -EFAULT;
   }
@@ -204,9 +217,13 @@ Errno<Long> chdir(Thread& t, Path path) { return with_path(t, SYS_chdir, path, t
 Errno<Long> chroot(Thread& t, Path path) { return with_path(t, SYS_chroot, path, true); }
 
 Errno<Long> getcwd(Thread& t, Buffer to, Size size) {
-  uint64_t length = size;
-  void* const buffer = t.memory().for_kernel(to, length);
-  return host::call(SYS_getcwd, buffer, length);
+  char host[PATH_MAX];
+  const int64_t result = host::call(SYS_getcwd, host, sizeof host);
+  if (result < 0) return result;
+  const std::string path = t.process.root.to_guest(host);
+  if (path.size() + 1 > size) return -ERANGE;
+  return t.memory().write(to, path.c_str(), path.size() + 1) ? static_cast<int64_t>(path.size()) + 1
+                                                             : -EFAULT;
 }
 
 Errno<Long> mount(Thread& t, Path source, Path target, Name type, Flags flags, Addr data) {

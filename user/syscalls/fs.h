@@ -2,6 +2,7 @@
 /// Files by name: open, stat, link, rename, attributes, mounts.
 #pragma once
 
+#include <fcntl.h>
 #include <linux/openat2.h>
 #include <linux/stat.h>
 #include <sys/stat.h>
@@ -18,7 +19,8 @@ struct HostPath {
   int64_t error = 0;
   const char* c_str() const { return text.c_str(); }
 };
-HostPath host_path(Thread& t, const Path& path, bool follow = true);
+/// `dir`: what a relative path starts from.
+HostPath host_path(Thread& t, const Path& path, bool follow = true, int dir = AT_FDCWD);
 
 }  // namespace lyrebird::user
 

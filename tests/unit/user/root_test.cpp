@@ -64,6 +64,14 @@ TEST_F(RootTest, LoopsAndDanglingLinksAreNotFound) {
 
 TEST_F(RootTest, SystemDirectoriesAreTheHosts) { EXPECT_EQ(root.translate("/tmp", true), "/tmp"); }
 
+TEST_F(RootTest, GuestNamesComeBack) {
+  EXPECT_EQ(root.to_guest(base + "/etc/name"), "/etc/name");
+  EXPECT_EQ(root.to_guest(base), "/");
+  EXPECT_EQ(root.to_guest("/etc/name"), "/etc/name");
+  EXPECT_EQ(root.to_guest(base + "/tmp"), base + "/tmp");
+  EXPECT_EQ(root.to_guest(base + "x/etc"), base + "x/etc");
+}
+
 TEST_F(RootTest, NoRootChangesNothing) { EXPECT_EQ(Root().translate("/etc/name", true), "/etc/name"); }
 
 }  // namespace
