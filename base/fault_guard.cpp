@@ -22,6 +22,12 @@ void FaultGuard::deliver(int signal, const siginfo_t& info) {
   guard->address = reinterpret_cast<uint64_t>(info.si_addr);
   guard->signal = signal;
   guard->code = info.si_code;
+#if __has_feature(thread_sanitizer)
+  // Its handlers run with every signal blocked, whatever sa_flags say; the jump would keep that.
+  sigset_t all;
+  sigfillset(&all);
+  pthread_sigmask(SIG_UNBLOCK, &all, nullptr);
+#endif
   siglongjmp(guard->env, 1);
 }
 

@@ -2,7 +2,6 @@
 #include "jit/block_map.h"
 
 #include <algorithm>
-#include <new>
 
 namespace lyrebird::jit {
 
@@ -214,7 +213,7 @@ void BlockMap::after_fork_in_child(ThreadContext* survivor) {
   // The other threads are gone, and with them whoever would have unregistered them.
   threads_ = survivor;
   if (survivor) survivor->next_registered = nullptr;
-  new (&mutex_) std::mutex;
+  mutex_.unlock();
 }
 
 }  // namespace lyrebird::jit

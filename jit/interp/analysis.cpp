@@ -51,6 +51,8 @@ void Analysis::find_roots() {
     v.root = i;
     const bool from_state = inst.op == Op::GetState;
     v.clean = static_cast<uint8_t>(from_state ? ir::byte_size(inst.type) : stored_bytes(inst.type));
+    // Of a byte in the state only bit 0 is the truth value.
+    if (from_state && inst.type == Type::I1) v.clean = 0;
     if (inst.op == Op::Const && v.clean < 8) v.clean = 8;
 
     const auto alias = [&](uint32_t delta, unsigned clean) {

@@ -24,7 +24,12 @@ namespace lyrebird::jit::interp {
 
 struct Code;
 
+// The address sanitizer's stack frames do not go with preserve_none (clang 19).
+#if __has_feature(address_sanitizer)
+#define LYREBIRD_HANDLER_ABI
+#else
 #define LYREBIRD_HANDLER_ABI __attribute__((preserve_none))
+#endif
 using Handler = LYREBIRD_HANDLER_ABI void (*)(const Code* op, uint8_t* frame, uint8_t* state,
                                               ThreadContext* thread);
 #define LYREBIRD_HANDLER_ARGS                                                                        \

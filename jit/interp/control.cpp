@@ -27,6 +27,11 @@ LYREBIRD_HANDLER_ABI void copy(LYREBIRD_HANDLER_ARGS) {
   LYREBIRD_NEXT(1);
 }
 
+LYREBIRD_HANDLER_ABI void copy_truth(LYREBIRD_HANDLER_ARGS) {
+  store_value<Type::I1>(op->d, frame, state, load_value<Type::I1>(op->a, frame, state));
+  LYREBIRD_NEXT(1);
+}
+
 template <typename U>
 LYREBIRD_HANDLER_ABI void set(LYREBIRD_HANDLER_ARGS) {
   store_unaligned<U>(Anywhere::at(op->d, frame, state), static_cast<U>(op->imm));
@@ -89,8 +94,9 @@ LYREBIRD_HANDLER_ABI void helper_handler(LYREBIRD_HANDLER_ARGS) {
 
 }  // namespace
 
-Handler select_copy(unsigned size, bool widen) {
-  switch (size) {
+Handler select_copy(Type type, bool widen) {
+  if (type == Type::I1) return copy_truth;
+  switch (ir::byte_size(type)) {
     case 1:
       return widen ? copy<1, true> : copy<1, false>;
     case 2:

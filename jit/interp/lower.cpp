@@ -232,7 +232,7 @@ void Lowering::lower(const Inst& inst) {
 void Lowering::lower_get_state(const Inst& inst) {
   if (values_[id_].in_state) return;
   const unsigned size = ir::byte_size(inst.type);
-  Code& code = emit(inst, select_copy(size, stored_bytes(inst.type) > size));
+  Code& code = emit(inst, select_copy(inst.type, stored_bytes(inst.type) > size));
   code.a = static_cast<uint16_t>(kInState + inst.imm);
   code.d = result();
 }
@@ -254,7 +254,7 @@ void Lowering::lower_set_state(const Inst& inst) {
   const uint16_t a = operand(value);
   release();
   if (a == d) return;
-  Code& code = emit(inst, select_copy(size, false));
+  Code& code = emit(inst, select_copy(inst.type, false));
   code.a = a;
   code.d = d;
 }

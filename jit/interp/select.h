@@ -22,8 +22,8 @@ bool has_fast(ir::Op op, ir::Type elem);
 /// Leaves the block for pc imm if (a op b) == sense; d is the jump cache index. b Imm: in `extra`.
 Handler select_compare_exit(ir::Op op, ir::Type elem, Place a, Place b, bool sense);
 
-/// Copies between places: `size` bytes 1, 2, 4, 8, 10, 16, 32; `widen`: stores 8 with zeros above.
-Handler select_copy(unsigned size, bool widen);
+/// Copies between places: values of 1, 2, 4, 8, 10, 16, 32 bytes; `widen`: stores 8 with zeros above.
+Handler select_copy(ir::Type type, bool widen);
 /// Stores imm (and high for 16) as `size` bytes.
 Handler select_set(unsigned size);
 

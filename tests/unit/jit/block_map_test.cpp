@@ -133,7 +133,7 @@ TEST(BlockMap, ReadersWritersAndInvalidationAtOnce) {
           }
         }
       });
-    for (unsigned i = 0; i < 400; ++i) {
+    for (unsigned i = 0; i < 400 || found < 1000; ++i) {
       map.invalidate(0x10000 + i % 8 * 4096, 4096);
       std::this_thread::yield();
     }

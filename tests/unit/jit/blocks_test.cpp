@@ -32,6 +32,9 @@ std::vector<uint8_t> random_state(ir::test::Random& random) {
   std::vector<uint8_t> state(ir::test::test_layout().size);
   for (size_t i = sizeof(ir::CpuHeader); i < state.size(); ++i)
     state[i] = static_cast<uint8_t>(random.number());
+  // Flags are truth values: passes rely on it.
+  for (const ir::StateField& f : ir::test::test_layout().fields)
+    if (f.type == ir::Type::I8) state[f.offset] &= 1;
   return state;
 }
 
