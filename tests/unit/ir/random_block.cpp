@@ -153,7 +153,7 @@ class Generator {
   void pure() {
     for (unsigned tries = 0; tries < 100; ++tries) {
       Inst inst;
-      Type operands[4];
+      Type operands[4] = {};
       const Op op = static_cast<Op>(random_.below(kOpCount));
       if (!options_.floats && (info(op).effects & FpFlags)) continue;
       const auto made = random_inst(random_, op, operands);
