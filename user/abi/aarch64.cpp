@@ -68,7 +68,8 @@ class Aarch64 final : public Abi {
 
   std::vector<std::string> cpu_names() const override {
     std::vector<std::string> names;
-    for (const arm::CpuModel& model : arm::cpu_models()) names.emplace_back(model.name);
+    for (const arm::CpuModel& known : arm::cpu_models())
+      names.push_back(fmt::format("{:<16}{}", known.name, known.text));
     return names;
   }
 

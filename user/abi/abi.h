@@ -75,7 +75,7 @@ class Abi {
   virtual const StructDesc& desc(const StructDesc& common) const { return common; }
 
   virtual Result<CpuChoice> create_cpu(const std::string& model) const = 0;
-  /// Names that -cpu takes.
+  /// Names that -cpu takes, each with a few words on it: lines for `-cpu help`.
   virtual std::vector<std::string> cpu_names() const = 0;
   /// A copy of `from`, or the state at execve if null.
   virtual StatePtr create_state(const ir::CpuHeader* from) const = 0;
