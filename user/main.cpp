@@ -4,6 +4,7 @@
 #include <elf.h>
 #include <fmt/format.h>
 #include <sys/auxv.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -69,6 +70,7 @@ int run_program(int argc, char** argv, char** environment, const std::string& in
     for (const Region& region : process.memory.regions())
       log(LogTopic::Page, "{:x}-{:x} {}\n", region.start, region.end, region.name ? *region.name : "");
 
+  ::prctl(PR_SET_NAME, process.program.comm.c_str());
   Thread& thread = *new Thread(process, nullptr);
   abi->set_start(thread.cpu(), process.program.entry, process.program.stack_pointer);
   start_first_thread(thread);

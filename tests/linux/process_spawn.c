@@ -12,47 +12,47 @@
 
 #include "test.h"
 
-extern char **environ;
+extern char** environ;
 static volatile int shared;
 
-static void report(const char *what, pid_t pid) {
+static void report(const char* what, pid_t pid) {
   int status = -1;
   pid_t r = waitpid(pid, &status, 0);
   printf("%s: %d exited %d code %d signaled %d\n", what, r == pid, WIFEXITED(status), WEXITSTATUS(status),
          WIFSIGNALED(status) ? WTERMSIG(status) : 0);
 }
 
-static int in_child(void *arg) {
-  shared += *(int *)arg;
+static int in_child(void* arg) {
+  shared += *(int*)arg;
   _exit(21);
 }
 
-static void spawn(const char *path, char *const argv[]) {
+static void spawn(const char* path, char* const argv[]) {
   pid_t pid;
   int r = posix_spawn(&pid, path, 0, 0, argv, environ);
   printf("spawn %s: %s\n", path, strerror(r));
   if (r == 0) report("spawned", pid);
 }
 
-static void make(const char *name, const char *text, int mode) {
+static void make(const char* name, const char* text, int mode) {
   int fd = open(name, O_CREAT | O_WRONLY | O_TRUNC, 0600);
   CHECK(write(fd, text, strlen(text)) == (ssize_t)strlen(text));
   close(fd);
   chmod(name, mode);
 }
 
-static void *spawner(void *arg) {
+static void* spawner(void* arg) {
   long ok = 0;
   for (int i = 0; i < 10; i++) {
     pid_t pid;
-    char *argv[] = {"sh", "-c", "exit 6", 0};
+    char* argv[] = {"sh", "-c", "exit 6", 0};
     int status;
     if (posix_spawn(&pid, "/bin/sh", 0, 0, argv, environ) == 0 && waitpid(pid, &status, 0) == pid &&
         WEXITSTATUS(status) == 6)
       ok++;
   }
   (void)arg;
-  return (void *)ok;
+  return (void*)ok;
 }
 
 int main(void) {
@@ -72,7 +72,7 @@ int main(void) {
   printf("shared: %d\n", shared);
   report("vfork", pid);
 
-  char *stack = malloc(65536);
+  char* stack = malloc(65536);
   int arg = 11;
   pid = clone(in_child, stack + 65536, CLONE_VM | CLONE_VFORK | SIGCHLD, &arg);
   printf("after the child: %d\n", shared);
@@ -87,14 +87,14 @@ int main(void) {
   printf("pidfd: %d %d %d %d\n", r, info.si_pid == pid, info.si_code == CLD_EXITED, info.si_status);
   close(pidfd);
 
-  char *sh[] = {"sh", "-c", "exit 4", 0};
+  char* sh[] = {"sh", "-c", "exit 4", 0};
   spawn("/bin/sh", sh);
   spawn("/nonexistent/program", sh);
   spawn("/tmp", sh);
   make("noexec", "#!/bin/sh\nexit 5\n", 0600);
   spawn("./noexec", sh);
   make("script", "#!/bin/sh -e\nexit $#\n", 0700);
-  char *script[] = {"script", "a", "b", "c", 0};
+  char* script[] = {"script", "a", "b", "c", 0};
   spawn("./script", script);
   make("script2", "#! ./script  one two \n", 0700);
   spawn("./script2", script);
@@ -116,13 +116,13 @@ int main(void) {
     printf("being written: %s\n", strerror(errno));
     close(fd);
     size_t big = 200000;
-    char *long_one = malloc(big);
+    char* long_one = malloc(big);
     memset(long_one, 'x', big - 1);
     long_one[big - 1] = 0;
-    char *too_big[] = {"sh", long_one, 0};
+    char* too_big[] = {"sh", long_one, 0};
     execv("/bin/sh", too_big);
     printf("too big: %s\n", strerror(errno));
-    execve("/bin/sh", (char **)1, environ);
+    execve("/bin/sh", (char**)1, environ);
     printf("bad pointer: %s\n", strerror(errno));
     fd = open("script", O_RDONLY);
     fexecve(fd, script, environ);
@@ -141,7 +141,7 @@ int main(void) {
     execl("/bin/sh", "sh", "-c",
           "while read line; do case $line in SigBlk*|SigIgn*) echo $line;; esac; done </proc/$$/status;"
           "kill -INT $$; kill -HUP $$; kill -TERM $$; exit 9",
-          (char *)0);
+          (char*)0);
   }
   report("signals over exec", pid);
 
@@ -151,14 +151,15 @@ int main(void) {
   (void)keep;
   pid = fork();
   if (pid == 0)
-    execl("/bin/sh", "sh", "-c", "(echo kept >&77) 2>/dev/null; (: >&78) 2>/dev/null && echo wrong; exit 0", (char *)0);
+    execl("/bin/sh", "sh", "-c", "(echo kept >&77) 2>/dev/null; (: >&78) 2>/dev/null && echo wrong; exit 0",
+          (char*)0);
   report("descriptors", pid);
 
   pthread_t t[4];
   long ok = 0;
   for (int i = 0; i < 4; i++) pthread_create(&t[i], 0, spawner, 0);
   for (int i = 0; i < 4; i++) {
-    void *result;
+    void* result;
     pthread_join(t[i], &result);
     ok += (long)result;
   }

@@ -10,28 +10,28 @@
 #include "test.h"
 
 static volatile int child_code, child_status, child_pid;
-static void on_child(int signal, siginfo_t *info, void *context) {
+static void on_child(int signal, siginfo_t* info, void* context) {
   (void)signal, (void)context;
   child_code = info->si_code;
   child_status = info->si_status;
   child_pid = info->si_pid;
 }
 
-static void print_info(const char *what, int r, siginfo_t *info, pid_t pid) {
-  printf("%s: %d signo %d code %d status %d pid %d\n", what, r, info->si_signo, info->si_code, info->si_status,
-         info->si_pid == pid);
+static void print_info(const char* what, int r, siginfo_t* info, pid_t pid) {
+  printf("%s: %d signo %d code %d status %d pid %d\n", what, r, info->si_signo, info->si_code,
+         info->si_status, info->si_pid == pid);
 }
 
-static void *change_id(void *arg) {
+static void* change_id(void* arg) {
   (void)arg;
   // The raw call changes this thread alone.
   long r = syscall(SYS_setresgid, 1234, 1234, -1);
-  return (void *)(r == 0 ? (long)syscall(SYS_getegid) : -1);
+  return (void*)(r == 0 ? (long)syscall(SYS_getegid) : -1);
 }
 
 int main(void) {
   setvbuf(stdout, 0, _IONBF, 0);
-  raw_sigaction(SIGCHLD, (void *)on_child, SA_SIGINFO | SA_RESTART, 0);
+  raw_sigaction(SIGCHLD, (void*)on_child, SA_SIGINFO | SA_RESTART, 0);
   pid_t pid = fork();
   if (pid == 0) {
     for (;;) pause();
@@ -59,8 +59,8 @@ int main(void) {
   r = wait4(pid, &status, 0, 0);
   printf("again: %d %s\n", r, strerror(errno));
   for (int s = 1; s <= 64; s++) {
-    if (s == SIGCHLD || s == SIGCONT || s == SIGURG || s == SIGWINCH || s == SIGSTOP || s == SIGTSTP || s == SIGTTIN ||
-        s == SIGTTOU)
+    if (s == SIGCHLD || s == SIGCONT || s == SIGURG || s == SIGWINCH || s == SIGSTOP || s == SIGTSTP ||
+        s == SIGTTIN || s == SIGTTOU)
       continue;
     pid = fork();
     if (pid == 0) {
@@ -74,13 +74,13 @@ int main(void) {
   }
   printf("\n");
 
-  raw_sigaction(SIGCHLD, (void *)SIG_IGN, 0, 0);
+  raw_sigaction(SIGCHLD, (void*)SIG_IGN, 0, 0);
   pid = fork();
   if (pid == 0) _exit(0);
   errno = 0;
   r = waitpid(pid, &status, 0);
   printf("ignored: %d %s\n", r, strerror(errno));
-  raw_sigaction(SIGCHLD, (void *)SIG_DFL, 0, 0);
+  raw_sigaction(SIGCHLD, (void*)SIG_DFL, 0, 0);
 
   pid = fork();
   if (pid == 0) {
@@ -104,7 +104,7 @@ int main(void) {
   printf("pdeathsig %d\n", death);
   if (geteuid() == 0) {
     pthread_t t;
-    void *result;
+    void* result;
     pthread_create(&t, 0, change_id, 0);
     pthread_join(t, &result);
     printf("thread %ld, process %d\n", (long)result, getegid());

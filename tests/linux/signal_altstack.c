@@ -33,7 +33,7 @@ static void handler(int signal) {
   tgkill_self(SIGUSR2);
 }
 
-static void overflow_handler(int signal, siginfo_t *info, void *context) {
+static void overflow_handler(int signal, siginfo_t* info, void* context) {
   (void)signal, (void)context;
   printf("overflow, on it: %d code %d\n", on_stack(), info->si_code);
   siglongjmp(out, 1);
@@ -56,19 +56,19 @@ int main(void) {
   r = sigaltstack(&odd, 0);
   printf("odd flags: %d %s\n", r, strerror(errno));
   sigaltstack(&mine, 0);
-  raw_sigaction(SIGUSR1, (void *)handler, SA_ONSTACK, 0);
-  raw_sigaction(SIGUSR2, (void *)inner, SA_ONSTACK, 0);
+  raw_sigaction(SIGUSR1, (void*)handler, SA_ONSTACK, 0);
+  raw_sigaction(SIGUSR2, (void*)inner, SA_ONSTACK, 0);
   tgkill_self(SIGUSR1);
-  raw_sigaction(SIGUSR1, (void *)inner, 0, 0);
+  raw_sigaction(SIGUSR1, (void*)inner, 0, 0);
   tgkill_self(SIGUSR1);
 
-  raw_sigaction(SIGSEGV, (void *)overflow_handler, SA_ONSTACK | SA_SIGINFO, 0);
+  raw_sigaction(SIGSEGV, (void*)overflow_handler, SA_ONSTACK | SA_SIGINFO, 0);
   if (!sigsetjmp(out, 1)) printf("%d\n", deep(0));
 
   mine.ss_flags = SS_AUTODISARM;
   sigaltstack(&mine, 0);
-  raw_sigaction(SIGUSR1, (void *)handler, SA_ONSTACK, 0);
-  raw_sigaction(SIGUSR2, (void *)inner, 0, 0);
+  raw_sigaction(SIGUSR1, (void*)handler, SA_ONSTACK, 0);
+  raw_sigaction(SIGUSR2, (void*)inner, 0, 0);
   tgkill_self(SIGUSR1);
   return 0;
 }

@@ -8,28 +8,28 @@
 
 #include "test.h"
 
-static char *page;
+static char* page;
 static volatile int count;
 static sigjmp_buf out;
 
-static void describe(const char *what, int signal, siginfo_t *info, char *base) {
-  printf("%s: %d code %d at +%ld\n", what, signal, info->si_code, (long)((char *)info->si_addr - base));
+static void describe(const char* what, int signal, siginfo_t* info, char* base) {
+  printf("%s: %d code %d at +%ld\n", what, signal, info->si_code, (long)((char*)info->si_addr - base));
 }
 
-static void repair(int signal, siginfo_t *info, void *context) {
+static void repair(int signal, siginfo_t* info, void* context) {
   (void)context;
   describe("repair", signal, info, page);
   mprotect(page, 4096, PROT_READ | PROT_WRITE);
   count++;
 }
 
-static void escape(int signal, siginfo_t *info, void *context) {
+static void escape(int signal, siginfo_t* info, void* context) {
   (void)context;
   describe("escape", signal, info, page);
   siglongjmp(out, 1);
 }
 
-static void nested(int signal, siginfo_t *info, void *context) {
+static void nested(int signal, siginfo_t* info, void* context) {
   (void)context;
   describe("nested", signal, info, page);
   if (count++ == 0) {
@@ -41,19 +41,19 @@ static void nested(int signal, siginfo_t *info, void *context) {
   }
 }
 
-static void catch_with(void (*handler)(int, siginfo_t *, void *), int flags) {
-  raw_sigaction(SIGSEGV, (void *)handler, SA_SIGINFO | flags, 0);
-  raw_sigaction(SIGBUS, (void *)handler, SA_SIGINFO | flags, 0);
+static void catch_with(void (*handler)(int, siginfo_t*, void*), int flags) {
+  raw_sigaction(SIGSEGV, (void*)handler, SA_SIGINFO | flags, 0);
+  raw_sigaction(SIGBUS, (void*)handler, SA_SIGINFO | flags, 0);
 }
 
-static void die_with(const char *what, int blocked, int ignored) {
+static void die_with(const char* what, int blocked, int ignored) {
   fflush(stdout);
   pid_t pid = fork();
   if (pid == 0) {
     catch_with(repair, 0);
-    if (ignored) raw_sigaction(SIGSEGV, (void *)SIG_IGN, 0, 0);
+    if (ignored) raw_sigaction(SIGSEGV, (void*)SIG_IGN, 0, 0);
     if (blocked) raw_sigmask(SIG_BLOCK, bit_of(SIGSEGV), 0);
-    *(volatile int *)8 = 1;
+    *(volatile int*)8 = 1;
     _exit(9);
   }
   int status;
@@ -73,9 +73,9 @@ int main(void) {
 
   catch_with(escape, 0);
   if (!sigsetjmp(out, 1)) page[4096] = 1;
-  if (!sigsetjmp(out, 1)) (void)*(volatile char *)(page + 4096 + 77);
+  if (!sigsetjmp(out, 1)) (void)*(volatile char*)(page + 4096 + 77);
   // Eight bytes over the end of the last good page: the address is the bad page's first byte.
-  if (!sigsetjmp(out, 1)) (void)*(volatile uint64_t *)(page + 4096 - 4);
+  if (!sigsetjmp(out, 1)) (void)*(volatile uint64_t*)(page + 4096 - 4);
 
   char name[] = "/tmp/lyrebird-faults-XXXXXX";
   int fd = mkstemp(name);
@@ -98,7 +98,7 @@ int main(void) {
 
   die_with("blocked", 1, 0);
   die_with("ignored", 0, 1);
-  raw_sigaction(SIGSEGV, (void *)SIG_DFL, 0, 0);
+  raw_sigaction(SIGSEGV, (void*)SIG_DFL, 0, 0);
   // Sent by somebody, a blocked SIGSEGV waits like any other.
   catch_with(escape, 0);
   page = 0;

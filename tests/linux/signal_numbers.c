@@ -5,7 +5,7 @@
 static volatile int seen, seen_code, seen_value;
 static volatile pid_t seen_pid;
 
-static void handler(int signal, siginfo_t *info, void *context) {
+static void handler(int signal, siginfo_t* info, void* context) {
   (void)context;
   seen = signal;
   seen_code = info->si_code;
@@ -16,7 +16,7 @@ static void handler(int signal, siginfo_t *info, void *context) {
 int main(void) {
   for (int signal = 1; signal <= 64; signal++) {
     errno = 0;
-    int r = raw_sigaction(signal, (void *)handler, SA_SIGINFO, 0);
+    int r = raw_sigaction(signal, (void*)handler, SA_SIGINFO, 0);
     printf("%d: %d %d:", signal, r, errno);
     if (r) {
       printf("\n");
@@ -52,11 +52,11 @@ int main(void) {
     kill(getpid(), signal);
     raw_sigmask(SIG_UNBLOCK, bit_of(signal), 0);
     printf(" unblocked %d", seen);
-    raw_sigaction(signal, (void *)SIG_IGN, 0, 0);
+    raw_sigaction(signal, (void*)SIG_IGN, 0, 0);
     seen = 0;
     kill(getpid(), signal);
     printf(" ignored %d\n", seen);
-    raw_sigaction(signal, (void *)SIG_DFL, 0, 0);
+    raw_sigaction(signal, (void*)SIG_DFL, 0, 0);
   }
   return 0;
 }

@@ -3,7 +3,7 @@
 // first; handlers nest according to their masks; SA_NODEFER and SA_RESETHAND.
 #include "test.h"
 
-static void note(int signal, siginfo_t *info, void *context) {
+static void note(int signal, siginfo_t* info, void* context) {
   (void)context;
   printf(" %d/%d", signal, info->si_value.sival_int);
 }
@@ -32,7 +32,7 @@ int main(void) {
   const int signals[] = {SIGUSR1, 34, 35, 64};
   uint64_t all = 0;
   for (unsigned i = 0; i < 4; i++) {
-    raw_sigaction(signals[i], (void *)note, SA_SIGINFO, ~0ull);
+    raw_sigaction(signals[i], (void*)note, SA_SIGINFO, ~0ull);
     all |= bit_of(signals[i]);
   }
   raw_sigmask(SIG_BLOCK, all, 0);
@@ -54,26 +54,26 @@ int main(void) {
   raw_sigmask(SIG_UNBLOCK, all, 0);
 
   printf("\ndeferred:");
-  raw_sigaction(SIGUSR1, (void *)nesting, 0, 0);
+  raw_sigaction(SIGUSR1, (void*)nesting, 0, 0);
   tgkill_self(SIGUSR1);
   printf("\nnodefer:");
   calls = 0;
-  raw_sigaction(SIGUSR1, (void *)nesting, SA_NODEFER, 0);
+  raw_sigaction(SIGUSR1, (void*)nesting, SA_NODEFER, 0);
   tgkill_self(SIGUSR1);
 
   printf("\nmasked:");
-  raw_sigaction(SIGUSR2, (void *)note, SA_SIGINFO, 0);
-  raw_sigaction(SIGUSR1, (void *)raise_other, 0, bit_of(SIGUSR2));
+  raw_sigaction(SIGUSR2, (void*)note, SA_SIGINFO, 0);
+  raw_sigaction(SIGUSR1, (void*)raise_other, 0, bit_of(SIGUSR2));
   tgkill_self(SIGUSR1);
   printf("\nunmasked:");
-  raw_sigaction(SIGUSR1, (void *)raise_other, 0, 0);
+  raw_sigaction(SIGUSR1, (void*)raise_other, 0, 0);
   tgkill_self(SIGUSR1);
 
   printf("\nresethand:");
-  raw_sigaction(SIGUSR1, (void *)note, SA_SIGINFO | SA_RESETHAND, 0);
+  raw_sigaction(SIGUSR1, (void*)note, SA_SIGINFO | SA_RESETHAND, 0);
   tgkill_self(SIGUSR1);
   struct kernel_action action;
-  syscall(SYS_rt_sigaction, SIGUSR1, (void *)0, &action, 8);
-  printf(" then %s\n", action.handler == (void *)SIG_DFL ? "default" : "something else");
+  syscall(SYS_rt_sigaction, SIGUSR1, (void*)0, &action, 8);
+  printf(" then %s\n", action.handler == (void*)SIG_DFL ? "default" : "something else");
   return 0;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a system call does when a signal interrupts it: with SA_RESTART, without, and the calls
 // that never restart.
+#include <linux/futex.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/epoll.h>
@@ -8,7 +9,6 @@
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
-#include <linux/futex.h>
 
 #include "test.h"
 
@@ -30,7 +30,7 @@ static void alarms(long first_us, long interval_us) {
   setitimer(ITIMER_REAL, &t, 0);
 }
 
-static void report(const char *what, long result) {
+static void report(const char* what, long result) {
   int error = errno;
   alarms(0, 0);
   printf("%s: %ld %s handled %d\n", what, result, result < 0 ? strerror(error) : "-", handled > 0);
@@ -40,15 +40,15 @@ static void report(const char *what, long result) {
 int main(void) {
   char c;
   CHECK(pipe(pipe_fds) == 0);
-  raw_sigaction(SIGALRM, (void *)feeding, SA_RESTART, 0);
+  raw_sigaction(SIGALRM, (void*)feeding, SA_RESTART, 0);
   alarms(20000, 20000);
   report("read with restart", read(pipe_fds[0], &c, 1));
-  raw_sigaction(SIGALRM, (void *)handler, 0, 0);
+  raw_sigaction(SIGALRM, (void*)handler, 0, 0);
   alarms(20000, 0);
   report("read", read(pipe_fds[0], &c, 1));
 
   for (int restart = 0; restart < 2; restart++) {
-    raw_sigaction(SIGALRM, (void *)handler, restart ? SA_RESTART : 0, 0);
+    raw_sigaction(SIGALRM, (void*)handler, restart ? SA_RESTART : 0, 0);
     printf("restart %d\n", restart);
     struct timespec second = {5, 0}, left = {0, 0};
     alarms(20000, 0);
@@ -79,7 +79,7 @@ int main(void) {
     uint64_t usr1 = bit_of(SIGUSR1);
     raw_sigmask(SIG_BLOCK, usr1, 0);
     alarms(20000, 0);
-    report("sigtimedwait", syscall(SYS_rt_sigtimedwait, &usr1, (void *)0, &second, 8));
+    report("sigtimedwait", syscall(SYS_rt_sigtimedwait, &usr1, (void*)0, &second, 8));
     raw_sigmask(SIG_UNBLOCK, usr1, 0);
     int word = 0;
     alarms(20000, 0);
@@ -98,12 +98,12 @@ int main(void) {
   }
 
   // ppoll's mask lets a blocked signal in; the handler runs under it; then the old mask is back.
-  raw_sigaction(SIGALRM, (void *)handler, 0, 0);
+  raw_sigaction(SIGALRM, (void*)handler, 0, 0);
   raw_sigmask(SIG_BLOCK, bit_of(SIGALRM), 0);
   kill(getpid(), SIGALRM);
   uint64_t empty = 0, now = 0;
   struct timespec second = {5, 0};
-  report("ppoll", syscall(SYS_ppoll, (void *)0, 0, &second, &empty, 8));
+  report("ppoll", syscall(SYS_ppoll, (void*)0, 0, &second, &empty, 8));
   raw_sigmask(SIG_BLOCK, 0, &now);
   printf("mask back: %d\n", now == bit_of(SIGALRM));
   return 0;

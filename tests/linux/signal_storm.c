@@ -11,7 +11,7 @@ static volatile int queued;
 static volatile sig_atomic_t pings;
 static pthread_t ping_thread;
 
-static void count_queued(int signal, siginfo_t *info, void *context) {
+static void count_queued(int signal, siginfo_t* info, void* context) {
   (void)signal, (void)context;
   queued += info->si_value.sival_int;
 }
@@ -21,7 +21,7 @@ static void count_ping(int signal) {
 }
 
 // Waits in sigsuspend for each ping: one slept through would hang the test.
-static void *suspender(void *arg) {
+static void* suspender(void* arg) {
   (void)arg;
   sigset_t none;
   sigemptyset(&none);
@@ -31,7 +31,7 @@ static void *suspender(void *arg) {
 
 int main(void) {
   // Real-time signals from a child: each is queued.
-  raw_sigaction(40, (void *)count_queued, SA_SIGINFO | SA_RESTART, 0);
+  raw_sigaction(40, (void*)count_queued, SA_SIGINFO | SA_RESTART, 0);
   pid_t parent = getpid(), pid = fork();
   if (pid == 0) {
     for (int i = 0; i < ROUNDS; i++) {
@@ -45,7 +45,7 @@ int main(void) {
   while (queued < ROUNDS) sched_yield();
   printf("queued %d\n", queued);
 
-  raw_sigaction(SIGUSR1, (void *)count_ping, 0, 0);
+  raw_sigaction(SIGUSR1, (void*)count_ping, 0, 0);
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGUSR1);

@@ -14,18 +14,18 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static int turns;
 
-static void *tls(void *arg) {
+static void* tls(void* arg) {
   local += (int)(long)arg;
   sched_yield();
-  return (void *)(long)local;
+  return (void*)(long)local;
 }
 
-static void *take_and_die(void *arg) {
+static void* take_and_die(void* arg) {
   pthread_mutex_lock(arg);
   return 0;
 }
 
-static void *count_inherit(void *arg) {
+static void* count_inherit(void* arg) {
   (void)arg;
   for (int i = 0; i < 2000; i++) {
     pthread_mutex_lock(&inherit);
@@ -35,7 +35,7 @@ static void *count_inherit(void *arg) {
   return 0;
 }
 
-static void *alternate(void *arg) {
+static void* alternate(void* arg) {
   long me = (long)arg;
   pthread_mutex_lock(&lock);
   for (int i = 0; i < 2000; i++) {
@@ -47,7 +47,7 @@ static void *alternate(void *arg) {
   return 0;
 }
 
-static void *outlive(void *arg) {
+static void* outlive(void* arg) {
   (void)arg;
   usleep(50000);
   printf("the first thread is gone\n");
@@ -55,18 +55,18 @@ static void *outlive(void *arg) {
   return 0;
 }
 
-static void *exit_all(void *arg) {
+static void* exit_all(void* arg) {
   (void)arg;
   _exit(17);
 }
 
-static void *sleep_forever(void *arg) {
+static void* sleep_forever(void* arg) {
   (void)arg;
   for (;;) pause();
 }
 
-static void cleanup(void *arg) { printf("cleaned up %s\n", (char *)arg); }
-static void *cancelled(void *arg) {
+static void cleanup(void* arg) { printf("cleaned up %s\n", (char*)arg); }
+static void* cancelled(void* arg) {
   pthread_cleanup_push(cleanup, arg);
   for (;;) pause();
   pthread_cleanup_pop(0);
@@ -84,9 +84,9 @@ int main(void) {
   pthread_t t[8];
   long sum = 0;
   for (int round = 0; round < 50; round++) {
-    for (long i = 0; i < 8; i++) CHECK(pthread_create(&t[i], 0, tls, (void *)i) == 0);
+    for (long i = 0; i < 8; i++) CHECK(pthread_create(&t[i], 0, tls, (void*)i) == 0);
     for (int i = 0; i < 8; i++) {
-      void *result;
+      void* result;
       pthread_join(t[i], &result);
       sum += (long)result;
     }
@@ -118,13 +118,13 @@ int main(void) {
   for (int i = 0; i < 4; i++) pthread_join(t[i], 0);
   printf("pi: %d\n", turns);
   turns = 0;
-  for (long i = 0; i < 2; i++) pthread_create(&t[i], 0, alternate, (void *)i);
+  for (long i = 0; i < 2; i++) pthread_create(&t[i], 0, alternate, (void*)i);
   for (int i = 0; i < 2; i++) pthread_join(t[i], 0);
   printf("cond: %d\n", turns);
   pthread_create(&t[0], 0, cancelled, "a cancelled thread");
   usleep(10000);
   pthread_cancel(t[0]);
-  void *result;
+  void* result;
   pthread_join(t[0], &result);
   printf("cancelled: %d\n", result == PTHREAD_CANCELED);
 
@@ -151,7 +151,7 @@ int main(void) {
   pid = fork();
   if (pid == 0) {
     pthread_create(&t[0], 0, sleep_forever, 0);
-    execl("/bin/sh", "sh", "-c", "exit 3", (char *)0);
+    execl("/bin/sh", "sh", "-c", "exit 3", (char*)0);
     _exit(99);
   }
   printf("status %x\n", status_of(pid));

@@ -18,7 +18,7 @@ static uint64_t locked;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_barrier_t barrier;
 
-static void *counters(void *arg) {
+static void* counters(void* arg) {
   long me = (long)arg;
   pthread_barrier_wait(&barrier);
   for (int i = 0; i < ROUNDS; i++) {
@@ -30,7 +30,8 @@ static void *counters(void *arg) {
     while (!atomic_compare_exchange_strong(&cas32, &old, old + 1)) {
     }
     old = atomic_load_explicit(&weak32, memory_order_relaxed);
-    while (!atomic_compare_exchange_weak_explicit(&weak32, &old, old + 2, memory_order_acq_rel, memory_order_relaxed)) {
+    while (!atomic_compare_exchange_weak_explicit(&weak32, &old, old + 2, memory_order_acq_rel,
+                                                  memory_order_relaxed)) {
     }
     atomic_fetch_xor(&bits, 1u << me);
     if (i % 16 == 0) {
@@ -44,11 +45,11 @@ static void *counters(void *arg) {
 
 #if defined(__aarch64__)
 static uint64_t exclusive, lse;
-__attribute__((target("arch=armv8.1-a"))) static void lse_add(uint64_t *at) {
+__attribute__((target("arch=armv8.1-a"))) static void lse_add(uint64_t* at) {
   uint64_t old;
   __asm__ volatile("ldaddal %2, %0, %1" : "=r"(old), "+Q"(*at) : "r"(1ul) : "memory");
 }
-static void exclusive_add(uint64_t *at) {
+static void exclusive_add(uint64_t* at) {
   uint64_t value;
   uint32_t failed;
   do {
@@ -59,11 +60,11 @@ static void exclusive_add(uint64_t *at) {
 }
 #else
 static _Atomic uint64_t exclusive, lse;
-static void lse_add(_Atomic uint64_t *at) { atomic_fetch_add(at, 1); }
-static void exclusive_add(_Atomic uint64_t *at) { atomic_fetch_add(at, 1); }
+static void lse_add(_Atomic uint64_t* at) { atomic_fetch_add(at, 1); }
+static void exclusive_add(_Atomic uint64_t* at) { atomic_fetch_add(at, 1); }
 #endif
 
-static void *instructions(void *arg) {
+static void* instructions(void* arg) {
   (void)arg;
   pthread_barrier_wait(&barrier);
   for (int i = 0; i < ROUNDS; i++) {
@@ -74,7 +75,7 @@ static void *instructions(void *arg) {
 }
 
 // Spins a little, then lets others run: there may be fewer processors than threads.
-static void relax(unsigned *n) {
+static void relax(unsigned* n) {
   if (++*n > 50) sched_yield();
 }
 
@@ -83,7 +84,7 @@ static _Atomic int flag[2];
 static int data[2];
 static _Atomic long forbidden;
 #define MESSAGES 20000
-static void *passing(void *arg) {
+static void* passing(void* arg) {
   long me = (long)arg, pair = me / 2;
   for (int i = 1; i <= MESSAGES; i++) {
     if (me % 2 == 0) {
@@ -103,7 +104,7 @@ static void *passing(void *arg) {
 
 static _Atomic int x[2], y[2], rx[2], ry[2], turn[2];
 #define BUFFERINGS 10000
-static void *buffering(void *arg) {
+static void* buffering(void* arg) {
   long me = (long)arg, pair = me / 2;
   for (int i = 1; i <= BUFFERINGS; i++) {
     unsigned n = 0;
@@ -127,7 +128,7 @@ static void *buffering(void *arg) {
 
 // A lock-free stack with a version beside the pointer.
 struct node {
-  struct node *next;
+  struct node* next;
   long owner;
 };
 static struct node nodes[THREADS * 64];
@@ -135,7 +136,7 @@ static _Atomic uint64_t head;  // index + 1 in the low half, version in the high
 static void push(uint32_t n) {
   uint64_t old = atomic_load(&head);
   do {
-    nodes[n].next = (struct node *)(uintptr_t)(uint32_t)old;
+    nodes[n].next = (struct node*)(uintptr_t)(uint32_t)old;
   } while (!atomic_compare_exchange_weak(&head, &old, ((old >> 32) + 1) << 32 | (n + 1)));
 }
 static int pop(void) {
@@ -146,7 +147,7 @@ static int pop(void) {
     if (atomic_compare_exchange_weak(&head, &old, ((old >> 32) + 1) << 32 | next)) return (uint32_t)old - 1;
   }
 }
-static void *stacking(void *arg) {
+static void* stacking(void* arg) {
   (void)arg;
   for (int i = 0; i < ROUNDS / 2; i++) {
     int n = pop();
@@ -155,17 +156,17 @@ static void *stacking(void *arg) {
   return 0;
 }
 
-static void run(void *(*what)(void *)) {
+static void run(void* (*what)(void*)) {
   pthread_t threads[THREADS];
-  for (long i = 0; i < THREADS; i++) pthread_create(&threads[i], 0, what, (void *)i);
+  for (long i = 0; i < THREADS; i++) pthread_create(&threads[i], 0, what, (void*)i);
   for (int i = 0; i < THREADS; i++) pthread_join(threads[i], 0);
 }
 
 int main(void) {
   pthread_barrier_init(&barrier, 0, THREADS);
   run(counters);
-  printf("64: %lu 32: %u 16: %u 8: %u cas: %u weak: %u bits: %u locked: %lu\n", (unsigned long)add64, add32, add16,
-         add8, cas32, weak32, bits, (unsigned long)locked);
+  printf("64: %lu 32: %u 16: %u 8: %u cas: %u weak: %u bits: %u locked: %lu\n", (unsigned long)add64, add32,
+         add16, add8, cas32, weak32, bits, (unsigned long)locked);
   run(instructions);
   printf("exclusive: %lu lse: %lu\n", (unsigned long)exclusive, (unsigned long)lse);
   run(passing);

@@ -18,13 +18,24 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
+#include <type_traits>
 
 namespace lyrebird::user::host {
 
 /// A host system call that does not block: result or -errno.
+template <typename T>
+long as_word(T value) {
+  // A narrow argument of a variadic function leaves the upper half of its place undefined.
+  if constexpr (std::is_null_pointer_v<T>)
+    return 0;
+  else if constexpr (std::is_pointer_v<T>)
+    return reinterpret_cast<long>(value);
+  else
+    return static_cast<long>(value);
+}
 template <typename... Args>
 int64_t call(long number, Args... args) {
-  const long result = ::syscall(number, args...);
+  const long result = ::syscall(number, as_word(args)...);
   return result < 0 ? -errno : result;
 }
 

@@ -363,19 +363,20 @@ int64_t AddressSpace::remap(uint64_t old_address, uint64_t old_size, uint64_t ne
   old_size = align_up(old_size, kPage);
   new_size = align_up(new_size, kPage);
   if (new_size == 0) return -EINVAL;
-  if (old_address >= layout_.task_size || new_size > layout_.task_size) return -EFAULT;
+  if (new_size > layout_.task_size) return -EINVAL;
+  if (flags & MREMAP_FIXED) {
+    if (new_address & (kPage - 1)) return -EINVAL;
+    if (!range_allowed(new_address, new_size)) return -EINVAL;
+    if (new_address < old_address + old_size && old_address < new_address + new_size) return -EINVAL;
+  }
+  if (old_address >= layout_.task_size) return -EFAULT;
   const auto found = find_locked(old_address);
   if (found == regions_.end()) return -EFAULT;
   const Region old = found->second;
   if (old_size == 0 && !old.shared) return -EINVAL;
   if (old_size > old.end - old_address) return -EFAULT;
 
-  if (flags & MREMAP_FIXED) {
-    if (new_address & (kPage - 1)) return -EINVAL;
-    if (!range_allowed(new_address, new_size)) return -EINVAL;
-    if (new_address < old_address + old_size && old_address < new_address + new_size) return -EINVAL;
-    return remap_move(old, old_address, old_size, new_size, flags, new_address);
-  }
+  if (flags & MREMAP_FIXED) return remap_move(old, old_address, old_size, new_size, flags, new_address);
   if (flags & MREMAP_DONTUNMAP) {
     const uint64_t place = find_free_locked(new_size);
     return place ? remap_move(old, old_address, old_size, new_size, flags, place) : -ENOMEM;
@@ -639,7 +640,7 @@ int64_t AddressSpace::read_string(uint64_t address, std::string& out, size_t max
 }
 
 void* AddressSpace::for_kernel(uint64_t address, uint64_t& size) const {
-  if (size == 0) return address && mapped_prefix(address, 1) ? host(address) : kBadPointer;
+  if (size == 0) return address < layout_.task_size ? host(address) : kBadPointer;
   const uint64_t prefix = mapped_prefix(address, size);
   if (prefix == 0) return kBadPointer;
   size = prefix;

@@ -184,9 +184,8 @@ Errno<Long> semtimedop(Thread& t, Int id, Addr operations, Size count, Ptr<struc
     if (!at<struct sembuf>(operations).at(t, i).get(t, host[i])) return -EFAULT;
   struct timespec limit;
   if (!timeout.null() && !timeout.get(t, limit)) return -EFAULT;
-  const int64_t result = host::safe_syscall(SYS_semtimedop, word(id.value), word(host.data()), host.size(),
-                                            timeout.null() ? 0 : word(&limit));
-  return result == -kERestartSys ? -EINTR : result;  // signal(7): never restarted
+  return host::safe_syscall(SYS_semtimedop, word(id.value), word(host.data()), host.size(),
+                            timeout.null() ? 0 : word(&limit));
 }
 
 Errno<Long> semctl(Thread& t, Int id, Int number, Int raw_command, Hex argument) {
@@ -270,7 +269,7 @@ Errno<Long> msgsnd(Thread& t, Int id, Addr from, Size size, Flags flags) {
   message.words[0] = word_size(t) == 8 ? static_cast<long>(type) : static_cast<int32_t>(type);
   const int64_t result =
       host::safe_syscall(SYS_msgsnd, word(id.value), word(message.words.data()), size, flags);
-  return result == -kERestartSys ? -EINTR : result;
+  return result;
 }
 Errno<Long> msgrcv(Thread& t, Int id, Addr to, Size size, Long type, Flags flags) {
   if (static_cast<int64_t>(size.value) < 0) return -EINVAL;
@@ -278,7 +277,7 @@ Errno<Long> msgrcv(Thread& t, Int id, Addr to, Size size, Long type, Flags flags
   Message message(length);
   const int64_t result = host::safe_syscall(SYS_msgrcv, word(id.value), word(message.words.data()), length,
                                             static_cast<uint64_t>(type.value), flags);
-  if (result < 0) return result == -kERestartSys ? -EINTR : result;
+  if (result < 0) return result;
   if (!put_word(t, to, static_cast<uint64_t>(message.words[0])) ||
       !t.memory().write(to + word_size(t), message.text(), static_cast<size_t>(result)))
     return -EFAULT;

@@ -31,9 +31,9 @@ int64_t on_range(Thread& t, long number, uint64_t address, uint64_t size, Args..
 
 }  // namespace
 
-Errno<Hex> brk(Thread& t, Addr end) { return static_cast<int64_t>(t.memory().set_brk(end)); }
+Errno<Hex> brk(Thread& t, Hex end) { return static_cast<int64_t>(t.memory().set_brk(end)); }
 
-Errno<Hex> mmap(Thread& t, Addr address, Size size, Flags prot, Flags flags, Fd fd, Long offset) {
+Errno<Hex> mmap(Thread& t, Hex address, Size size, Flags prot, Flags flags, Fd fd, Long offset) {
   MapRequest request;
   request.address = address;
   request.size = size;
@@ -60,7 +60,7 @@ Errno<Long> mprotect(Thread& t, Addr address, Size size, Flags raw) {
   return t.memory().protect(address, size, prot, guarded);
 }
 
-Errno<Hex> mremap(Thread& t, Addr old_address, Size old_size, Size new_size, Flags flags, Addr new_address) {
+Errno<Hex> mremap(Thread& t, Addr old_address, Size old_size, Size new_size, Flags flags, Hex new_address) {
   return t.memory().remap(old_address, old_size, new_size, static_cast<int>(flags.value), new_address);
 }
 

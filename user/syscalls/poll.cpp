@@ -24,16 +24,13 @@ uint64_t word(int value) { return static_cast<uint64_t>(value); }
 /// Runs `wait(mask pointer)`, a host call that sleeps, with the guest's mask at `mask` (0: none).
 template <typename Wait>
 int64_t with_mask(Thread& t, uint64_t mask, uint64_t mask_size, Wait wait) {
-  const auto no_hand = [](int64_t result) {
-    return result == -kERestartSys ? -int64_t{kERestartNoHand} : result;
-  };
-  if (!mask) return no_hand(wait(nullptr));
+  if (!mask) return wait(nullptr);
   if (mask_size != sizeof(SigSet)) return -EINVAL;
   SigSet set;
   if (!get_sigset(t, mask, set)) return -EFAULT;
   TemporaryMask temporary(t, set);
   if (temporary.ready()) return temporary.finish(-kERestartNoHand);
-  return temporary.finish(no_hand(wait(temporary.host())));
+  return temporary.finish(wait(temporary.host()));
 }
 
 /// A relative time-out that the call counts down in place, as Linux does for ppoll and pselect6.

@@ -68,14 +68,14 @@ Errno<Long> clock_nanosleep(Thread& t, Int clock, Flags flags, Ptr<struct timesp
   const int64_t result =
       host::safe_syscall(SYS_clock_nanosleep, word(clock.value), flags, word(&value), word(&left));
   if (flags & TIMER_ABSTIME) return result;
-  if (result == -kERestartNoHand) {
-    // A signal: what is left is told, and a sleep that no handler interrupted goes on for that
-    // time only.
-    if (!rest.null() && !rest.put(t, left)) return -EFAULT;
-    t.sleep_rest = left;
-    return -kERestartRestartBlock;
-  }
-  return result;
+  // A sleep that a signal without a handler interrupted goes on for what was left.
+  if (result == -kERestartNoIntr && t.resuming)
+    left = value;
+  else if (result != -kERestartNoHand)
+    return result;
+  if (!rest.null() && !rest.put(t, left)) return -EFAULT;
+  t.sleep_rest = left;
+  return -kERestartRestartBlock;
 }
 
 Errno<Long> nanosleep(Thread& t, Ptr<struct timespec> request, Ptr<struct timespec> rest) {
