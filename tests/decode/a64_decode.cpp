@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // a64_decode --rows: handler, bit string, feature number and title of every decode row, tab separated.
-// a64_decode < words (hex, one a line): for each the handler that lifts it, or - where it is undefined.
+// a64_decode [CPU] < words (hex, one a line): for each the handler that lifts it, or - where it is
+// undefined on that processor (max).
 #include <cstdio>
 #include <cstring>
 
@@ -54,5 +55,10 @@ int main(int argc, char** argv) {
     print_rows();
     return 0;
   }
-  print_words(arm::A64Frontend(*arm::find_cpu_model("max")));
+  const arm::CpuModel* const cpu = arm::find_cpu_model(argc == 2 ? argv[1] : "max");
+  if (!cpu) {
+    std::fprintf(stderr, "a64_decode: %s: no such processor\n", argv[1]);
+    return 1;
+  }
+  print_words(arm::A64Frontend(*cpu));
 }

@@ -45,9 +45,9 @@ def words_to_try(all_rows, per_row, at_random, rng):
     return sorted(words)
 
 
-def decode(decoder, words):
+def decode(command, words):
     text = '\n'.join('%x' % w for w in words)
-    out = subprocess.run([decoder], input=text, check=True, capture_output=True, text=True).stdout
+    out = subprocess.run(command, input=text, check=True, capture_output=True, text=True).stdout
     return out.split()
 
 
@@ -102,7 +102,7 @@ def main():
     rng = random.Random(args.seed)
     all_rows = rows(args.decoder)
     words = [w for w in words_to_try(all_rows, args.per_row, args.random, rng) if not is_sve_or_sme(w)]
-    handlers = decode(args.decoder, words)
+    handlers = decode([args.decoder], words)
     texts = disassemble(args.objdump, words)
     groups = collections.defaultdict(list)
     for word, handler, text in zip(words, handlers, texts):
