@@ -48,7 +48,7 @@ def compile_all(cases, options):
 def dg_options(path) -> list[str]:
     """The file's own { dg-options "..." } and { dg-additional-options "..." }, when unconditional."""
     import re
-    found = re.findall(r'dg-(?:additional-)?options\s+"([^"]*)"\s*\}', path.read_text(errors="replace"))
+    found = re.findall(r'dg-(?:additional-)?options\s+(?:\{\s*)?"([^"]*)"\s*\}', path.read_text(errors="replace"))
     return [flag for flags in found for flag in shlex.split(flags)]
 
 
