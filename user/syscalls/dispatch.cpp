@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <string_view>
 
 #include "base/log.h"
 
@@ -60,13 +61,18 @@ int64_t dispatch_syscall(Thread& t, const SyscallFrame& frame) {
       print_any_six(frame, text);
     text += ')';
   }
+  if (trace && row && std::string_view(row->name).starts_with("exit")) {
+    // It does not come back.
+    log_detail::write(text + " = ?\n");
+    text.clear();
+  }
   int64_t result = -ENOSYS;
   if (row && row->call)
     result = row->call(t, frame);
   else
     log_unimplemented(fmt::format("{}: system call {} ({})", t.abi().name, frame.number,
                                   row ? row->name : "not in the table"));
-  if (trace) {
+  if (trace && !text.empty()) {
     text += " = ";
     print_result(t, row, result, text);
     text += '\n';

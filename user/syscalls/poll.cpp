@@ -141,7 +141,7 @@ namespace {
 template <typename Wait>
 int64_t wait_events(Thread& t, Ptr<struct epoll_event> events, int max, uint64_t mask, uint64_t mask_size,
                     Wait wait) {
-  constexpr int kMost = 4096;  // more than that come with the next call
+  constexpr int kMost = 1 << 18;  // more than that come with the next call
   if (max <= 0 || static_cast<size_t>(max) > INT_MAX / sizeof(struct epoll_event)) return -EINVAL;
   struct epoll_event few[64];
   std::vector<struct epoll_event> many;
