@@ -9,6 +9,7 @@ echo "second ended with $?"
 wait $first
 echo "first ended with $?"
 sleep 10 &
+third=$!
 kill -STOP %1
 sleep 0.2
 jobs
@@ -16,7 +17,7 @@ kill -CONT %1
 sleep 0.2
 jobs
 kill %1
-wait %1
+wait $third
 echo "killed: $?"
 for i in 3 1 2; do (sleep 0.$i; echo "child $i") & done
 wait
