@@ -23,7 +23,7 @@ struct JumpCacheEntry {
   const void* entry = nullptr;  ///< block->entry; nullptr: the entry is empty
 };
 
-inline constexpr unsigned kJumpCacheBits = 11;
+inline constexpr unsigned kJumpCacheBits = 12;
 inline constexpr unsigned kFrameSize = 32768;
 /// ThreadContext::generation of a thread that must ask for every single block.
 inline constexpr uint64_t kNoChaining = ~uint64_t{0};

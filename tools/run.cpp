@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <unistd.h>
 
+#include "accel/soft/soft.h"
 #include "monitor/gdb/server.h"
 #include "tools/commands.h"
+#include "tools/disassemble.h"
 #include "user/main.h"
 
 namespace lyrebird::tools {
 
 int run_guest(int argc, char** argv, const std::string& invoked_as, const std::string& guest) {
+  accel::set_disassembler(disassemble_a64);
   return user::run_program(argc, argv, environ, invoked_as, guest, gdb::start_debugger);
 }
 

@@ -190,7 +190,7 @@ SoftAccelerator::Impl::Translation SoftAccelerator::Impl::translate(ir::BlockKey
   }
   frontend.translate(request, block);
   translations.fetch_add(1, std::memory_order_relaxed);
-  trace::translated(block, code, frontend, options.disassembler);
+  trace::translated(block, code, frontend);
   if constexpr (ir::kVerify) verify(block);
   if (options.optimise) {
     ir::optimise(block, frontend.layout(), frontend.helpers());

@@ -14,14 +14,15 @@
 
 namespace lyrebird::accel {
 
-/// Appends the guest code's disassembly, lines with \n, for -d in_asm. Set by tools/.
+/// Appends the guest code's disassembly, lines with \n, for -d in_asm.
 using Disassembler = void (*)(uint64_t pc, uint32_t mode, const uint8_t* code, size_t size, std::string& out);
+/// Set by tools/ before any guest runs; without one, in_asm shows the bytes.
+void set_disassembler(Disassembler disassembler);
 
 struct SoftOptions {
   bool optimise = true;                     ///< run the IR passes
   unsigned max_instructions = 64;           ///< guest instructions per block
   size_t memory_limit = size_t{256} << 20;  ///< bytes of compiled blocks
-  Disassembler disassembler = nullptr;
 };
 
 struct SoftStats {

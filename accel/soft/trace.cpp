@@ -11,7 +11,9 @@ namespace lyrebird::accel::trace {
 
 namespace {
 
-void log_code(const ir::Block& block, frontend::CodeSource& code, Disassembler disassembler) {
+Disassembler disassembler = nullptr;  // written once, before guest code runs
+
+void log_code(const ir::Block& block, frontend::CodeSource& code) {
   std::vector<uint8_t> bytes(block.guest_size);
   std::string text = fmt::format("IN: {:#x} mode={:#x}\n", block.key.pc, block.key.mode);
   if (block.guest_size == 0 || !code.fetch(block.key.pc, bytes.data(), block.guest_size)) {
@@ -55,9 +57,8 @@ std::string state_text(const ir::CpuHeader& state, const ir::StateLayout& layout
 
 }  // namespace
 
-void translated(const ir::Block& block, frontend::CodeSource& code, const frontend::Frontend& frontend,
-                Disassembler disassembler) {
-  if (log_enabled(LogTopic::InAsm)) log_code(block, code, disassembler);
+void translated(const ir::Block& block, frontend::CodeSource& code, const frontend::Frontend& frontend) {
+  if (log_enabled(LogTopic::InAsm)) log_code(block, code);
   if (log_enabled(LogTopic::Ir)) log(LogTopic::Ir, "IR:\n{}\n", ir_text(block, frontend));
 }
 
@@ -72,3 +73,7 @@ void block_entry(const jit::CompiledBlock& block, const ir::CpuHeader& state, co
 }
 
 }  // namespace lyrebird::accel::trace
+
+namespace lyrebird::accel {
+void set_disassembler(Disassembler disassembler) { trace::disassembler = disassembler; }
+}  // namespace lyrebird::accel

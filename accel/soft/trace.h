@@ -7,8 +7,7 @@
 namespace lyrebird::accel::trace {
 
 /// After lifting: in_asm and ir.
-void translated(const ir::Block& block, frontend::CodeSource& code, const frontend::Frontend& frontend,
-                Disassembler disassembler);
+void translated(const ir::Block& block, frontend::CodeSource& code, const frontend::Frontend& frontend);
 /// After the passes: ir_opt.
 void optimised(const ir::Block& block, const frontend::Frontend& frontend);
 /// Before a block runs: exec and cpu.

@@ -36,7 +36,7 @@ void dispatch(const Code* code, ir::CpuHeader& cpu, ThreadContext& thread) {
     code->handler(code, thread.frame, reinterpret_cast<uint8_t*>(&cpu), &thread);
     if (thread.stop.kind != ir::ExitKind::None || !thread.chaining) return;
 
-    thread.refresh();
+    if (thread.map_generation->load(std::memory_order_relaxed) != thread.generation) thread.refresh();
     const ir::BlockKey key{cpu.pc, cpu.mode};
     const CompiledBlock* const block = thread.map.find(key);
     if (!block) return;

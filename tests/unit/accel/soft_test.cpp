@@ -153,9 +153,9 @@ TEST_F(Soft, InvalidateReachesAThreadThatIsRunning) {
 }
 
 TEST_F(Soft, ManyThreadsAndConstantInvalidation) {
-  // Each thread counts to 3000 through a few blocks, while they are thrown away all the time.
+  // Each thread counts to 1000 through a few blocks, while they are thrown away all the time.
   code.put(kCode, {add_x0(1), branch(3)});  // x0 += 1
-  code.put(kCode + 16, {0xf12ee01fu /* cmp x0, #3000 */, 0x54000041u /* b.ne +8 */, kSvc, branch(-7)});
+  code.put(kCode + 16, {0xf10fa01fu /* cmp x0, #1000 */, 0x54000041u /* b.ne +8 */, kSvc, branch(-7)});
   std::atomic<unsigned> done{0};
   std::vector<std::thread> threads;
   for (unsigned t = 0; t < 4; ++t)
@@ -164,9 +164,9 @@ TEST_F(Soft, ManyThreadsAndConstantInvalidation) {
       const auto mine = accelerator.create_vcpu(own.header);
       own.header.pc = kCode;
       const Exit exit = mine->run();
-      done += exit.kind == ir::ExitKind::Syscall && own.x[0] == 3000;
+      done += exit.kind == ir::ExitKind::Syscall && own.x[0] == 1000;
     });
-  for (unsigned i = 0; i < 300; ++i) {
+  for (unsigned i = 0; i < 100; ++i) {
     accelerator.invalidate(kCode, 64);
     std::this_thread::yield();
   }
