@@ -60,8 +60,18 @@ int Thread::run() {
 
 void Thread::rewind_interrupted() {
   abi().rewind_syscall(cpu(), interrupted.frame);
+  interrupted.rewound = interrupted.code;
+  interrupted.rewound_to = cpu().pc;
   resuming = interrupted.code == kERestartRestartBlock;
   interrupted.code = 0;
+}
+
+void Thread::take_back_rewind() {
+  const bool slept = interrupted.rewound == kERestartNoHand || interrupted.rewound == kERestartRestartBlock;
+  if (!slept || cpu().pc != interrupted.rewound_to) return;
+  cpu().pc += abi().syscall_insn_size;
+  abi().set_syscall_result(cpu(), -EINTR);
+  interrupted.code = interrupted.rewound;
 }
 
 void Thread::handle(const accel::Exit& exit) {
@@ -96,6 +106,7 @@ void Thread::handle(const accel::Exit& exit) {
 }
 
 void Thread::do_syscall() {
+  interrupted.rewound = 0;
   const SyscallFrame frame = abi().syscall_frame(cpu());
   const int64_t result = dispatch_syscall(*this, frame);
   resuming = false;

@@ -56,8 +56,13 @@ class Thread {
   struct {
     int code = 0;
     SyscallFrame frame;
+    int rewound = 0;  ///< the code when the call was rewound, to pc `rewound_to`
+    uint64_t rewound_to = 0;
   } interrupted;
   void rewind_interrupted();
+  /// The debugger found a signal for a thread that stands at a rewound call: as if it had come
+  /// while the call slept.
+  void take_back_rewind();
   /// The current call is one that came back with kERestartRestartBlock, run again: a sleep goes on
   /// for sleep_rest.
   bool resuming = false;

@@ -185,6 +185,7 @@ std::string Server::stop_reply() {
       text += fmt::format("{:x}:{};", number, to_hex(registers_.read(t.cpu(), number)));
   });
   if (stop_.breakpoint) text += "swbreak:;";
+  if (stop_.watch) text += fmt::format("watch:{:x};", *stop_.watch);
   return text + fmt::format("thread:{:x};", stop_.thread);
 }
 
@@ -258,12 +259,23 @@ std::string Server::answer_breakpoint(Fields f, bool insert) {
   const auto type = f.number();
   f.eat(",");
   const auto address = f.number();
-  if (!type || !address || *type > 1) return "";  // watchpoints: gdb does them by stepping
+  f.eat(",");
+  const auto size = f.number();
+  constexpr uint64_t kSoftware = 0, kHardware = 1, kWriteWatch = 2;
+  if (!type || !address || !size) return kBadPacket;
+  if (*type == kWriteWatch) {
+    if (insert)
+      world_.add_watch(*address, *size);
+    else
+      world_.remove_watch(*address, *size);
+    return kOk;
+  }
+  if (*type != kSoftware && *type != kHardware) return "";
   if (insert)
     breakpoints_.insert(*address);
   else
     breakpoints_.erase(*address);
-  world_.process().accelerator.set_breakpoints({breakpoints_.begin(), breakpoints_.end()});
+  world_.set_breakpoints(breakpoints_);
   return kOk;
 }
 

@@ -3,8 +3,8 @@
 ///
 /// Supported: target.xml, registers and memory, Z0/Z1 breakpoints, vCont (c, C, s, S) per thread,
 /// Ctrl-C, threads, signals with pass/nopass, qXfer (auxv, exec-file, features, threads, siginfo),
-/// vFile (gdb reads the program and its libraries through us), detach, kill. Watchpoints are left
-/// to gdb, which then steps.
+/// vFile (gdb reads the program and its libraries through us), detach, kill. Write watchpoints run
+/// the guest by single steps; there are none for reads.
 #pragma once
 
 #include <set>

@@ -14,7 +14,7 @@
 namespace lyrebird::gdb {
 
 World::World(user::Process& process)
-    : process_(process), event_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+    : process_(process), memory_(process), event_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
 
 World::~World() { ::close(event_fd_); }
 
@@ -24,7 +24,7 @@ void World::signal_event() {
 }
 
 void World::update_attention() {
-  bool special = stopped_ || interrupt_;
+  bool special = stopped_ || interrupt_ || !watches_.empty();
   for (const auto& [tid, watched] : threads_) special |= watched.resume != Resume::Continue;
   attention_.store(special && !detached_);
 }
@@ -56,6 +56,18 @@ void World::stop_world(Lock& lock, const StopReason& reason) {
   wait_until_running(lock, reason.thread);
 }
 
+// gdb's "signal" for a thread that did not stop because of one.
+void World::inject_signal(user::Thread& t) {
+  if (detached_ || signal_to_ != t.tid || !signal_) return;
+  siginfo_t info{};
+  info.si_signo = injected_[t.tid] = signal_;
+  signal_ = signal_to_ = 0;
+  t.take_back_rewind();
+  t.signals.slots.put(info.si_signo, info);
+  t.signals.pending.store(true);
+  t.vcpu->kick();
+}
+
 bool World::before_run(user::Thread& t) {
   if (!attention_.load()) return false;
   Lock lock(mutex_);
@@ -64,28 +76,68 @@ bool World::before_run(user::Thread& t) {
     reason.thread = t.tid;
     reason.signal = reason.info.si_signo = SIGINT;
     stop_world(lock, reason);
+    inject_signal(t);
   }
   wait_until_running(lock, t.tid);
   const auto found = threads_.find(t.tid);
-  return !detached_ && found != threads_.end() && found->second.resume == Resume::Step;
+  if (detached_ || found == threads_.end()) return false;
+  return found->second.resume == Resume::Step || !watches_.empty();
 }
 
 void World::on_debug_stop(user::Thread& t) {
   Lock lock(mutex_);
-  // Another thread was first: this one stops here again when it is let go.
+  if (detached_) return;
   const auto found = threads_.find(t.tid);
   const bool stepped = found != threads_.end() && found->second.resume == Resume::Step;
-  if (stopped_ && !stepped) return;
   StopReason reason;
   reason.thread = t.tid;
   reason.signal = reason.info.si_signo = SIGTRAP;
-  reason.breakpoint = !stepped;
+  reason.watch = changed_watch();
+  reason.breakpoint = !stepped && !reason.watch && breakpoints_.contains(t.cpu().pc);
+  // Just a step on the way to a watchpoint.
+  if (!stepped && !reason.watch && !reason.breakpoint) return;
+  // Another thread was first: a breakpoint is met again when this one is let go.
+  if (stopped_ && reason.breakpoint) return;
   stop_world(lock, reason);
+  inject_signal(t);
+}
+
+std::optional<uint64_t> World::changed_watch() {
+  std::optional<uint64_t> hit;
+  for (Watch& watch : watches_) {
+    std::string now = memory_.read(watch.address, watch.bytes.size());
+    if (now == watch.bytes) continue;
+    watch.bytes = std::move(now);
+    if (!hit) hit = watch.address;
+  }
+  return hit;
+}
+
+void World::set_breakpoints(std::set<uint64_t> addresses) {
+  process_.accelerator.set_breakpoints({addresses.begin(), addresses.end()});
+  const Lock lock(mutex_);
+  breakpoints_ = std::move(addresses);
+}
+
+void World::add_watch(uint64_t address, uint64_t size) {
+  const Lock lock(mutex_);
+  watches_.push_back({address, memory_.read(address, size)});
+  update_attention();
+}
+
+void World::remove_watch(uint64_t address, uint64_t size) {
+  const Lock lock(mutex_);
+  std::erase_if(watches_, [&](const Watch& w) { return w.address == address && w.bytes.size() == size; });
+  update_attention();
 }
 
 int World::on_signal(user::Thread& t, const siginfo_t& info) {
   Lock lock(mutex_);
   if (detached_ || passed_.contains(info.si_signo)) return info.si_signo;
+  if (const auto own = injected_.find(t.tid); own != injected_.end() && own->second == info.si_signo) {
+    injected_.erase(own);
+    return info.si_signo;
+  }
   StopReason reason;
   reason.thread = t.tid;
   reason.signal = info.si_signo;
@@ -152,6 +204,7 @@ void World::resume(const std::map<pid_t, Resume>& threads, Resume others, pid_t 
   }
   signal_to_ = signal_to;
   signal_ = signal;
+  changed_watch();  // what gdb itself wrote does not count
   stopped_ = false;
   update_attention();
   changed_.notify_all();
@@ -168,11 +221,12 @@ void World::interrupt() {
 }
 
 void World::let_go() {
-  process_.accelerator.set_breakpoints({});
+  set_breakpoints({});
   // SIGTRAP and the like are the guest's alone again.
   process_.signals.actions->set_intercept(false);
   const Lock lock(mutex_);
   detached_ = true;
+  watches_.clear();
   for (auto& [tid, watched] : threads_) watched.resume = Resume::Continue;
   stopped_ = false;
   update_attention();

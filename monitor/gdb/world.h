@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "monitor/gdb/memory.h"
 #include "user/debugger.h"
 #include "user/thread.h"
 
@@ -29,6 +30,7 @@ struct StopReason {
   int signal = 0;  ///< host number
   siginfo_t info{};
   bool breakpoint = false;
+  std::optional<uint64_t> watch;  ///< address of the watchpoint that was hit
 };
 
 class World final : public user::Debugger {
@@ -62,6 +64,11 @@ class World final : public user::Debugger {
   void interrupt();
   /// Nobody is stopped any more, ever.
   void let_go();
+  void set_breakpoints(std::set<uint64_t> addresses);
+  /// Threads run one instruction at a time while there is a watchpoint, and stop when its bytes
+  /// have changed.
+  void add_watch(uint64_t address, uint64_t size);
+  void remove_watch(uint64_t address, uint64_t size);
   void pass_signals(std::set<int> signals);
   std::vector<pid_t> threads();
   /// Calls f with a thread that stands still; false: no such thread.
@@ -80,16 +87,23 @@ class World final : public user::Debugger {
     user::Thread* thread;
     Resume resume = Resume::Continue;
   };
+  struct Watch {
+    uint64_t address;
+    std::string bytes;  ///< at the last look
+  };
   using Lock = std::unique_lock<std::mutex>;
 
   void stop_world(Lock& lock, const StopReason& reason);
+  void inject_signal(user::Thread& t);
   void wait_until_running(Lock& lock, pid_t tid);
   void kick_others(pid_t except);
   void signal_event();
   void update_attention();
+  std::optional<uint64_t> changed_watch();
   void end(const std::string& packet);
 
   user::Process& process_;
+  const DebugMemory memory_;
   const int event_fd_;
   /// Some thread may not simply run.
   std::atomic<bool> attention_{true};
@@ -102,6 +116,9 @@ class World final : public user::Debugger {
   pid_t signal_to_ = 0;
   int signal_ = 0;
   std::set<int> passed_;
+  std::map<pid_t, int> injected_;  ///< signals from gdb itself: not to be told again
+  std::set<uint64_t> breakpoints_;
+  std::vector<Watch> watches_;
 };
 
 }  // namespace lyrebird::gdb

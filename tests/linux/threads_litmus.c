@@ -83,7 +83,7 @@ static void relax(unsigned* n) {
 static _Atomic int flag[2];
 static int data[2];
 static _Atomic long forbidden;
-#define MESSAGES 20000
+#define MESSAGES 3000
 static void* passing(void* arg) {
   long me = (long)arg, pair = me / 2;
   for (int i = 1; i <= MESSAGES; i++) {
@@ -103,7 +103,7 @@ static void* passing(void* arg) {
 }
 
 static _Atomic int x[2], y[2], rx[2], ry[2], turn[2];
-#define BUFFERINGS 10000
+#define BUFFERINGS 2000
 static void* buffering(void* arg) {
   long me = (long)arg, pair = me / 2;
   for (int i = 1; i <= BUFFERINGS; i++) {
