@@ -42,12 +42,22 @@ class FaultGuard {
 
   /// In the handler of SIGSEGV or SIGBUS: jumps to this thread's innermost guard, or returns
   /// if there is none (then the fault is not a guest access). The guard is disarmed by the jump.
-  static void deliver(int signal, const siginfo_t& info);
+  /// `context` is the handler's third argument; without it `registers` says nothing.
+  static void deliver(int signal, const siginfo_t& info, const void* context = nullptr);
+
+  /// The host's registers where the fault happened, for code that keeps guest state in them.
+  struct Registers {
+    bool valid = false;
+    uint64_t pc = 0;
+    uint64_t general[16] = {};  ///< by the host's numbering
+    uint32_t mxcsr = 0;
+  };
 
   sigjmp_buf env;
   uint64_t address = 0;  ///< host address that faulted
   int signal = 0;
   int code = 0;  ///< si_code
+  Registers registers;
 
  private:
   static FaultGuard*& current();

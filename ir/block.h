@@ -16,6 +16,8 @@ struct StateField {
   std::string_view name;
   uint32_t offset;  ///< bytes from the start of the struct, which starts with CpuHeader
   Type type;
+  /// 1 is the hottest; 0: not hot. JITs keep the hottest I64 fields in host registers.
+  uint8_t hot = 0;
 };
 
 /// Describes a guest's state. Fields are sorted by offset and do not overlap;

@@ -13,7 +13,9 @@ struct alignas(64) CpuHeader {
   uint32_t mode = 0;                      ///< the frontend's mode bits; with pc they are the block key
   uint32_t fp_flags = 0;                  ///< collected FpFlag bits
   std::atomic<uint32_t> exit_request{0};  ///< non-zero: leave at the next block boundary
-  uint32_t pad_ = 0;
+  /// Non-zero: the engine looks at the map again at the next block boundary. Lies behind
+  /// exit_request, so that generated code tests both at once.
+  std::atomic<uint32_t> refresh_request{0};
 
   /// host address = memory_base + guest address (user mode).
   uint64_t memory_base = 0;

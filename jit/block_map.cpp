@@ -131,11 +131,18 @@ void BlockMap::invalidate(uint64_t start, uint64_t size) {
   if (hit.empty()) return;
   stats_.invalidated += hit.size();
   for (CompiledBlock* block : hit) remove(block);
-  generation_.fetch_add(1);
+  raise_generation();
   free_retired();
 }
 
+void BlockMap::raise_generation() {
+  generation_.fetch_add(1);
+  for (ThreadContext* t = threads_; t; t = t->next_registered)
+    if (auto* const request = t->refresh_request.load()) request->store(1);
+}
+
 void BlockMap::remove(CompiledBlock* block) {
+  block->removed();
   std::atomic<CompiledBlock*>* link = &buckets_[bucket_of(block->key)];
   while (link->load(std::memory_order_relaxed) != block)
     link = &link->load(std::memory_order_relaxed)->chain_;
@@ -169,7 +176,7 @@ void BlockMap::evict() {
     any = true;
   }
   if (!any) return;
-  generation_.fetch_add(1);
+  raise_generation();
   free_retired();
 }
 

@@ -83,6 +83,7 @@ class BlockMap {
   void remove(CompiledBlock* block);  // from buckets, pages, age; then it is retired
   void remove_from_page(uint64_t page, const CompiledBlock* block);
   void evict();
+  void raise_generation();  // and tells the threads
   void free_retired();
   void add_thread(ThreadContext* thread);
   void remove_thread(ThreadContext* thread);

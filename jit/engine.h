@@ -15,6 +15,8 @@ namespace lyrebird::jit {
 /// A block as an executor holds it. Immutable once published, shared by all guest threads.
 struct CompiledBlock {
   virtual ~CompiledBlock() = default;
+  /// The map forgets the block; threads may still be running it. Called with the map's mutex held.
+  virtual void removed() {}
   ir::BlockKey key;
   uint32_t guest_size = 0;
   uint32_t guest_count = 0;
@@ -48,6 +50,9 @@ class Engine {
   /// come back as ExitKind::MemoryFault through base/fault_guard.h. The caller holds a
   /// ThreadContext::Running on `thread`.
   virtual Stop run(const CompiledBlock& first, ir::CpuHeader& cpu, ThreadContext& thread) = 0;
+  /// In the child of a fork, for engines whose memory the child shares with its parent: forgets all
+  /// blocks, none of which may be used any more. True if the caller must start with an empty map.
+  virtual bool after_fork_in_child() { return false; }
 };
 
 }  // namespace lyrebird::jit

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 
 #include "jit/engine.h"
@@ -63,6 +64,12 @@ struct ThreadContext {
   Stop stop;
   BlockMap& map;
   bool chaining = true;
+  /// Set by an engine that comes back with Stop{None}: the guest instruction at cpu.pc is to be run by
+  /// the interpreter, which knows what to make of it.
+  bool interpret_next = false;
+  /// CpuHeader::refresh_request of the CPU that runs on this thread; the map sets it when it takes blocks
+  /// out.
+  std::atomic<std::atomic<uint32_t>*> refresh_request{nullptr};
   uint64_t cached_generation = 0;                       ///< that the jump cache belongs to
   std::atomic<uint64_t> seen_generation{~uint64_t{0}};  ///< ~0: not running
   ThreadContext* next_registered = nullptr;             ///< the map's list
@@ -70,5 +77,13 @@ struct ThreadContext {
   alignas(64) JumpCacheEntry jump_cache[1u << kJumpCacheBits];
   alignas(64) uint8_t frame[kFrameSize] = {};
 };
+
+// Where generated code finds things. ThreadContext has a reference in it, which offsetof is not
+// promised to work with; every compiler we use does it right.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+inline constexpr int32_t kThreadStopKind = offsetof(ThreadContext, stop) + offsetof(Stop, kind);
+inline constexpr int32_t kThreadJumpCache = offsetof(ThreadContext, jump_cache);
+#pragma GCC diagnostic pop
 
 }  // namespace lyrebird::jit

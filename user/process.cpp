@@ -13,6 +13,11 @@ SpaceLayout layout_for(const Abi& abi, const Options& options) {
   return layout;
 }
 
+accel::SoftOptions soft_options(const Options& options, const AddressSpace& memory) {
+  return {.executor = options.jit == "baseline" ? accel::Executor::Baseline : accel::Executor::Interp,
+          .zero_base = memory.base() == 0};
+}
+
 }  // namespace
 
 Process::Process(const Abi& guest_abi, Options given, CpuChoice choice)
@@ -21,7 +26,7 @@ Process::Process(const Abi& guest_abi, Options given, CpuChoice choice)
       cpu(std::move(choice)),
       memory(layout_for(guest_abi, options)),
       root(options.root),
-      accelerator(*cpu.frontend, memory) {
+      accelerator(*cpu.frontend, memory, soft_options(options, memory)) {
   memory.on_code_change(
       [](void* self, uint64_t start, uint64_t size) {
         static_cast<Process*>(self)->accelerator.invalidate(start, size);

@@ -15,6 +15,9 @@
 #include "ir/passes.h"
 #include "ir/print.h"
 #include "ir/verify.h"
+#if defined(__x86_64__)
+#include "jit/baseline/baseline.h"
+#endif
 #include "jit/block_map.h"
 #include "jit/interp/interp.h"
 #include "jit/thread_context.h"
@@ -35,11 +38,27 @@ bool is_transient(const ir::Block& block) {
 
 }  // namespace
 
+/// nullptr: the interpreter does it.
+static std::unique_ptr<jit::Engine> make_compiler([[maybe_unused]] const frontend::Frontend& frontend,
+                                                  const SoftOptions& options) {
+#if defined(__x86_64__)
+  if (options.executor == Executor::Baseline) {
+    auto baseline = std::make_unique<jit::Baseline>(frontend.layout(), frontend.helpers(),
+                                                    jit::BaselineOptions{.zero_base = options.zero_base});
+    if (baseline->usable()) return baseline;
+  }
+#endif
+  (void)options;
+  return nullptr;
+}
+
 struct SoftAccelerator::Impl {
   const frontend::Frontend& frontend;
   frontend::CodeSource& code;
   const SoftOptions options;
-  jit::Interpreter engine;
+  jit::Interpreter interpreter;  ///< for single steps, whatever runs the rest
+  std::unique_ptr<jit::Engine> compiler;
+  jit::Engine& engine;
   std::unique_ptr<jit::BlockMap> map;
   std::atomic<uint64_t> translations{0};
 
@@ -53,7 +72,9 @@ struct SoftAccelerator::Impl {
       : frontend(f),
         code(c),
         options(o),
-        engine(f.helpers()),
+        interpreter(f.helpers()),
+        compiler(make_compiler(f, o)),
+        engine(compiler ? *compiler : interpreter),
         map(std::make_unique<jit::BlockMap>(o.memory_limit)) {}
 
   Breakpoints current_breakpoints() const {
@@ -66,7 +87,8 @@ struct SoftAccelerator::Impl {
     bool transient = false;
   };
   void verify(const ir::Block& block) const;
-  Translation translate(ir::BlockKey key, unsigned max_instructions, const std::vector<uint64_t>* stops);
+  Translation translate(jit::Engine& by, ir::BlockKey key, unsigned max_instructions,
+                        const std::vector<uint64_t>* stops);
 };
 
 namespace {
@@ -91,6 +113,8 @@ class SoftVcpu final : public Vcpu {
 
  private:
   const jit::CompiledBlock* find_or_translate();
+  /// The instruction at pc, by the interpreter. Turns chaining off.
+  jit::Stop interpret_one();
   Exit exit_of(jit::Stop stop);
 
   SoftAccelerator::Impl& soft_;
@@ -119,7 +143,7 @@ const jit::CompiledBlock* SoftVcpu::find_or_translate() {
     // Read before the guest's bytes: what changes from here on keeps the block out of the map.
     const jit::BlockMap::Stamps stamps = soft_.map->stamps(key.pc);
     const Breakpoints stops = soft_.current_breakpoints();
-    auto translation = soft_.translate(key, soft_.options.max_instructions, stops.get());
+    auto translation = soft_.translate(soft_.engine, key, soft_.options.max_instructions, stops.get());
     if (translation.transient) {
       transient_ = std::move(translation.block);
       return transient_.get();
@@ -153,16 +177,26 @@ Exit SoftVcpu::run() {
     if (every_block) trace::block_entry(*block, state_, soft_.frontend.layout());
     const jit::Stop stop = soft_.engine.run(*block, state_, *thread_);
     if (stop.kind != ir::ExitKind::None) return exit_of(stop);
+    if (thread_->interpret_next) {
+      thread_->interpret_next = false;
+      const jit::Stop one = interpret_one();
+      thread_->set_chaining(!every_block);
+      if (one.kind != ir::ExitKind::None) return exit_of(one);
+    }
   }
+}
+
+jit::Stop SoftVcpu::interpret_one() {
+  thread_->set_chaining(false);
+  transient_ = soft_.translate(soft_.interpreter, {state_.pc, state_.mode}, 1, nullptr).block;
+  return soft_.interpreter.run(*transient_, state_, *thread_);
 }
 
 Exit SoftVcpu::step() {
   runner_ = pthread_self();
   running_ = true;
   const jit::ThreadContext::Running running(*thread_);
-  thread_->set_chaining(false);
-  transient_ = soft_.translate({state_.pc, state_.mode}, 1, nullptr).block;
-  const jit::Stop stop = soft_.engine.run(*transient_, state_, *thread_);
+  const jit::Stop stop = interpret_one();
   if (stop.kind == ir::ExitKind::None) return {ir::ExitKind::Debug, 0};
   return exit_of(stop);
 }
@@ -179,7 +213,7 @@ void SoftAccelerator::Impl::verify(const ir::Block& block) const {
   std::abort();
 }
 
-SoftAccelerator::Impl::Translation SoftAccelerator::Impl::translate(ir::BlockKey key,
+SoftAccelerator::Impl::Translation SoftAccelerator::Impl::translate(jit::Engine& by, ir::BlockKey key,
                                                                     unsigned max_instructions,
                                                                     const std::vector<uint64_t>* stops) {
   ir::Block block;
@@ -197,7 +231,7 @@ SoftAccelerator::Impl::Translation SoftAccelerator::Impl::translate(ir::BlockKey
     if constexpr (ir::kVerify) verify(block);
     trace::optimised(block, frontend);
   }
-  return {engine.compile(block), is_transient(block)};
+  return {by.compile(block), is_transient(block)};
 }
 
 SoftAccelerator::SoftAccelerator(const frontend::Frontend& frontend, frontend::CodeSource& code,
@@ -241,7 +275,8 @@ void SoftAccelerator::after_fork_in_parent() {
 void SoftAccelerator::after_fork_in_child() {
   Impl& impl = *impl_;
   SoftVcpu* survivor = nullptr;
-  if (impl.fork_prepared) {
+  const bool start_anew = impl.engine.after_fork_in_child();
+  if (impl.fork_prepared && !start_anew) {
     for (SoftVcpu* vcpu : impl.vcpus)
       if (vcpu->runs_here()) survivor = vcpu;
     impl.map->after_fork_in_child(survivor ? survivor->context() : nullptr);
@@ -249,7 +284,9 @@ void SoftAccelerator::after_fork_in_child() {
     impl.mutex.unlock();
     return;
   }
-  // Another thread may have been in the middle of changing the map: leave it behind.
+  // Another thread may have been in the middle of changing the map, or the engine's memory is still
+  // the parent's: leave all behind.
+  impl.fork_prepared = false;
   new (&impl.mutex) std::mutex;
   (void)impl.map.release();
   impl.map = std::make_unique<jit::BlockMap>(impl.options.memory_limit);

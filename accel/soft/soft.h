@@ -19,7 +19,15 @@ using Disassembler = void (*)(uint64_t pc, uint32_t mode, const uint8_t* code, s
 /// Set by tools/ before any guest runs; without one, in_asm shows the bytes.
 void set_disassembler(Disassembler disassembler);
 
+/// What runs the blocks.
+enum class Executor : uint8_t {
+  Interp,    ///< jit/interp
+  Baseline,  ///< jit/baseline, or the interpreter where the host cannot
+};
+
 struct SoftOptions {
+  Executor executor = Executor::Interp;
+  bool zero_base = false;                   ///< every CpuHeader::memory_base is 0
   bool optimise = true;                     ///< run the IR passes
   unsigned max_instructions = 64;           ///< guest instructions per block
   size_t memory_limit = size_t{256} << 20;  ///< bytes of compiled blocks

@@ -13,6 +13,14 @@ namespace {
 
 using ir::Type;
 
+/// Rank of a general register by how often compiled code uses it; 0: not among the first.
+constexpr uint8_t hotness_of_x(unsigned i) {
+  constexpr unsigned kOrder[] = {0, 1, 31, 2, 3, 19, 20, 4, 21, 5, 22, 8, 29, 30};  // 31: SP
+  for (unsigned rank = 0; rank < std::size(kOrder); ++rank)
+    if (kOrder[rank] == i) return static_cast<uint8_t>(rank + 1);
+  return 0;
+}
+
 struct Layout {
   std::vector<std::string> names;
   std::vector<ir::StateField> fields;
@@ -24,8 +32,9 @@ struct Layout {
     add("mode", offsetof(A64State, header) + offsetof(ir::CpuHeader, mode), Type::I32);
     add("fault_address", offsetof(A64State, header) + offsetof(ir::CpuHeader, fault_address), Type::I64);
     add("fault_size", offsetof(A64State, header) + offsetof(ir::CpuHeader, fault_size), Type::I32);
-    for (unsigned i = 0; i < 31; ++i) add("x" + std::to_string(i), offsetof(A64State, x) + 8 * i, Type::I64);
-    add("sp", offsetof(A64State, sp), Type::I64);
+    for (unsigned i = 0; i < 31; ++i)
+      add("x" + std::to_string(i), offsetof(A64State, x) + 8 * i, Type::I64, hotness_of_x(i));
+    add("sp", offsetof(A64State, sp), Type::I64, 3);
     for (unsigned i = 0; i < 32; ++i)
       add("v" + std::to_string(i), offsetof(A64State, v) + 16 * i, Type::V128);
     add("n", offsetof(A64State, n), Type::I8);
@@ -41,9 +50,9 @@ struct Layout {
     layout = {fields, sizeof(A64State)};
   }
 
-  void add(std::string name, size_t offset, Type type) {
+  void add(std::string name, size_t offset, Type type, uint8_t hot = 0) {
     names.push_back(std::move(name));
-    fields.push_back({names.back(), static_cast<uint32_t>(offset), type});
+    fields.push_back({names.back(), static_cast<uint32_t>(offset), type, hot});
   }
 };
 

@@ -17,8 +17,8 @@ namespace {
 constexpr size_t kReservation = 0x40000;
 constexpr size_t kDataOffset = 0x10000;
 
-void on_fault(int signal, siginfo_t* info, void*) {
-  FaultGuard::deliver(signal, *info);
+void on_fault(int signal, siginfo_t* info, void* context) {
+  FaultGuard::deliver(signal, *info, context);
   std::signal(signal, SIG_DFL);
 }
 
@@ -32,7 +32,11 @@ bool WordSource::fetch(uint64_t pc, void* to, unsigned size) {
 }
 
 DataMemory::DataMemory() {
-  void* const at = mmap(nullptr, kReservation, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  // Where the guest has it, so that executors can do without a base.
+  void* const wanted = reinterpret_cast<void*>(kData - kDataOffset);
+  constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  void* at = mmap(wanted, kReservation, PROT_NONE, kFlags | MAP_FIXED_NOREPLACE, -1, 0);
+  if (at == MAP_FAILED) at = mmap(nullptr, kReservation, PROT_NONE, kFlags, -1, 0);
   if (at == MAP_FAILED) {
     std::perror("mmap");
     std::abort();
@@ -55,7 +59,9 @@ DataMemory::~DataMemory() { munmap(reservation_, kReservation); }
 Guest::Guest(const Executor& executor, const arm::CpuModel& cpu, DataMemory& memory)
     : executor_(executor),
       frontend_(cpu),
-      accelerator_(frontend_, source_, {.optimise = executor.optimise}),
+      accelerator_(
+          frontend_, source_,
+          {.executor = executor.executor, .zero_base = memory.base() == 0, .optimise = executor.optimise}),
       vcpu_(accelerator_.create_vcpu(state.header)) {
   state.header.memory_base = memory.base();
 }

@@ -51,11 +51,14 @@ struct Executor {
   std::string_view name;
   bool optimise;
   bool single_step;
+  accel::Executor executor = accel::Executor::Interp;
 };
 inline constexpr Executor kExecutors[] = {
     {"interp", true, false},
     {"interp, no passes", false, false},
     {"interp, single steps", true, true},
+    {"baseline", true, false, accel::Executor::Baseline},
+    {"baseline, no passes", false, false, accel::Executor::Baseline},
 };
 
 class Guest {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// A block map, an interpreter and a state of 4 KiB to run single blocks on.
+/// A block map, an executor and a state of 4 KiB to run single blocks on. The tests of this
+/// folder are built once for each executor.
 #pragma once
 
 #include <csignal>
@@ -9,7 +10,11 @@
 #include "base/fault_guard.h"
 #include "ir/builder.h"
 #include "jit/block_map.h"
+#if defined(LYREBIRD_TEST_BASELINE)
+#include "jit/baseline/baseline.h"
+#else
 #include "jit/interp/interp.h"
+#endif
 
 namespace lyrebird::jit::test {
 
@@ -24,23 +29,52 @@ constexpr uint32_t field(uint32_t i) { return static_cast<uint32_t>(sizeof(ir::C
 inline void install_fault_handler() {
   struct sigaction action{};
   action.sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK;
-  action.sa_sigaction = [](int signal, siginfo_t* info, void*) {
-    FaultGuard::deliver(signal, *info);
+  action.sa_sigaction = [](int signal, siginfo_t* info, void* context) {
+    FaultGuard::deliver(signal, *info, context);
     std::signal(signal, SIG_DFL);
   };
   sigaction(SIGSEGV, &action, nullptr);
   sigaction(SIGBUS, &action, nullptr);
 }
 
+#if defined(LYREBIRD_TEST_BASELINE)
+/// Some of the places that tests use are pinned.
+inline const ir::StateLayout& hot_layout() {
+  using ir::Type;
+  static constexpr ir::StateField kFields[] = {
+      {"a", field(0), Type::I64, 1},   {"b", field(8), Type::I64, 2},   {"c", field(16), Type::I64, 7},
+      {"d", field(32), Type::I64, 3},  {"e", field(40), Type::I64, 8},  {"f", field(56), Type::I64, 4},
+      {"g", field(256), Type::I64, 6}, {"h", field(320), Type::I64, 5},
+  };
+  static constexpr ir::StateLayout kLayout{kFields, sizeof(TestState)};
+  return kLayout;
+}
+#endif
+
 class Machine {
  public:
+#if defined(LYREBIRD_TEST_BASELINE)
+  explicit Machine(ir::HelperTable helpers = {})
+      : engine(hot_layout(), helpers, {.code_bytes = size_t{1} << 20}), interpreter(helpers) {
+    install_fault_handler();
+  }
+#else
   explicit Machine(ir::HelperTable helpers = {}) : engine(helpers) { install_fault_handler(); }
+#endif
 
   /// Runs this one block; jumps come back with ExitKind::None.
   Stop run(const ir::Block& block) {
     const auto compiled = engine.compile(block);
     const ThreadContext::Running running(*thread);
-    return engine.run(*compiled, state->header, *thread);
+    const Stop stop = engine.run(*compiled, state->header, *thread);
+#if defined(LYREBIRD_TEST_BASELINE)
+    if (thread->interpret_next) {
+      // Again from the start: blocks that fault here can be.
+      thread->interpret_next = false;
+      return interpreter.run(*interpreter.compile(block), state->header, *thread);
+    }
+#endif
+    return stop;
   }
 
   template <typename T>
@@ -55,7 +89,12 @@ class Machine {
   }
 
   BlockMap map;
+#if defined(LYREBIRD_TEST_BASELINE)
+  Baseline engine;
+  Interpreter interpreter;
+#else
   Interpreter engine;
+#endif
   std::unique_ptr<TestState> state = std::make_unique<TestState>();
   std::unique_ptr<ThreadContext> thread = std::make_unique<ThreadContext>(map);
 };

@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "jit/baseline/baseline.h"
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <utility>
+
+#include "base/fault_guard.h"
+#include "jit/block_map.h"
+
+namespace lyrebird::jit {
+
+namespace baseline {
+
+struct ExitSite : ExitPlan {
+  BaselineBlock* owner = nullptr;
+  BaselineBlock* target = nullptr;  ///< linked to
+  ExitSite* next = nullptr;         ///< of the target's incoming list
+};
+
+struct BaselineBlock final : CompiledBlock {
+  explicit BaselineBlock(Baseline& e) : engine(e) {}
+  ~BaselineBlock() override {
+    if (code) engine.cache_.release(code, code_size);
+  }
+  void removed() override { engine.unlink(*this); }
+
+  Baseline& engine;
+  const uint8_t* code = nullptr;  ///< nullptr: see interpreted
+  uint32_t code_size = 0, after_check = 0;
+  std::vector<ExitSite> exits;
+  std::vector<FaultPlan> faults;
+  std::unique_ptr<CompiledBlock> interpreted;
+
+  // Under Baseline::link_mutex_.
+  ExitSite* incoming = nullptr;
+  bool gone = false;
+};
+
+}  // namespace baseline
+
+using baseline::BaselineBlock;
+using baseline::Emitter;
+using baseline::ExitPlan;
+using baseline::ExitSite;
+using baseline::Leave;
+
+namespace {
+
+/// Registers for guest registers: those that C++ leaves alone first.
+constexpr uint8_t kPinRegisters[] = {3, 12, 13, 14, 15, 9, 10, 11};
+
+baseline::Pins pins_of(const ir::StateLayout& layout) {
+  std::vector<ir::StateField> hot;
+  for (const ir::StateField& field : layout.fields)
+    if (field.hot && field.type == ir::Type::I64) hot.push_back(field);
+  std::sort(hot.begin(), hot.end(), [](const auto& a, const auto& b) { return a.hot < b.hot; });
+  baseline::Pins pins;
+  for (size_t i = 0; i < hot.size() && i < std::size(kPinRegisters); ++i) {
+    pins.pins.push_back({hot[i].offset, kPinRegisters[i]});
+    pins.mask |= static_cast<uint16_t>(1u << kPinRegisters[i]);
+  }
+  return pins;
+}
+
+/// After so many faults on tagged addresses they are no accident.
+constexpr unsigned kTagFaultLimit = 64;
+
+}  // namespace
+
+Baseline::Baseline(const ir::StateLayout& layout, ir::HelperTable helpers, BaselineOptions options)
+    : helpers_(helpers),
+      options_(options),
+      host_(baseline::host_features()),
+      pins_(pins_of(layout)),
+      interpreter_(helpers),
+      cache_(options.code_bytes) {
+  usable_ = host_.sse42 && cache_.usable();
+  if (usable_) install_runtime();
+}
+
+Baseline::~Baseline() = default;
+
+void Baseline::install_runtime() {
+  const baseline::RuntimeCode runtime = baseline::make_runtime(pins_);
+  runtime_size_ = runtime.bytes.size();
+  const uint8_t* const code = cache_.allocate(runtime_size_);
+  std::memcpy(cache_.writable(code), runtime.bytes.data(), runtime_size_);
+  enter_ = reinterpret_cast<baseline::Enter>(const_cast<uint8_t*>(code) + runtime.enter);
+  table_.exit = code + runtime.exit;
+  table_.record = reinterpret_cast<const void*>(baseline::run_record);
+  for (unsigned i = 0; i < 3; ++i) table_.thunks[i] = code + runtime.thunks[i];
+}
+
+// --- compilation
+
+std::unique_ptr<Emitter> Baseline::take_emitter() {
+  {
+    const std::lock_guard lock(emitters_mutex_);
+    if (!emitters_.empty()) {
+      auto emitter = std::move(emitters_.back());
+      emitters_.pop_back();
+      return emitter;
+    }
+  }
+  return std::make_unique<Emitter>(pins_, host_);
+}
+
+void Baseline::give_emitter(std::unique_ptr<Emitter> emitter) {
+  const std::lock_guard lock(emitters_mutex_);
+  emitters_.push_back(std::move(emitter));
+}
+
+std::unique_ptr<CompiledBlock> Baseline::compile(const ir::Block& block) {
+  auto compiled = std::make_unique<BaselineBlock>(*this);
+  compiled->key = block.key;
+  compiled->guest_size = block.guest_size;
+  compiled->guest_count = block.guest_count;
+  auto emitter = take_emitter();
+  const baseline::EmitOptions options{.zero_base = options_.zero_base,
+                                      .strip_tags = strip_tags_.load(std::memory_order_relaxed)};
+  const bool done = usable_ && emitter->emit(block, helpers_, options) && install(*compiled, *emitter);
+  give_emitter(std::move(emitter));
+  counters_.blocks.fetch_add(1, std::memory_order_relaxed);
+  counters_.guest_instructions.fetch_add(block.guest_count, std::memory_order_relaxed);
+  if (!done) {
+    compiled->interpreted = interpreter_.compile(block);
+    compiled->host_size = compiled->interpreted->host_size;
+    counters_.interpreted.fetch_add(1, std::memory_order_relaxed);
+  }
+  return compiled;
+}
+
+bool Baseline::install(BaselineBlock& block, const Emitter& emitter) {
+  block.code_size = emitter.code_size();
+  block.code = cache_.allocate(block.code_size);
+  if (!block.code) return false;
+  uint8_t* const to = cache_.writable(block.code);
+  std::memcpy(to, emitter.code(), block.code_size);
+  const BaselineBlock* const owner = &block;
+  std::memcpy(to, &owner, sizeof owner);
+  block.entry = block.code + baseline::kCodeHeader;
+  block.after_check = emitter.after_check();
+  block.faults = emitter.faults();
+  block.exits.resize(emitter.exits().size());
+  for (size_t i = 0; i < block.exits.size(); ++i) {
+    static_cast<ExitPlan&>(block.exits[i]) = emitter.exits()[i];
+    block.exits[i].owner = &block;
+  }
+  block.host_size =
+      static_cast<uint32_t>(block.code_size + sizeof(BaselineBlock) + block.exits.size() * sizeof(ExitSite) +
+                            block.faults.size() * sizeof(baseline::FaultPlan));
+  counters_.hot_bytes.fetch_add(emitter.hot_size(), std::memory_order_relaxed);
+  counters_.all_bytes.fetch_add(block.code_size, std::memory_order_relaxed);
+  return true;
+}
+
+// --- links
+
+namespace {
+
+/// Lets the exit's jump go to `to`, an address of executable memory. Other threads may be running it.
+void patch(baseline::CodeCache& cache, const ExitSite& site, const uint8_t* to) {
+  const uint8_t* const field = site.owner->code + site.patch;
+  const auto distance = static_cast<int32_t>(to - (field + 4));
+  __atomic_store_n(reinterpret_cast<int32_t*>(cache.writable(field)), distance, __ATOMIC_RELEASE);
+}
+
+}  // namespace
+
+void Baseline::link(BaselineBlock& from, unsigned exit, const CompiledBlock& to) {
+  ExitSite& site = from.exits[exit];
+  auto& target = const_cast<BaselineBlock&>(static_cast<const BaselineBlock&>(to));
+  if (site.patch == 0 || !target.code) return;
+  const std::lock_guard lock(link_mutex_);
+  if (site.target || from.gone || target.gone) return;
+  site.target = &target;
+  site.next = target.incoming;
+  target.incoming = &site;
+  // Loops pass the check for requests; what only goes forward needs none.
+  const bool forward = target.key.pc > from.key.pc;
+  patch(cache_, site, target.code + (forward ? target.after_check : baseline::kCodeHeader));
+  counters_.links.fetch_add(1, std::memory_order_relaxed);
+}
+
+void Baseline::unlink(BaselineBlock& block) {
+  const std::lock_guard lock(link_mutex_);
+  block.gone = true;
+  for (ExitSite* site = block.incoming; site;) {
+    ExitSite* const next = site->next;
+    patch(cache_, *site, site->owner->code + site->stub);
+    site->target = nullptr;
+    site->next = nullptr;
+    site = next;
+  }
+  block.incoming = nullptr;
+  for (ExitSite& site : block.exits) {
+    if (!site.target) continue;
+    ExitSite** at = &site.target->incoming;
+    while (*at != &site) at = &(*at)->next;
+    *at = site.next;
+    site.target = nullptr;
+    // Who still runs in here must not follow a jump into memory that may be freed.
+    patch(cache_, site, block.code + site.stub);
+  }
+}
+
+// --- running
+
+Stop Baseline::interpret(const BaselineBlock& block, ir::CpuHeader& cpu, ThreadContext& thread) {
+  const bool chaining = thread.chaining;
+  thread.set_chaining(false);
+  const Stop stop = interpreter_.run(*block.interpreted, cpu, thread);
+  thread.set_chaining(chaining);
+  return stop;
+}
+
+Stop Baseline::dispatch(const CompiledBlock& first, ir::CpuHeader& cpu, ThreadContext& thread) {
+  auto* block = static_cast<const BaselineBlock*>(&first);
+  for (;;) {
+    if (cpu.exit_request.load(std::memory_order_relaxed) != 0) {
+      cpu.pc = block->key.pc;
+      return {ir::ExitKind::Interrupted, 0};
+    }
+    BaselineBlock* from = nullptr;
+    unsigned exit = 0;
+    if (!block->code) {
+      const Stop stop = interpret(*block, cpu, thread);
+      if (stop.kind != ir::ExitKind::None) return stop;
+    } else {
+      const Leave left = enter_(block->entry, &cpu, &thread, &table_);
+      from = left.block;
+      exit = static_cast<unsigned>(left.exit);
+      const ExitSite& site = from->exits[exit];
+      switch (site.kind) {
+        case ExitPlan::Kind::Entry:
+        case ExitPlan::Kind::Jump:
+          cpu.pc = site.pc;
+          break;
+        case ExitPlan::Kind::Raise:
+          cpu.pc = site.pc;
+          return {site.raise, site.detail};
+        case ExitPlan::Kind::Stopped:
+          return thread.stop;
+        case ExitPlan::Kind::Indirect:
+          break;
+      }
+      if (site.kind == ExitPlan::Kind::Entry) cpu.refresh_request.exchange(0);
+      if (site.kind != ExitPlan::Kind::Jump) from = nullptr;
+    }
+    if (!thread.chaining) {
+      // A block that was stopped at its entry has not run.
+      if (from || !block->code || cpu.pc != block->key.pc) return {};
+    }
+    thread.refresh();
+    const ir::BlockKey key{cpu.pc, cpu.mode};
+    const CompiledBlock* const next = thread.map.find(key);
+    if (!next) return {};
+    const auto* const target = static_cast<const BaselineBlock*>(next);
+    if (thread.chaining && target->code) {
+      if (from)
+        link(*from, exit, *target);
+      else
+        thread.jump_cache[jump_cache_index(key.pc)] = {key.pc, key.mode, target, target->entry};
+    }
+    block = target;
+  }
+}
+
+Stop Baseline::run(const CompiledBlock& first, ir::CpuHeader& cpu, ThreadContext& thread) {
+  if (options_.zero_base && cpu.memory_base != 0) {
+    std::fprintf(stderr,
+                 "lyrebird: internal error: the baseline JIT was told that guest memory starts at 0\n");
+    std::abort();
+  }
+  thread.refresh_request.store(&cpu.refresh_request, std::memory_order_relaxed);
+  thread.stop = {};
+  thread.current_op = nullptr;
+  FaultGuard guard;
+  if (sigsetjmp(guard.env, 0) != 0) return fault(guard, cpu, thread);
+  guard.arm();
+  return dispatch(first, cpu, thread);
+}
+
+Stop Baseline::fault(const FaultGuard& guard, ir::CpuHeader& cpu, ThreadContext& thread) {
+  counters_.faults.fetch_add(1, std::memory_order_relaxed);
+  if (thread.current_op) {
+    // In a handler that generated code called: the state was put in place before.
+    cpu.pc = static_cast<const interp::Code*>(thread.current_op)->imm;
+    thread.current_op = nullptr;
+    thread.interpret_next = true;
+    return {};
+  }
+  const FaultGuard::Registers& host = guard.registers;
+  const uint8_t* const code = host.valid ? cache_.start_of(host.pc) : nullptr;
+  BaselineBlock* block = nullptr;
+  if (code && code != cache_.start_of(reinterpret_cast<uint64_t>(table_.exit)))
+    std::memcpy(&block, code, sizeof block);
+  const baseline::FaultPlan* at = nullptr;
+  if (block) {
+    const auto offset = static_cast<uint32_t>(host.pc - reinterpret_cast<uint64_t>(code));
+    for (const baseline::FaultPlan& plan : block->faults)
+      if (plan.offset == offset) at = &plan;
+  }
+  if (!at) {
+    std::fprintf(stderr, "lyrebird: internal error: signal %d at host address %#llx, host pc %#llx\n",
+                 guard.signal, static_cast<unsigned long long>(guard.address),
+                 static_cast<unsigned long long>(host.pc));
+    std::signal(guard.signal, SIG_DFL);
+    std::raise(guard.signal);
+    std::abort();
+  }
+  auto* const state = reinterpret_cast<uint8_t*>(&cpu);
+  for (const baseline::Pin& pin : pins_.pins) std::memcpy(state + pin.offset, &host.general[pin.reg], 8);
+  cpu.fp_flags |= baseline::flags_of_mxcsr(host.mxcsr);
+  cpu.pc = block->key.pc + at->guest;
+  thread.interpret_next = true;
+  // An address that is not canonical has no address in the report.
+  if (guard.address == 0 && guard.code == SI_KERNEL && ++tag_faults_ >= kTagFaultLimit) {
+    strip_tags_ = true;
+    thread.map.invalidate(block->key.pc, 1);
+  }
+  return {};
+}
+
+bool Baseline::after_fork_in_child() {
+  new (&link_mutex_) std::mutex;
+  new (&emitters_mutex_) std::mutex;
+  for (auto& emitter : emitters_) (void)emitter.release();
+  emitters_.clear();
+  cache_.after_fork_in_child(runtime_size_);
+  if (!cache_.usable()) usable_ = false;
+  return true;
+}
+
+BaselineStats Baseline::stats() const {
+  const auto get = [](const std::atomic<uint64_t>& v) { return v.load(std::memory_order_relaxed); };
+  return {get(counters_.blocks),    get(counters_.interpreted), get(counters_.guest_instructions),
+          get(counters_.hot_bytes), get(counters_.all_bytes),   get(counters_.links),
+          get(counters_.faults)};
+}
+
+}  // namespace lyrebird::jit

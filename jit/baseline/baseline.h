@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The baseline executor: x86-64 code made in one pass over a block.
+///
+/// Blocks jump to each other directly once the engine has linked them (link_mutex_ guards
+/// all links; it may be taken while the map's mutex is held, never the other way round).
+/// What the emitter has no code for calls the interpreter's handler; a block that is
+/// beyond it is run by the interpreter as a whole.
+///
+/// A host fault inside generated code comes back from run() as Stop{None} with
+/// ThreadContext::interpret_next set: the state is that before the guest instruction, and
+/// the caller lets the interpreter run it, which finds the fault again or takes the tag off
+/// the address.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "jit/baseline/code_cache.h"
+#include "jit/baseline/emitter.h"
+#include "jit/baseline/host.h"
+#include "jit/baseline/runtime.h"
+#include "jit/engine.h"
+#include "jit/interp/interp.h"
+
+namespace lyrebird {
+class FaultGuard;
+}
+
+namespace lyrebird::jit {
+
+struct BaselineOptions {
+  bool zero_base = true;  ///< every CpuHeader::memory_base is 0
+  size_t code_bytes = size_t{256} << 20;
+};
+
+struct BaselineStats {
+  uint64_t blocks = 0, interpreted = 0;  ///< compiled; of these, too large for the emitter
+  uint64_t guest_instructions = 0, hot_bytes = 0, all_bytes = 0, links = 0, faults = 0;
+};
+
+class Baseline final : public Engine {
+ public:
+  Baseline(const ir::StateLayout& layout, ir::HelperTable helpers, BaselineOptions options = {});
+  ~Baseline() override;
+
+  /// False if the host lacks SSE4.2 or gives no executable memory: use the interpreter.
+  bool usable() const { return usable_; }
+  std::unique_ptr<CompiledBlock> compile(const ir::Block& block) override;
+  Stop run(const CompiledBlock& first, ir::CpuHeader& cpu, ThreadContext& thread) override;
+  /// In the child of a fork, when no block of the parent's is left in use.
+  bool after_fork_in_child() override;
+  BaselineStats stats() const;
+
+ private:
+  friend struct baseline::BaselineBlock;
+
+  std::unique_ptr<baseline::Emitter> take_emitter();
+  void give_emitter(std::unique_ptr<baseline::Emitter> emitter);
+  bool install(baseline::BaselineBlock& block, const baseline::Emitter& emitter);
+  void install_runtime();
+  void link(baseline::BaselineBlock& from, unsigned exit, const CompiledBlock& to);
+  void unlink(baseline::BaselineBlock& block);
+  Stop dispatch(const CompiledBlock& first, ir::CpuHeader& cpu, ThreadContext& thread);
+  Stop interpret(const baseline::BaselineBlock& block, ir::CpuHeader& cpu, ThreadContext& thread);
+  Stop fault(const FaultGuard& guard, ir::CpuHeader& cpu, ThreadContext& thread);
+
+  ir::HelperTable helpers_;
+  const BaselineOptions options_;
+  const baseline::HostFeatures host_;
+  baseline::Pins pins_;
+  bool usable_ = false;
+  Interpreter interpreter_;
+  baseline::CodeCache cache_;
+  size_t runtime_size_ = 0;
+  baseline::Enter enter_ = nullptr;
+  baseline::RuntimeTable table_;
+  std::atomic<bool> strip_tags_{false};
+  std::atomic<unsigned> tag_faults_{0};
+
+  std::mutex link_mutex_;
+  std::mutex emitters_mutex_;
+  std::vector<std::unique_ptr<baseline::Emitter>> emitters_;
+
+  struct Counters {
+    std::atomic<uint64_t> blocks{0}, interpreted{0}, guest_instructions{0}, hot_bytes{0}, all_bytes{0},
+        links{0}, faults{0};
+  } counters_;
+};
+
+}  // namespace lyrebird::jit

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+// Leaving the block. Exits to a known pc jump to their stub until the engine links them
+// to the target: it overwrites their rel32, which therefore never crosses 8 bytes.
+#include "ir/cpu_header.h"
+#include "jit/baseline/emitter.h"
+#include "jit/baseline/ids.h"
+#include "jit/thread_context.h"
+
+namespace lyrebird::jit::baseline {
+
+using namespace asmjit;
+using ir::ExitKind;
+using Cc = x86::CondCode;
+
+namespace {
+
+constexpr uint8_t kNops[4][3] = {{}, {0x90}, {0x66, 0x90}, {0x0f, 0x1f, 0x00}};
+
+/// Nops before an instruction whose rel32 comes after `opcode` bytes.
+unsigned padding(size_t offset, unsigned opcode) {
+  const size_t in_word = (offset + opcode) & 7;
+  return in_word > 4 ? static_cast<unsigned>(8 - in_word) : 0;
+}
+
+}  // namespace
+
+unsigned Emitter::add_exit(ExitPlan exit) {
+  exits_.push_back(exit);
+  exit_labels_.push_back(a_.newLabel());
+  return static_cast<unsigned>(exits_.size() - 1);
+}
+
+ExitPlan Emitter::jump_to(uint64_t pc) const {
+  return {.kind = ExitPlan::Kind::Jump, .mode_known = mode_known_, .mode = mode_, .pc = pc};
+}
+
+void Emitter::jump_exit(unsigned exit) {
+  if (const unsigned pad = padding(a_.offset(), 1)) (void)a_.embed(kNops[pad], pad);
+  (void)a_.long_().jmp(exit_labels_[exit]);
+  if (exits_[exit].mode_known) exits_[exit].patch = static_cast<uint32_t>(a_.offset() - 4);
+}
+
+void Emitter::jump_exit_if(Cc cc, unsigned exit) {
+  if (const unsigned pad = padding(a_.offset(), 2)) (void)a_.embed(kNops[pad], pad);
+  a_.long_();
+  (void)a_.emit(hi::jccFromCond(cc), exit_labels_[exit]);
+  if (exits_[exit].mode_known && exits_[exit].kind == ExitPlan::Kind::Jump)
+    exits_[exit].patch = static_cast<uint32_t>(a_.offset() - 4);
+}
+
+void Emitter::emit_exit_if(const ir::Inst& inst) {
+  const Cc cc = evaluate(inst.args[0]);
+  jump_exit_if(cc, add_exit(jump_to(inst.imm)));
+}
+
+void Emitter::emit_branch(const ir::Inst& inst) {
+  const Cc cc = evaluate(inst.args[0]);
+  jump_exit_if(cc, add_exit(jump_to(inst.imm)));
+  jump_exit(add_exit(jump_to(inst.high())));
+}
+
+void Emitter::emit_raise(const ir::Inst& inst, bool conditional) {
+  const auto kind = static_cast<ExitKind>(inst.aux);
+  const bool after = kind == ExitKind::Syscall || kind == ExitKind::InvalidateCode || kind == ExitKind::Yield;
+  const ExitPlan plan{
+      .kind = ExitPlan::Kind::Raise, .pc = after ? after_ : pc_, .raise = kind, .detail = inst.imm};
+  if (conditional) {
+    const Cc cc = evaluate(inst.args[0]);
+    const unsigned exit = add_exit(plan);
+    a_.long_();
+    (void)a_.emit(hi::jccFromCond(cc), exit_labels_[exit]);
+  } else {
+    (void)a_.jmp(exit_labels_[add_exit(plan)]);
+  }
+}
+
+/// The thread's jump cache, inline (jump_cache_index()).
+void Emitter::emit_jump_indirect(const ir::Inst& inst) {
+  static_assert(sizeof(JumpCacheEntry) == 32);
+  const uint8_t pc = use_gpr(inst.args[0]);
+  const unsigned exit = add_exit({.kind = ExitPlan::Kind::Indirect});
+  const uint8_t index = take_gpr(), thread = take_gpr();
+  (void)a_.mov(state_mem(offsetof(ir::CpuHeader, pc), 8), gp64(pc));
+  (void)a_.mov(gp64(index), gp64(pc));
+  (void)a_.mov(gp64(thread), frame_mem(kFrameThread, 8));
+  (void)a_.shr(gp64(index), kJumpCacheBits);
+  (void)a_.xor_(gp32(index), gp32(pc));
+  (void)a_.and_(gp32(index), ((1u << kJumpCacheBits) - 1) << 2);
+  const auto entry = [&](size_t field, unsigned size) {
+    return x86::ptr(gp64(thread), gp64(index), 3, kThreadJumpCache + static_cast<int32_t>(field), size);
+  };
+  (void)a_.cmp(entry(offsetof(JumpCacheEntry, pc), 8), gp64(pc));
+  a_.long_();
+  (void)a_.jne(exit_labels_[exit]);
+  if (mode_known_) {
+    (void)a_.cmp(entry(offsetof(JumpCacheEntry, mode), 4), mode_);
+  } else {
+    const uint8_t mode = take_gpr();
+    (void)a_.mov(gp32(mode), state_mem(offsetof(ir::CpuHeader, mode), 4));
+    (void)a_.cmp(entry(offsetof(JumpCacheEntry, mode), 4), gp32(mode));
+  }
+  a_.long_();
+  (void)a_.jne(exit_labels_[exit]);
+  (void)a_.jmp(entry(offsetof(JumpCacheEntry, entry), 8));
+}
+
+}  // namespace lyrebird::jit::baseline

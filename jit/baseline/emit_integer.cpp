@@ -1,0 +1,632 @@
+// SPDX-License-Identifier: Apache-2.0
+// Scalar integer arithmetic, shifts, bit counting, choice, conversions.
+#include <utility>
+
+#include "jit/baseline/emitter.h"
+#include "jit/baseline/ids.h"
+
+namespace lyrebird::jit::baseline {
+
+using namespace asmjit;
+using ir::kNoValue;
+using ir::Op;
+using ir::Type;
+using ir::ValueId;
+using Cc = x86::CondCode;
+
+namespace {
+bool is_word(Type type) { return type == Type::I32 || type == Type::I64; }
+}  // namespace
+
+bool Emitter::emit_integer(const ir::Inst& inst) {
+  switch (inst.op) {
+    case Op::ZExt:
+    case Op::SExt:
+    case Op::Trunc:
+    case Op::Bitcast:
+    case Op::Pair64:
+    case Op::Lo64:
+    case Op::Hi64:
+      return emit_convert(inst);
+    case Op::Select:
+      if (class_of(inst.type) == ValueClass::Memory) return false;
+      emit_select(inst);
+      return true;
+    case Op::AddWithCarry:
+    case Op::CarryOfAdd:
+    case Op::OverflowOfAdd:
+      if (!is_word(inst.elem)) return false;
+      emit_with_carry(inst);
+      return true;
+    case Op::Crc32:
+      return emit_crc(inst);
+    default:
+      break;
+  }
+  if (inst.type == Type::I1) return emit_bool(inst);
+  return is_word(inst.type) && inst.elem == inst.type && emit_word(inst);
+}
+
+bool Emitter::emit_word(const ir::Inst& inst) {
+  switch (inst.op) {
+    case Op::Add:
+      emit_add(inst);
+      return true;
+    case Op::Sub:
+      emit_sub(inst);
+      return true;
+    case Op::And:
+      if (plan_[now_].only_flags) {
+        const auto imm = imm32(inst.args[1], inst.type);
+        const Gp a = gp(use_gpr(inst.args[0]), inst.type);
+        if (imm)
+          (void)a_.test(a, *imm);
+        else
+          (void)a_.test(a, gp(use_gpr(inst.args[1]), inst.type));
+      } else {
+        emit_binary(inst, hi::kIdAnd, true);
+      }
+      flags_ = {Flags::Kind::Logic, inst.type, root(inst.args[0]), root(inst.args[1]), now_, kNoValue};
+      return true;
+    case Op::Or:
+      emit_binary(inst, hi::kIdOr, true);
+      return true;
+    case Op::Xor:
+      emit_binary(inst, hi::kIdXor, true);
+      return true;
+    case Op::Mul:
+      if (const auto imm = imm32(inst.args[1], inst.type)) {
+        const Operand a = use_rm(inst.args[0], inst.type);
+        const uint8_t d = def_gpr(inst.args[0]);
+        (void)a_.emit(hi::kIdImul, gp(d, inst.type), a, Imm(*imm));
+      } else {
+        emit_binary(inst, hi::kIdImul, true);
+      }
+      return true;
+    case Op::MulHiS:
+    case Op::MulHiU:
+      if (inst.type != Type::I64) return false;
+      emit_multiply_high(inst);
+      return true;
+    case Op::DivS:
+    case Op::DivU:
+      emit_divide(inst);
+      return true;
+    case Op::MinS:
+    case Op::MaxS:
+    case Op::MinU:
+    case Op::MaxU:
+      emit_min_max(inst);
+      return true;
+    case Op::Shl:
+    case Op::ShrU:
+    case Op::ShrS:
+    case Op::RotR:
+      emit_shift(inst);
+      return true;
+    case Op::FunnelShr: {
+      const ValueId amount = inst.args[2];
+      if (!is_const(amount)) return false;
+      const auto by = static_cast<unsigned>(constant(amount) % ir::bit_width(inst.type));
+      const uint8_t high = use_gpr(inst.args[0]), low = use_gpr(inst.args[1]);
+      const uint8_t result = take_gpr();
+      (void)a_.mov(gp(result, inst.type), gp(low, inst.type));
+      if (by) (void)a_.shrd(gp(result, inst.type), gp(high, inst.type), by);
+      const uint8_t d = def_gpr();
+      (void)a_.mov(gp(d, inst.type), gp(result, inst.type));
+      return true;
+    }
+    case Op::AndNot: {
+      if (is_const(inst.args[1])) {
+        const uint64_t mask = ~constant(inst.args[1]);
+        const Type type = inst.type;
+        const int64_t wanted = type == Type::I32 ? static_cast<int32_t>(mask) : static_cast<int64_t>(mask);
+        const uint8_t a = use_gpr(inst.args[0]);
+        if (wanted == static_cast<int32_t>(wanted)) {
+          const uint8_t d = def_gpr(inst.args[0]);
+          if (d != a) (void)a_.mov(gp(d, type), gp(a, type));
+          (void)a_.emit(hi::kIdAnd, gp(d, type), Imm(wanted));
+          return true;
+        }
+      }
+      if (host_.bmi1) {
+        const Operand a = use_rm(inst.args[0], inst.type);
+        const uint8_t b = use_gpr(inst.args[1]);
+        const uint8_t d = def_gpr(inst.args[1]);
+        (void)a_.emit(hi::kIdAndn, gp(d, inst.type), gp(b, inst.type), a);
+        return true;
+      }
+      const uint8_t a = use_gpr(inst.args[0]);
+      const uint8_t mask = copy_gpr(inst.args[1]);
+      (void)a_.not_(gp(mask, inst.type));
+      (void)a_.and_(gp(mask, inst.type), gp(a, inst.type));
+      (void)a_.mov(gp(def_gpr(), inst.type), gp(mask, inst.type));
+      return true;
+    }
+    case Op::Neg:
+    case Op::Not:
+    case Op::ByteReverse:
+      emit_unary(inst);
+      return true;
+    case Op::Clz:
+    case Op::Ctz:
+    case Op::PopCount: {
+      const bool there = inst.op == Op::Clz ? host_.lzcnt : inst.op == Op::Ctz ? host_.bmi1 : host_.popcnt;
+      if (!there) return false;
+      const Operand a = use_rm(inst.args[0], inst.type);
+      const uint8_t d = def_gpr(inst.args[0]);
+      (void)a_.emit(inst.op == Op::Clz   ? hi::kIdLzcnt
+                    : inst.op == Op::Ctz ? hi::kIdTzcnt
+                                         : hi::kIdPopcnt,
+                    gp(d, inst.type), a);
+      return true;
+    }
+    case Op::Cls: {
+      if (!host_.lzcnt) return false;
+      const uint8_t a = use_gpr(inst.args[0]);
+      const uint8_t t = take_gpr();
+      (void)a_.mov(gp(t, inst.type), gp(a, inst.type));
+      (void)a_.sar(gp(t, inst.type), 1);
+      (void)a_.xor_(gp(t, inst.type), gp(a, inst.type));
+      const uint8_t d = def_gpr(inst.args[0]);
+      (void)a_.lzcnt(gp(d, inst.type), gp(t, inst.type));
+      (void)a_.dec(gp(d, inst.type));
+      return true;
+    }
+    case Op::BitReverse: {
+      if (!host_.gfni || !host_.avx) return false;
+      const uint8_t a = use_gpr(inst.args[0]);
+      const uint8_t x = take_xmm();
+      (void)a_.vmovq(xmm(x), gp64(a));
+      (void)a_.vgf2p8affineqb(xmm(x), xmm(x), pool(0x8040201008040201, 0x8040201008040201), 0);
+      const uint8_t d = def_gpr(inst.args[0]);
+      (void)a_.vmovq(gp64(d), xmm(x));
+      (void)a_.bswap(gp(d, inst.type));
+      return true;
+    }
+    case Op::Abs: {
+      const uint8_t a = use_gpr(inst.args[0]);
+      const uint8_t t = take_gpr();
+      (void)a_.mov(gp(t, inst.type), gp(a, inst.type));
+      (void)a_.neg(gp(t, inst.type));
+      (void)a_.cmovs(gp(t, inst.type), gp(a, inst.type));
+      (void)a_.mov(gp(def_gpr(), inst.type), gp(t, inst.type));
+      return true;
+    }
+    default:
+      return false;
+  }
+}
+
+/// d = a op b for instructions of two operands.
+void Emitter::emit_binary(const ir::Inst& inst, InstId id, bool commutes) {
+  ValueId a = inst.args[0], b = inst.args[1];
+  const Type type = inst.type;
+  if (commutes && (at(root(a)).op == Op::Const || (!dies(a) && dies(b) && in_register(b)))) std::swap(a, b);
+  Operand second = id == hi::kIdImul ? use_rm(b, type) : use_rmi(b, type);
+  const uint8_t first = use_gpr(a);
+  const uint8_t d = def_gpr(a);
+  if (second.isReg() && second.id() == d && d != first) {
+    if (commutes) {
+      (void)a_.emit(id, gp(d, type), gp(first, type));
+      return;
+    }
+    const uint8_t t = take_gpr();
+    (void)a_.mov(gp(t, type), gp(d, type));
+    second = gp(t, type);
+  }
+  if (d != first) (void)a_.mov(gp(d, type), gp(first, type));
+  (void)a_.emit(id, gp(d, type), second);
+}
+
+void Emitter::emit_add(const ir::Inst& inst) {
+  ValueId a = inst.args[0], b = inst.args[1];
+  if (at(root(a)).op == Op::Const) std::swap(a, b);
+  const auto imm = imm32(b, inst.type);
+  const uint8_t target = plan_[now_].pinned;
+  const bool in_place =
+      in_register(a) &&
+      (target == loc(root(a)).gpr || (target == kNoReg && dies(a) && !(pins_.mask >> loc(root(a)).gpr & 1)));
+  if (!plan_[now_].flags_used && !in_place && (imm || at(root(b)).op != Op::Const)) {
+    const uint8_t first = use_gpr(a);
+    const uint8_t second = imm ? kNoReg : use_gpr(b);
+    const uint8_t d = def_gpr(a);
+    const Mem sum = imm ? x86::ptr(gp64(first), *imm) : x86::ptr(gp64(first), gp64(second));
+    (void)a_.lea(gp(d, inst.type), sum);
+    return;
+  }
+  emit_binary(inst, hi::kIdAdd, true);
+  flags_ = {Flags::Kind::Add, inst.type, root(inst.args[0]), root(inst.args[1]), now_, kNoValue};
+}
+
+void Emitter::emit_sub(const ir::Inst& inst) {
+  const Type type = inst.type;
+  if (plan_[now_].only_flags) {
+    const Operand second = use_rmi(inst.args[1], type);
+    const Operand first =
+        second.isMem() ? Operand(gp(use_gpr(inst.args[0]), type)) : use_rm(inst.args[0], type);
+    (void)a_.emit(hi::kIdCmp, first, second);
+  } else if (const auto imm = imm32(inst.args[1], type);
+             imm && *imm != INT32_MIN && !plan_[now_].flags_used && plan_[now_].pinned != kNoReg &&
+             in_register(inst.args[0]) && loc(root(inst.args[0])).gpr != plan_[now_].pinned) {
+    const uint8_t a = use_gpr(inst.args[0]);
+    const uint8_t d = def_gpr();
+    (void)a_.lea(gp(d, type), x86::ptr(gp64(a), -*imm));
+    return;
+  } else {
+    emit_binary(inst, hi::kIdSub, false);
+  }
+  flags_ = {Flags::Kind::Sub, type, root(inst.args[0]), root(inst.args[1]), now_, kNoValue};
+}
+
+void Emitter::emit_unary(const ir::Inst& inst) {
+  const uint8_t a = use_gpr(inst.args[0]);
+  const uint8_t d = def_gpr(inst.args[0]);
+  if (d != a) (void)a_.mov(gp(d, inst.type), gp(a, inst.type));
+  (void)a_.emit(inst.op == Op::Neg   ? hi::kIdNeg
+                : inst.op == Op::Not ? hi::kIdNot
+                                     : hi::kIdBswap,
+                gp(d, inst.type));
+}
+
+/// The amount is certainly smaller than the limit.
+bool Emitter::is_in_range(ValueId amount, unsigned limit) const {
+  const ir::Inst& inst = at(root(amount));
+  if (inst.op != Op::And) return false;
+  for (unsigned k = 0; k < 2; ++k)
+    if (is_const(inst.args[k]) && constant(inst.args[k]) < limit) return true;
+  return false;
+}
+
+void Emitter::emit_shift(const ir::Inst& inst) {
+  const Type type = inst.type;
+  const unsigned width = ir::bit_width(type);
+  const ValueId a = inst.args[0], b = inst.args[1];
+  const InstId id = inst.op == Op::Shl    ? hi::kIdShl
+                    : inst.op == Op::ShrU ? hi::kIdShr
+                    : inst.op == Op::ShrS ? hi::kIdSar
+                                          : hi::kIdRor;
+  if (at(root(b)).op == Op::Const) {
+    uint64_t by = constant(b);
+    if (inst.op == Op::RotR) by %= width;
+    if (by >= width && inst.op != Op::ShrS) return load_const(def_gpr(), 0);
+    if (by >= width) by = width - 1;
+    const uint8_t from = use_gpr(a);
+    const uint8_t d = def_gpr(a);
+    if (d != from && inst.op == Op::RotR && host_.bmi2 && by) {
+      (void)a_.rorx(gp(d, type), gp(from, type), by);
+      return;
+    }
+    if (d != from || by == 0) (void)a_.mov(gp(d, type), gp(from, type));
+    if (by) (void)a_.emit(id, gp(d, type), Imm(by));
+    return;
+  }
+  if (host_.bmi2 && inst.op != Op::RotR) {
+    uint8_t amount = use_gpr(b);
+    const uint8_t from = use_gpr(a);
+    const bool in_range = is_in_range(b, width);
+    if (!in_range && inst.op == Op::ShrS) {
+      const uint8_t t = take_gpr();
+      load_const(t, width - 1);
+      (void)a_.cmp(gp(amount, type), width);
+      (void)a_.cmovb(gp(t, type), gp(amount, type));
+      amount = t;
+    }
+    const InstId shift = inst.op == Op::Shl ? hi::kIdShlx : inst.op == Op::ShrU ? hi::kIdShrx : hi::kIdSarx;
+    if (in_range || inst.op == Op::ShrS) {
+      const uint8_t d = def_gpr(a);
+      (void)a_.emit(shift, gp(d, type), gp(from, type), gp(amount, type));
+      return;
+    }
+    const uint8_t t = take_gpr();
+    load_const(t, 0);
+    (void)a_.cmp(gp(amount, type), width);
+    const uint8_t shifted = take_gpr();
+    (void)a_.emit(shift, gp(shifted, type), gp(from, type), gp(amount, type));
+    (void)a_.cmovb(gp(t, type), gp(shifted, type));
+    (void)a_.mov(gp(def_gpr(), type), gp(t, type));
+    return;
+  }
+  take_this_gpr(1);
+  const uint8_t amount = use_gpr(b), from = use_gpr(a);
+  const uint8_t t = take_gpr();
+  (void)a_.mov(gp(1, type), gp(amount, type));
+  (void)a_.mov(gp(t, type), gp(from, type));
+  if (inst.op != Op::RotR) {
+    // The host takes the amount modulo the width.
+    const uint8_t limit = take_gpr();
+    load_const(limit, width - 1);
+    (void)a_.cmp(gp(1, type), width);
+    if (inst.op == Op::ShrS) {
+      (void)a_.cmovae(x86::ecx, gp32(limit));
+    } else {
+      load_const(limit, 0);
+      (void)a_.cmovae(gp(t, type), gp(limit, type));
+    }
+  }
+  (void)a_.emit(id, gp(t, type), x86::cl);
+  (void)a_.mov(gp(def_gpr(), type), gp(t, type));
+}
+
+void Emitter::emit_multiply_high(const ir::Inst& inst) {
+  take_this_gpr(0);
+  take_this_gpr(2);
+  const uint8_t b = use_gpr(inst.args[1]), a = use_gpr(inst.args[0]);
+  (void)a_.mov(x86::rax, gp64(a));
+  (void)a_.emit(inst.op == Op::MulHiS ? hi::kIdImul : hi::kIdMul, x86::rdx, x86::rax, gp64(b));
+  (void)a_.mov(gp64(def_gpr()), x86::rdx);
+}
+
+void Emitter::emit_divide(const ir::Inst& inst) {
+  const Type type = inst.type;
+  take_this_gpr(0);
+  take_this_gpr(2);
+  const uint8_t b = use_gpr(inst.args[1]), a = use_gpr(inst.args[0]);
+  const Label zero = a_.newLabel(), minus_one = a_.newLabel(), done = a_.newLabel();
+  (void)a_.mov(gp(0, type), gp(a, type));
+  (void)a_.test(gp(b, type), gp(b, type));
+  (void)a_.jz(zero);
+  if (inst.op == Op::DivS) {
+    (void)a_.cmp(gp(b, type), -1);
+    (void)a_.je(minus_one);
+    if (type == Type::I32)
+      (void)a_.cdq();
+    else
+      (void)a_.cqo();
+    (void)a_.idiv(gp(2, type), gp(0, type), gp(b, type));
+  } else {
+    (void)a_.xor_(x86::edx, x86::edx);
+    (void)a_.div(gp(2, type), gp(0, type), gp(b, type));
+  }
+  (void)a_.jmp(done);
+  if (inst.op == Op::DivS) {
+    (void)a_.bind(minus_one);
+    (void)a_.neg(gp(0, type));
+    (void)a_.jmp(done);
+  }
+  (void)a_.bind(zero);
+  (void)a_.xor_(x86::eax, x86::eax);
+  (void)a_.bind(done);
+  (void)a_.mov(gp(def_gpr(), type), gp(0, type));
+}
+
+void Emitter::emit_min_max(const ir::Inst& inst) {
+  const Type type = inst.type;
+  const uint8_t b = use_gpr(inst.args[1]), a = use_gpr(inst.args[0]);
+  const uint8_t t = take_gpr();
+  (void)a_.mov(gp(t, type), gp(a, type));
+  (void)a_.cmp(gp(a, type), gp(b, type));
+  const Cc cc = inst.op == Op::MinS   ? Cc::kG
+                : inst.op == Op::MaxS ? Cc::kL
+                : inst.op == Op::MinU ? Cc::kA
+                                      : Cc::kB;
+  (void)a_.emit(hi::cmovccFromCond(cc), gp(t, type), gp(b, type));
+  (void)a_.mov(gp(def_gpr(), type), gp(t, type));
+}
+
+void Emitter::emit_with_carry(const ir::Inst& inst) {
+  const Type type = inst.elem;
+  const ValueId carry = inst.args[2];
+  const bool is_flag = inst.op != Op::AddWithCarry;
+  const Cc cc = inst.op == Op::CarryOfAdd ? Cc::kB : Cc::kO;
+  const auto there = is_flag ? cached(inst) : std::nullopt;
+  if (there) {
+    const uint8_t d = def_gpr();
+    (void)a_.emit(hi::setccFromCond(*there), x86::gpb_lo(d));
+    (void)a_.movzx(gp32(d), x86::gpb_lo(d));
+    return;
+  }
+  const Operand second = use_rmi(inst.args[1], type);
+  const bool constant_carry = at(root(carry)).op == Op::Const;
+  const uint8_t carry_in = constant_carry ? kNoReg : use_gpr(carry);
+  const uint8_t sum = copy_gpr(inst.args[0]);
+  if (constant_carry) {
+    if (constant(carry))
+      (void)a_.stc();
+    else
+      (void)a_.clc();
+  } else {
+    (void)a_.bt(gp32(carry_in), 0);
+  }
+  (void)a_.emit(hi::kIdAdc, gp(sum, type), second);
+  flags_ = {Flags::Kind::Add,          type,       root(inst.args[0]), root(inst.args[1]),
+            is_flag ? kNoValue : now_, root(carry)};
+  const uint8_t d = def_gpr();
+  if (is_flag) {
+    (void)a_.emit(hi::setccFromCond(cc), x86::gpb_lo(d));
+    (void)a_.movzx(gp32(d), x86::gpb_lo(d));
+  } else {
+    (void)a_.mov(gp(d, type), gp(sum, type));
+  }
+}
+
+void Emitter::emit_select(const ir::Inst& inst) {
+  const ValueId yes = inst.args[1], no = inst.args[2];
+  const Type type = inst.type;
+  if (class_of(type) == ValueClass::Xmm) {
+    const uint8_t a = use_xmm(yes), b = use_xmm(no);
+    const Cc cc = evaluate(inst.args[0]);
+    const uint8_t t = take_xmm();
+    const Label skip = a_.newLabel();
+    move_xmm(t, b);
+    (void)a_.emit(hi::jccFromCond(x86::negateCond(cc)), skip);
+    move_xmm(t, a);
+    (void)a_.bind(skip);
+    move_xmm(def_xmm(), t);
+    return;
+  }
+  const bool constants = at(root(yes)).op == Op::Const && at(root(no)).op == Op::Const;
+  if (constants && constant(yes) == 1 && constant(no) == 0) {
+    const Cc cc = evaluate(inst.args[0]);
+    const uint8_t d = def_gpr();
+    (void)a_.emit(hi::setccFromCond(cc), x86::gpb_lo(d));
+    (void)a_.movzx(gp32(d), x86::gpb_lo(d));
+    return;
+  }
+  const Type wide = type == Type::I64 ? Type::I64 : Type::I32;
+  const uint8_t a = use_clean(yes), b = use_clean(no);
+  const Cc cc = evaluate(inst.args[0]);
+  const uint8_t d = def_gpr(no);
+  if (d == a && d != b) {
+    (void)a_.emit(hi::cmovccFromCond(x86::negateCond(cc)), gp(d, wide), gp(b, wide));
+    return;
+  }
+  if (d != b) (void)a_.mov(gp(d, wide), gp(b, wide));
+  (void)a_.emit(hi::cmovccFromCond(cc), gp(d, wide), gp(a, wide));
+}
+
+bool Emitter::emit_bool(const ir::Inst& inst) {
+  if (class_of(inst.elem) != ValueClass::Gpr) return false;
+  if (inst.elem != Type::I1) return false;
+  InstId id;
+  bool invert = false;
+  switch (inst.op) {
+    case Op::And:
+    case Op::CmpTest:
+      id = hi::kIdAnd;
+      break;
+    case Op::Or:
+      id = hi::kIdOr;
+      break;
+    case Op::Xor:
+    case Op::CmpNe:
+      id = hi::kIdXor;
+      break;
+    case Op::CmpEq:
+      id = hi::kIdXor;
+      invert = true;
+      break;
+    case Op::Not: {
+      const uint8_t a = use_gpr(inst.args[0]);
+      const uint8_t d = def_gpr(inst.args[0]);
+      if (d != a) (void)a_.mov(gp32(d), gp32(a));
+      (void)a_.xor_(gp32(d), 1);
+      no_flags();
+      return true;
+    }
+    case Op::AndNot: {
+      const uint8_t a = use_gpr(inst.args[0]);
+      const uint8_t t = copy_gpr(inst.args[1]);
+      (void)a_.xor_(gp32(t), 1);
+      (void)a_.and_(gp32(t), gp32(a));
+      (void)a_.mov(gp32(def_gpr()), gp32(t));
+      no_flags();
+      return true;
+    }
+    default:
+      return false;
+  }
+  const uint8_t b = use_gpr(inst.args[1]);
+  const uint8_t t = copy_gpr(inst.args[0]);
+  (void)a_.emit(id, gp32(t), gp32(b));
+  if (invert) (void)a_.xor_(gp32(t), 1);
+  (void)a_.mov(gp32(def_gpr()), gp32(t));
+  no_flags();
+  return true;
+}
+
+bool Emitter::emit_convert(const ir::Inst& inst) {
+  const ValueId a = inst.args[0];
+  const Type from = type_of(a), to = inst.type;
+  const bool ints = class_of(from) == ValueClass::Gpr && class_of(to) == ValueClass::Gpr;
+  switch (inst.op) {
+    case Op::ZExt: {
+      if (!ints) return false;
+      const uint8_t reg = use_gpr(a);
+      const uint8_t d = def_gpr(a);
+      if (from == Type::I1 || from == Type::I8)
+        (void)a_.movzx(gp32(d), x86::gpb_lo(reg));
+      else if (from == Type::I16)
+        (void)a_.movzx(gp32(d), x86::gpw(reg));
+      else
+        (void)a_.mov(gp32(d), gp32(reg));
+      return true;
+    }
+    case Op::SExt: {
+      if (!ints) return false;
+      const Type wide = to == Type::I64 ? Type::I64 : Type::I32;
+      if (from == Type::I1) {
+        const uint8_t reg = use_gpr(a);
+        const uint8_t d = def_gpr(a);
+        if (d != reg) (void)a_.mov(gp32(d), gp32(reg));
+        (void)a_.neg(gp(d, wide));
+        no_flags();
+      } else {
+        const Operand source = use_rm(a, from);
+        const uint8_t d = def_gpr(a);
+        (void)a_.emit(from == Type::I32 ? hi::kIdMovsxd : hi::kIdMovsx, gp(d, wide), source);
+      }
+      // Clean means zeros above the type.
+      const uint8_t d = loc(now_).gpr;
+      if (to == Type::I8) (void)a_.movzx(gp32(d), x86::gpb_lo(d));
+      if (to == Type::I16) (void)a_.movzx(gp32(d), x86::gpw(d));
+      return true;
+    }
+    case Op::Trunc: {
+      if (!ints) return false;
+      const uint8_t reg = use_gpr(a);
+      const uint8_t d = def_gpr(a);
+      if (to != Type::I1) {
+        // (of a constant: others are views)
+        if (to == Type::I8)
+          (void)a_.movzx(gp32(d), x86::gpb_lo(reg));
+        else if (to == Type::I16)
+          (void)a_.movzx(gp32(d), x86::gpw(reg));
+        else
+          (void)a_.mov(gp32(d), gp32(reg));
+        return true;
+      }
+      if (d != reg) (void)a_.mov(gp32(d), gp32(reg));
+      (void)a_.and_(gp32(d), 1);
+      return true;
+    }
+    case Op::Bitcast: {
+      const bool wide = ir::byte_size(to) == 8;
+      if (class_of(from) == ValueClass::Gpr && class_of(to) == ValueClass::Xmm) {
+        const uint8_t reg = use_gpr(a);
+        const uint8_t d = def_xmm();
+        (void)a_.emit(
+            wide ? (host_.avx ? hi::kIdVmovq : hi::kIdMovq) : (host_.avx ? hi::kIdVmovd : hi::kIdMovd),
+            xmm(d), wide ? gp64(reg) : gp32(reg));
+        return true;
+      }
+      if (class_of(from) == ValueClass::Xmm && class_of(to) == ValueClass::Gpr) {
+        const uint8_t reg = use_xmm(a);
+        const uint8_t d = def_gpr();
+        (void)a_.emit(
+            wide ? (host_.avx ? hi::kIdVmovq : hi::kIdMovq) : (host_.avx ? hi::kIdVmovd : hi::kIdMovd),
+            wide ? gp64(d) : gp32(d), xmm(reg));
+        return true;
+      }
+      define_from_memory(use_mem(a));
+      return true;
+    }
+    case Op::Lo64:
+      define_from_memory(use_mem(a));
+      return true;
+    case Op::Hi64:
+      define_from_memory(use_mem(a).cloneAdjusted(8));
+      return true;
+    default: {  // Pair64
+      const uint8_t low = use_gpr(a), high = use_gpr(inst.args[1]);
+      Mem d = def_slot();
+      d.setSize(8);
+      (void)a_.mov(d, gp64(low));
+      (void)a_.mov(d.cloneAdjusted(8), gp64(high));
+      return true;
+    }
+  }
+}
+
+bool Emitter::emit_crc(const ir::Inst& inst) {
+  const unsigned bytes = inst.aux & 255;
+  if (!(inst.aux & 256) || (bytes != 1 && bytes != 2 && bytes != 4 && bytes != 8)) return false;
+  const uint8_t data = use_gpr(inst.args[1]);
+  const uint8_t t = copy_gpr(inst.args[0]);
+  const Type type = bytes == 1 ? Type::I8 : bytes == 2 ? Type::I16 : bytes == 4 ? Type::I32 : Type::I64;
+  (void)a_.crc32(bytes == 8 ? gp64(t) : gp32(t), gp(data, type));
+  (void)a_.mov(gp32(def_gpr()), gp32(t));
+  return true;
+}
+
+}  // namespace lyrebird::jit::baseline

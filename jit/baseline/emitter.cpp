@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "jit/baseline/emitter.h"
+
+#include <algorithm>
+
+#include "ir/cpu_header.h"
+#include "jit/baseline/ids.h"
+
+namespace lyrebird::jit::baseline {
+
+using namespace asmjit;
+using ir::Op;
+using ir::Type;
+using ir::ValueId;
+
+namespace {
+
+/// Ops whose code never touches the host flags; the others say themselves what is left of them.
+bool keeps_flags(Op op) {
+  switch (op) {
+    case Op::GetState:
+    case Op::SetState:
+    case Op::Load:
+    case Op::Store:
+    case Op::ZExt:
+    case Op::SExt:
+    case Op::Bitcast:
+    case Op::ExitIf:
+    case Op::Add:
+    case Op::Sub:
+    case Op::And:
+    case Op::AddWithCarry:
+    case Op::CarryOfAdd:
+    case Op::OverflowOfAdd:
+    case Op::Select:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+Emitter::Emitter(const Pins& pins, const HostFeatures& host) : pins_(pins), host_(host) {
+  (void)code_.init(Environment(Arch::kX64));
+  (void)code_.attach(&a_);
+  // All registers but rsp, rbp and the pinned ones.
+  temps_ = static_cast<uint16_t>(0xffff & ~(1u << 4 | 1u << 5) & ~pins.mask);
+}
+
+bool Emitter::emit(const ir::Block& block, ir::HelperTable helpers, const EmitOptions& options) {
+  code_.reset();
+  (void)code_.init(Environment(Arch::kX64));
+  (void)code_.attach(&a_);
+  block_ = &block;
+  helpers_ = helpers;
+  options_ = options;
+  plan_.make(block, helpers, pins_);
+
+  locs_.assign(block.insts.size(), {});
+  std::fill(std::begin(gpr_owner_), std::end(gpr_owner_), ir::kNoValue);
+  std::fill(std::begin(xmm_owner_), std::end(xmm_owner_), ir::kNoValue);
+  for (auto& list : aliases_) list.clear();
+  state_homes_.clear();
+  touched_.clear();
+  for (auto& list : free_slots_) list.clear();
+  instruction_slots_.clear();
+  locked_gpr_ = 0;
+  locked_xmm_ = 0;
+  slot_end_ = kFrameSlots;
+  exits_.clear();
+  exit_labels_.clear();
+  faults_.clear();
+  records_.clear();
+  pool_.clear();
+  cold_.clear();
+  no_flags();
+  failed_ = false;
+  pc_ = after_ = block.key.pc;
+  mode_known_ = true;
+  mode_ = block.key.mode;
+  owner_label_ = a_.newLabel();
+  tail_label_ = a_.newLabel();
+
+  emit_entry();
+  for (ValueId i = 0; i < block.insts.size(); ++i) {
+    now_ = i;
+    emit_inst(block.insts[i]);
+    end_of_instruction();
+    if (failed_) return false;
+  }
+  hot_size_ = static_cast<uint32_t>(a_.offset()) - kCodeHeader;
+  emit_tail();
+  return !failed_;
+}
+
+void Emitter::emit_entry() {
+  constexpr uint8_t kHeader[kCodeHeader] = {};
+  (void)a_.bind(owner_label_);
+  (void)a_.embed(kHeader, sizeof kHeader);
+  const unsigned exit =
+      add_exit({.kind = ExitPlan::Kind::Entry, .mode = block_->key.mode, .pc = block_->key.pc});
+  // exit_request and the engine's own request behind it, at once.
+  (void)a_.cmp(state_mem(offsetof(ir::CpuHeader, exit_request), 8), 0);
+  (void)a_.long_().jne(exit_labels_[exit]);
+  after_check_ = static_cast<uint32_t>(a_.offset());
+}
+
+uint64_t Emitter::constant(ValueId id) const {
+  const ir::Inst& inst = at(root(id));
+  const unsigned width = ir::bit_width(inst.type);
+  return width >= 64 ? inst.imm : inst.imm & low_mask(width);
+}
+
+std::optional<int32_t> Emitter::imm32(ValueId id, Type type) const {
+  if (at(root(id)).op != Op::Const) return std::nullopt;
+  const int64_t value = type == Type::I1 ? static_cast<int64_t>(constant(id))
+                                         : sign_extend(constant(id), std::min(64u, ir::bit_width(type)));
+  if (value != static_cast<int32_t>(value)) return std::nullopt;
+  return static_cast<int32_t>(value);
+}
+
+void Emitter::emit_inst(const ir::Inst& inst) {
+  switch (inst.op) {
+    case Op::Insn:
+      pc_ = inst.imm;
+      after_ = pc_ + inst.aux;
+      return;
+    case Op::Const:
+      return;
+    case Op::GetState:
+      return emit_get_state(inst);
+    case Op::SetState:
+      return emit_set_state(inst);
+    case Op::Jump:
+      return jump_exit(add_exit(jump_to(inst.imm)));
+    case Op::Branch:
+      return emit_branch(inst);
+    case Op::JumpIndirect:
+      return emit_jump_indirect(inst);
+    case Op::Raise:
+      return emit_raise(inst, false);
+    case Op::RaiseIf:
+      return emit_raise(inst, true);
+    case Op::ExitIf:
+      return emit_exit_if(inst);
+    default:
+      break;
+  }
+  const ValuePlan& plan = plan_[now_];
+  if (plan.lazy || !plan.needed || plan.root != now_) return;
+  if (inst.op == Op::CallHelper) {
+    emit_helper(inst);
+  } else if (inst.op == Op::Fence || inst.op == Op::ClearExclusive || is_memory_access(inst.op)) {
+    if (!emit_memory(inst)) emit_memory_record(inst);
+  } else if (!emit_integer(inst) && !emit_vector(inst) && !emit_float(inst)) {
+    emit_record(inst);
+  }
+  if (!keeps_flags(inst.op)) no_flags();
+}
+
+/// What is out of line: cold paths, stubs of exits, the interpreter's records, constants.
+void Emitter::emit_tail() {
+  for (size_t i = 0; i < cold_.size(); ++i) emit_cold(cold_[i]);
+  for (unsigned i = 0; i < exits_.size(); ++i) {
+    (void)a_.bind(exit_labels_[i]);
+    exits_[i].stub = static_cast<uint32_t>(a_.offset());
+    (void)a_.mov(x86::ecx, i);
+    if (i + 1 < exits_.size()) (void)a_.jmp(tail_label_);
+  }
+  (void)a_.bind(tail_label_);
+  (void)a_.mov(x86::rax, x86::ptr_64(owner_label_));
+  (void)a_.jmp(frame_mem(kFrameExit, 8));
+
+  (void)a_.align(AlignMode::kZero, 32);
+  for (Record& record : records_) {
+    (void)a_.bind(record.label);
+    (void)a_.embed(record.codes, record.count * sizeof(interp::Code));
+  }
+  for (const PoolEntry& entry : pool_) {
+    (void)a_.bind(entry.label);
+    (void)a_.embed(&entry.low, 8);
+    (void)a_.embed(&entry.high, 8);
+  }
+}
+
+Emitter::Mem Emitter::pool(uint64_t low, uint64_t high) {
+  for (const PoolEntry& entry : pool_)
+    if (entry.low == low && entry.high == high) return x86::ptr_128(entry.label);
+  pool_.push_back({low, high, a_.newLabel()});
+  return x86::ptr_128(pool_.back().label);
+}
+
+}  // namespace lyrebird::jit::baseline

@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Emits one block, one instruction after the other.
+///
+/// Host registers: rbp is the state + kStateBias, rsp the frame (frame.h), the pinned
+/// guest registers have theirs, all others hold values and belong to nobody across
+/// instructions. See registers.cpp for where values live, emit_*.cpp for the ops.
+///
+/// Conventions for values in host registers: an int is zero-extended to 64 bits unless
+/// its plan says it is not clean; what lies above a float or V64 in a vector register is
+/// undefined.
+#pragma once
+
+#include <asmjit/x86.h>
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "ir/block.h"
+#include "jit/baseline/frame.h"
+#include "jit/baseline/host.h"
+#include "jit/baseline/plan.h"
+#include "jit/interp/code.h"
+
+namespace lyrebird::jit::baseline {
+
+/// A block's memory starts with a pointer to its BaselineBlock; the entry is behind it.
+inline constexpr uint32_t kCodeHeader = 16;
+
+/// A way out of the block.
+struct ExitPlan {
+  enum class Kind : uint8_t { Jump, Indirect, Raise, Stopped, Entry } kind = Kind::Jump;
+  bool mode_known = true;
+  uint32_t mode = 0;
+  uint64_t pc = 0;  ///< (not Indirect, Stopped)
+  ir::ExitKind raise = ir::ExitKind::None;
+  uint64_t detail = 0;
+  uint32_t patch = 0;  ///< offset of the rel32 that goes to the stub until the exit is linked; 0: none
+  uint32_t stub = 0;   ///< offset of the stub
+};
+
+struct FaultPlan {
+  uint32_t offset;  ///< of the host instruction that may fault
+  uint32_t guest;   ///< offset of the guest instruction from the block's pc
+};
+
+struct EmitOptions {
+  bool zero_base = true;    ///< CpuHeader::memory_base is 0
+  bool strip_tags = false;  ///< AddressRule::IgnoreTop is done inline, not by the fault path
+};
+
+class Emitter {
+ public:
+  Emitter(const Pins& pins, const HostFeatures& host);
+
+  /// False if the block is beyond what the emitter can do (too many values).
+  bool emit(const ir::Block& block, ir::HelperTable helpers, const EmitOptions& options);
+
+  // The result.
+  const uint8_t* code() const { return a_.bufferData(); }
+  uint32_t code_size() const { return static_cast<uint32_t>(a_.offset()); }
+  uint32_t hot_size() const { return hot_size_; }        ///< bytes of code that are not out of line
+  uint32_t after_check() const { return after_check_; }  ///< offset of the entry without check
+  const std::vector<ExitPlan>& exits() const { return exits_; }
+  const std::vector<FaultPlan>& faults() const { return faults_; }
+
+ private:
+  using Gp = asmjit::x86::Gp;
+  using Xmm = asmjit::x86::Xmm;
+  using Mem = asmjit::x86::Mem;
+  using Label = asmjit::Label;
+  using Cc = asmjit::x86::CondCode;
+
+  enum class Home : uint8_t { None, State, Slot };
+  struct Loc {
+    uint8_t gpr = kNoReg, xmm = kNoReg;
+    Home home = Home::None;
+    uint32_t offset = 0;
+  };
+  /// What the host flags are those of.
+  struct Flags {
+    enum class Kind : uint8_t { None, Sub, Add, Logic } kind = Kind::None;
+    ir::Type type = ir::Type::None;
+    ir::ValueId a = ir::kNoValue, b = ir::kNoValue, result = ir::kNoValue;  // roots
+    ir::ValueId carry = ir::kNoValue;
+  };
+
+  struct Cold {
+    enum class Kind : uint8_t { Float, FloatMinMax, Memory } kind;
+    Label from, back, record;
+    ir::Op op;
+    ir::Type type, elem;  ///< of the result; of the lanes
+    uint8_t d = kNoReg;
+    uint8_t arg_count = 0;
+    uint8_t args[3] = {};
+    bool gpr_args = false, gpr_result = false;
+    bool check = false;    ///< the result is there, and may be right
+    uint8_t d_stored = 0;  ///< bytes
+  };
+
+  // --- emitter.cpp
+  void emit_inst(const ir::Inst& inst);
+  void emit_entry();
+  void emit_tail();
+  const ir::Inst& at(ir::ValueId id) const { return block_->insts[id]; }
+  ir::Type type_of(ir::ValueId id) const { return block_->insts[id].type; }
+  bool is_const(ir::ValueId id) const { return at(id).op == ir::Op::Const; }
+  /// The constant zero-extended from its type.
+  uint64_t constant(ir::ValueId id) const;
+  std::optional<int32_t> imm32(ir::ValueId id, ir::Type type) const;
+  ir::ValueId root(ir::ValueId id) const { return plan_[id].root; }
+
+  // --- registers.cpp
+  Loc& loc(ir::ValueId root) { return locs_[root]; }
+  bool dies(ir::ValueId id) const { return plan_[root(id)].last_use <= now_; }
+  uint8_t take_gpr();
+  uint8_t take_xmm();
+  void take_this_gpr(uint8_t reg);  // empties it
+  void release_gpr(uint8_t reg);
+  void drop(ir::ValueId root);
+  void spill_gpr(uint8_t reg);
+  void spill_xmm(uint8_t reg);
+  uint32_t take_slot(unsigned size);
+  void give_slot(uint32_t offset, unsigned size);
+  void end_of_instruction();
+  void lock_gpr(uint8_t reg) { locked_gpr_ |= static_cast<uint16_t>(1u << reg); }
+  void lock_xmm(uint8_t reg) { locked_xmm_ |= 1u << reg; }
+  void bind_gpr(ir::ValueId root, uint8_t reg);
+  void bind_xmm(ir::ValueId root, uint8_t reg);
+  void touch(ir::ValueId root) { touched_.push_back(root); }
+  static unsigned slot_size(ir::Type type);
+
+  /// The register that holds the value, loading it if need be. Locked until the end of the instruction.
+  uint8_t use_gpr(ir::ValueId id);
+  uint8_t use_xmm(ir::ValueId id);
+  /// The same with zeros above the type.
+  uint8_t use_clean(ir::ValueId id);
+  /// A register of its own with the value in it, to be changed.
+  uint8_t copy_gpr(ir::ValueId id);
+  uint8_t copy_xmm(ir::ValueId id);
+  /// Register or memory operand of the type's size.
+  asmjit::Operand use_rm(ir::ValueId id, ir::Type type);
+  /// As use_rm, or an immediate.
+  asmjit::Operand use_rmi(ir::ValueId id, ir::Type type);
+  /// Vector register or 16-byte memory (aligned only if AVX takes care).
+  asmjit::Operand use_xm(ir::ValueId id);
+  /// The value in memory, at least its type's bytes.
+  Mem use_mem(ir::ValueId id);
+  uint16_t use_operand(ir::ValueId id);  // for an interpreter record
+  bool in_register(ir::ValueId id) { return loc(root(id)).gpr != kNoReg; }
+  /// Where the current instruction's result goes. `reuse`: an operand whose register may be taken over
+  /// if it dies here.
+  uint8_t def_gpr(ir::ValueId reuse = ir::kNoValue);
+  uint8_t def_xmm(ir::ValueId reuse = ir::kNoValue);
+  Mem def_slot();
+  void move_aliases_away(uint8_t pinned);
+  void set_home(ir::ValueId root, Home home, uint32_t offset);
+  void lose_state(uint32_t offset, uint32_t size);
+  Gp gp(uint8_t reg, ir::Type type) const;
+  static Gp gp64(uint8_t reg) { return asmjit::x86::gpq(reg); }
+  static Gp gp32(uint8_t reg) { return asmjit::x86::gpd(reg); }
+  static Xmm xmm(uint8_t reg) { return asmjit::x86::xmm(reg); }
+  Mem state_mem(uint32_t offset, unsigned size = 0) const;
+  Mem frame_mem(uint32_t offset, unsigned size = 0) const;
+  void load_int(uint8_t reg, const Mem& from, ir::Type type);
+  void load_float(uint8_t reg, const Mem& from, ir::Type type);
+  void load_const(uint8_t reg, uint64_t value);
+  void load_const_xmm(uint8_t reg, uint64_t low, uint64_t high);
+  void move_xmm(uint8_t to, uint8_t from);
+  Mem pool(uint64_t low, uint64_t high);  // 16 bytes, aligned
+
+  // --- emit_integer.cpp
+  bool emit_integer(const ir::Inst& inst);
+  bool emit_word(const ir::Inst& inst);
+  bool emit_bool(const ir::Inst& inst);
+  bool emit_convert(const ir::Inst& inst);
+  void emit_binary(const ir::Inst& inst, asmjit::InstId id, bool commutes);
+  void emit_add(const ir::Inst& inst);
+  void emit_sub(const ir::Inst& inst);
+  void emit_shift(const ir::Inst& inst);
+  void emit_multiply_high(const ir::Inst& inst);
+  void emit_divide(const ir::Inst& inst);
+  void emit_min_max(const ir::Inst& inst);
+  void emit_with_carry(const ir::Inst& inst);
+  void emit_unary(const ir::Inst& inst);
+  void emit_select(const ir::Inst& inst);
+  bool emit_crc(const ir::Inst& inst);
+  bool is_in_range(ir::ValueId amount, unsigned limit) const;
+
+  // --- emit_compare.cpp
+  /// Sets host flags for a lazy compare and gives the condition; never touches registers that hold values.
+  Cc evaluate(ir::ValueId condition);
+  std::optional<Cc> cached(const ir::Inst& compare) const;
+  Cc compare_flags(const ir::Inst& compare);
+  bool same_value(ir::ValueId a, ir::ValueId b) const;
+  void remake(ir::ValueId id);
+  void no_flags() { flags_ = {}; }
+  void materialise(ir::ValueId lazy);
+
+  // --- emit_state.cpp
+  void emit_get_state(const ir::Inst& inst);
+  void emit_set_state(const ir::Inst& inst);
+  void store_to_state(ir::ValueId value, uint32_t offset);
+  void copy_memory(const Mem& from, const Mem& to, uint32_t size);
+
+  // --- emit_memory.cpp
+  bool emit_memory(const ir::Inst& inst);
+  void emit_load(const ir::Inst& inst, const ir::MemInfo& info);
+  void emit_store(const ir::Inst& inst, const ir::MemInfo& info);
+  bool emit_atomic(const ir::Inst& inst, const ir::MemInfo& info);
+  bool emit_compare_swap(const ir::Inst& inst, const ir::MemInfo& info);
+  bool emit_load_exclusive(const ir::Inst& inst, const ir::MemInfo& info);
+  bool emit_store_exclusive(const ir::Inst& inst, const ir::MemInfo& info);
+  void emit_memory_record(const ir::Inst& inst);
+  Mem guest_memory(ir::ValueId address, const ir::MemInfo& info);
+  uint8_t guest_address(ir::ValueId address);
+  /// Leaves for `cold` if the address is not a multiple of the size.
+  void check_alignment(uint8_t address, const ir::MemInfo& info, Label cold);
+  Label memory_record(const ir::Inst& inst, uint16_t a, uint16_t b, uint16_t c, uint16_t d);
+  void stop_if_asked();
+  void full_fence();
+  template <typename... Args>
+  void faulting(Args&&... args) {
+    const size_t start = a_.offset();
+    (void)a_.emit(args...);
+    faults_.push_back({static_cast<uint32_t>(start), static_cast<uint32_t>(pc_ - block_->key.pc)});
+  }
+
+  // --- emit_vector.cpp
+  bool emit_vector(const ir::Inst& inst);
+  bool emit_vector_binary(const ir::Inst& inst);
+  bool emit_vector_shift(const ir::Inst& inst);
+  bool emit_vector_compare(const ir::Inst& inst);
+  bool emit_vector_move(const ir::Inst& inst);
+  bool emit_vector_lanes(const ir::Inst& inst);
+  bool emit_vector_unary(const ir::Inst& inst);
+  bool emit_vector_reduce(const ir::Inst& inst);
+  bool emit_crypto(const ir::Inst& inst);
+  /// d = op(a, b) with the host's best form.
+  struct VecOp {
+    asmjit::InstId sse, avx;
+  };
+  void vop(VecOp op, uint8_t d, uint8_t a, const asmjit::Operand& b);
+  void vop_imm(VecOp op, uint8_t d, uint8_t a, const asmjit::Operand& b, uint32_t imm);
+  void vun(VecOp op, uint8_t d, const asmjit::Operand& a);
+  void vun_imm(VecOp op, uint8_t d, const asmjit::Operand& a, uint32_t imm);
+  void vshift(VecOp op, uint8_t d, uint8_t a, uint32_t by);
+  std::optional<uint64_t> splat_constant(ir::ValueId id, ir::Type elem) const;
+
+  // --- emit_float.cpp
+  bool emit_float(const ir::Inst& inst);
+  bool emit_float_arithmetic(const ir::Inst& inst);
+  bool emit_float_compare(const ir::Inst& inst);
+  bool emit_float_convert(const ir::Inst& inst);
+  bool emit_float_round(const ir::Inst& inst);
+  bool emit_float_sign(const ir::Inst& inst);
+  void check_result(const ir::Inst& inst, uint8_t d, const uint8_t* args, unsigned count);
+  Cold& add_cold_float(const ir::Inst& inst, uint8_t d, const uint8_t* args, unsigned count);
+  void emit_cold_float(const Cold& cold);
+  void emit_cold_memory(const Cold& cold);
+
+  // --- emit_call.cpp
+  void emit_record(const ir::Inst& inst);  // any op by the interpreter's handler
+  void emit_helper(const ir::Inst& inst);
+  void call_record(Label record, Thunk thunk);
+  Label add_record(const interp::Code* codes, unsigned count);
+  /// The current instruction's result is what lies there.
+  void define_from_memory(Mem from);
+
+  // --- emit_control.cpp
+  void emit_exit_if(const ir::Inst& inst);
+  void emit_branch(const ir::Inst& inst);
+  void emit_jump_indirect(const ir::Inst& inst);
+  void emit_raise(const ir::Inst& inst, bool conditional);
+  unsigned add_exit(ExitPlan exit);
+  ExitPlan jump_to(uint64_t pc) const;
+  void jump_exit(unsigned exit);
+  void jump_exit_if(Cc cc, unsigned exit);
+  Cc condition_of(ir::ValueId condition);
+
+  // --- data
+  const Pins& pins_;
+  const HostFeatures& host_;
+  const ir::Block* block_ = nullptr;
+  ir::HelperTable helpers_;
+  EmitOptions options_;
+  asmjit::CodeHolder code_;
+  asmjit::x86::Assembler a_;
+  Plan plan_;
+
+  ir::ValueId now_ = 0;
+  uint64_t pc_ = 0, after_ = 0;
+  bool mode_known_ = true;
+  uint32_t mode_ = 0;
+  bool failed_ = false;
+
+  std::vector<Loc> locs_;
+  ir::ValueId gpr_owner_[16], xmm_owner_[16];
+  std::vector<ir::ValueId> aliases_[16];  // of pinned registers
+  std::vector<ir::ValueId> state_homes_;
+  std::vector<ir::ValueId> touched_;
+  uint16_t temps_ = 0;
+  uint16_t locked_gpr_ = 0;
+  uint32_t locked_xmm_ = 0;
+  Flags flags_;
+  std::vector<uint32_t> free_slots_[3];
+  std::vector<std::pair<uint32_t, unsigned>> instruction_slots_;  // given back at its end
+  uint32_t slot_end_ = 0;
+
+  std::vector<ExitPlan> exits_;
+  std::vector<Label> exit_labels_;
+  std::vector<FaultPlan> faults_;
+  struct Record {
+    Label label;
+    interp::Code codes[3];
+    unsigned count;
+  };
+  std::vector<Record> records_;
+  struct PoolEntry {
+    uint64_t low, high;
+    Label label;
+  };
+  std::vector<PoolEntry> pool_;
+  std::vector<Cold> cold_;
+  void emit_cold(const Cold& cold);
+
+  Label owner_label_, tail_label_;
+  uint32_t after_check_ = 0, hot_size_ = 0;
+};
+
+}  // namespace lyrebird::jit::baseline

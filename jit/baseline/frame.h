@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+/// What rsp points to while generated code runs. The first 512 bytes are the runtime's,
+/// the rest are slots for values; interpreter records address them from rsp as well.
+#pragma once
+
+#include <cstdint>
+
+namespace lyrebird::jit::baseline {
+
+/// rbp is the state plus this, so that the header and the first registers are in reach of 8 bits.
+inline constexpr int32_t kStateBias = 128;
+
+inline constexpr uint32_t kFrameThread = 0;     ///< ThreadContext*
+inline constexpr uint32_t kFrameExit = 8;       ///< where exits jump to
+inline constexpr uint32_t kFrameRecord = 16;    ///< C++: runs an interpreter record
+inline constexpr uint32_t kFrameMxcsr = 24;     ///< scratch
+inline constexpr uint32_t kFrameDefault = 28;   ///< MXCSR of plain FP: nearest even, all masked
+inline constexpr uint32_t kFrameThunks = 32;    ///< one pointer for each Thunk
+inline constexpr uint32_t kFrameSaveGpr = 96;   ///< 16 registers
+inline constexpr uint32_t kFrameSaveXmm = 224;  ///< 16 registers
+inline constexpr uint32_t kFrameScratch = 480;  ///< operands and result of cold paths: 4 of 32 bytes
+inline constexpr uint32_t kFrameSlots = 608;
+inline constexpr uint32_t kFrameEnd = 16384;
+
+/// Calls from generated code to C++ go through a thunk that saves what generated code
+/// keeps in registers. Int: pure integer ops. Float: the FP flags are in the state
+/// meanwhile. Full: all of the state is in memory, and may be changed there.
+enum class Thunk : uint8_t { Int, Float, Full };
+
+}  // namespace lyrebird::jit::baseline

@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "jit/baseline/plan.h"
+
+#include <algorithm>
+
+#include "ir/cpu_header.h"
+
+namespace lyrebird::jit::baseline {
+
+using ir::Inst;
+using ir::kNoValue;
+using ir::Op;
+using ir::Type;
+using ir::ValueId;
+
+namespace {
+
+constexpr uint16_t kBarrier = ir::Faults | ir::Exits | ir::Terminal;
+
+unsigned value_args(const Inst& inst) { return inst.op == Op::Const ? 0 : ir::arg_count(inst); }
+bool is_word(Type type) { return type == Type::I32 || type == Type::I64; }
+
+}  // namespace
+
+bool is_memory_access(Op op) {
+  return op == Op::Load || op == Op::Store || op == Op::LoadExclusive || op == Op::StoreExclusive ||
+         (op >= Op::AtomicAdd && op <= Op::CompareSwap);
+}
+
+Plan::Plan() : bytes_(kTracked) {}
+
+void Plan::make(const ir::Block& block, ir::HelperTable helpers, const Pins& pins) {
+  block_ = &block;
+  helpers_ = helpers;
+  pins_ = &pins;
+  values_.assign(block.insts.size(), {});
+  skip_.assign(block.insts.size(), 0);
+  find_views();
+  find_only_flags();
+  find_uses();
+  hoist();
+}
+
+// --- what the state is known to hold
+
+void Plan::forget(uint32_t offset, uint32_t size) {
+  for (uint32_t at = offset; at < offset + size && at < kTracked; ++at) {
+    if (bytes_[at].epoch != epoch_) continue;
+    // Whoever covers the byte is known no more.
+    bytes_[bytes_[at].start].value = kNoValue;
+    bytes_[at].epoch = 0;
+  }
+}
+
+void Plan::note(uint32_t offset, ValueId value) {
+  const uint32_t size = ir::byte_size(block_->insts[value].type);
+  forget(offset, size);
+  if (offset < sizeof(ir::CpuHeader) || offset + size > kTracked) return;
+  for (uint32_t at = offset; at < offset + size; ++at) bytes_[at] = {epoch_, offset, kNoValue};
+  bytes_[offset].value = value;
+}
+
+/// Makes the GetState a view of what the block read or wrote there before.
+bool Plan::forward(ValueId id) {
+  const Inst& inst = block_->insts[id];
+  const auto offset = static_cast<uint32_t>(inst.imm);
+  if (offset >= kTracked || bytes_[offset].epoch != epoch_ || bytes_[offset].start != offset) return false;
+  const ValueId known = bytes_[offset].value;
+  if (known == kNoValue) return false;
+  const Type type = block_->insts[known].type;
+  const ValueClass cls = class_of(inst.type);
+  if (class_of(type) != cls || cls == ValueClass::Memory) return false;
+  if (type == inst.type) {
+    values_[id].root = values_[known].root;
+    values_[id].clean = values_[known].clean;
+    return true;
+  }
+  // An I1 is exactly 0 or 1, whatever the state says.
+  if (inst.type == Type::I1 || values_[values_[known].root].lazy) return false;
+  if (ir::byte_size(inst.type) > ir::byte_size(type)) return false;
+  if (cls == ValueClass::Xmm && inst.type == Type::V128) return false;
+  values_[id].root = values_[known].root;
+  values_[id].clean = inst.type == Type::I8 && type == Type::I1 && values_[known].clean;
+  return true;
+}
+
+bool Plan::is_lazy(const Inst& inst) const {
+  if (inst.type != Type::I1) return false;
+  if (inst.op == Op::Not) return values_[values_[inst.args[0]].root].lazy;
+  if (inst.op >= Op::CmpEq && inst.op <= Op::CmpTest)
+    return class_of(inst.elem) == ValueClass::Gpr && inst.elem != Type::I1;
+  if (inst.op == Op::OverflowOfSub) return is_word(inst.elem);
+  if (inst.op == Op::OverflowOfAdd || inst.op == Op::CarryOfAdd) {
+    const Inst& carry = block_->insts[inst.args[2]];
+    return is_word(inst.elem) && carry.op == Op::Const && carry.imm == 0;
+  }
+  return false;
+}
+
+void Plan::find_views() {
+  ++epoch_;
+  const auto& insts = block_->insts;
+  for (ValueId i = 0; i < insts.size(); ++i) {
+    const Inst& inst = insts[i];
+    ValuePlan& v = values_[i];
+    v.root = i;
+    const auto view = [&](ValueId of, bool clean) {
+      v.root = values_[of].root;
+      v.clean = clean;
+    };
+    switch (inst.op) {
+      case Op::GetState: {
+        const auto offset = static_cast<uint32_t>(inst.imm);
+        if (pins_->at(offset)) {
+          v.clean = inst.type == Type::I64;
+          break;
+        }
+        if (!forward(i)) {
+          v.root = i;
+          note(offset, i);
+        }
+        break;
+      }
+      case Op::SetState: {
+        const auto offset = static_cast<uint32_t>(inst.imm);
+        if (pins_->at(offset)) break;
+        note(offset, inst.args[0]);
+        break;
+      }
+      case Op::CallHelper:
+        if (ir::effects(inst, helpers_) & ir::WritesState) ++epoch_;
+        break;
+      case Op::ZExt: {
+        const ValueId a = inst.args[0];
+        if (inst.type != Type::I128 && values_[a].clean && !values_[values_[a].root].lazy &&
+            insts[values_[a].root].op != Op::Const)
+          view(a, true);
+        break;
+      }
+      case Op::Trunc: {
+        const ValueId a = inst.args[0];
+        if (inst.type != Type::I1 && class_of(insts[a].type) == ValueClass::Gpr &&
+            insts[values_[a].root].op != Op::Const)
+          view(a, false);
+        break;
+      }
+      case Op::Resize: {
+        const ValueId a = inst.args[0];
+        if (inst.type == Type::V64 && insts[a].type == Type::V128 && insts[values_[a].root].op != Op::Const)
+          view(a, true);
+        break;
+      }
+      case Op::Bitcast: {
+        const ValueId a = inst.args[0];
+        if (class_of(inst.type) == ValueClass::Xmm && class_of(insts[a].type) == ValueClass::Xmm &&
+            insts[values_[a].root].op != Op::Const)
+          view(a, true);
+        break;
+      }
+      case Op::ExtractLane: {
+        const ValueId a = inst.args[0];
+        if (inst.imm == 0 && class_of(inst.type) == ValueClass::Xmm &&
+            class_of(insts[a].type) == ValueClass::Xmm && insts[values_[a].root].op != Op::Const)
+          view(a, true);
+        break;
+      }
+      default:
+        v.lazy = is_lazy(inst);
+        break;
+    }
+    if (insts[v.root].op == Op::Const && v.root != i && insts[v.root].type != inst.type) v.root = i;
+  }
+}
+
+// --- uses, from the end
+
+/// A compare whose flags the arithmetic before it leaves behind.
+void Plan::mark_flags(const Inst& compare) {
+  const ValueId a = values_[compare.args[0]].root;
+  const Inst& maker = block_->insts[a];
+  if ((maker.op == Op::Add || maker.op == Op::Sub || maker.op == Op::And) && is_word(maker.type))
+    values_[a].flags_used = true;
+}
+
+void Plan::use(ValueId value, uint32_t at) {
+  if (values_[values_[value].root].lazy) value = values_[value].root;
+  ValuePlan& v = values_[value];
+  if (v.lazy) {
+    v.needed = true;
+    v.last_use = std::max(v.last_use, at);
+    ++v.uses;
+    const Inst& inst = block_->insts[value];
+    if (inst.op != Op::Not) mark_flags(inst);
+    for (unsigned k = 0; k < value_args(inst); ++k) use(inst.args[k], at);
+    return;
+  }
+  ValuePlan& root = values_[v.root];
+  root.needed = true;
+  root.last_use = std::max(root.last_use, at);
+  if (root.uses != 0xffff) ++root.uses;
+  if (!root.only_flags) return;
+  // It may have to be made again.
+  for (unsigned k = 0; k < 2; ++k) use(block_->insts[v.root].args[k], at);
+}
+
+/// Subtractions and ands of which nothing but host flags is wanted.
+void Plan::find_only_flags() {
+  const auto& insts = block_->insts;
+  all_uses_.assign(insts.size(), 0);
+  flag_uses_.assign(insts.size(), 0);
+  for (ValueId i = 0; i < insts.size(); ++i) {
+    const Inst& inst = insts[i];
+    for (unsigned k = 0; k < value_args(inst); ++k) ++all_uses_[values_[inst.args[k]].root];
+    const bool flags = values_[i].lazy &&
+                       (inst.op == Op::CmpLtS || inst.op == Op::CmpEq || inst.op == Op::CmpNe) &&
+                       is_const(inst.args[1]) && insts[inst.args[1]].imm == 0;
+    if (flags) ++flag_uses_[values_[inst.args[0]].root];
+  }
+  for (ValueId i = 0; i < insts.size(); ++i) {
+    const Inst& inst = insts[i];
+    values_[i].only_flags = (inst.op == Op::Sub || inst.op == Op::And) && is_word(inst.type) &&
+                            flag_uses_[i] != 0 && all_uses_[i] == flag_uses_[i];
+  }
+}
+
+void Plan::use_address(ValueId value, uint32_t at) {
+  const Address address = this->address(value);
+  use(address.base, at);
+  if (address.index != kNoValue) use(address.index, at);
+}
+
+Address Plan::address(ValueId value) const {
+  Address a{.base = value};
+  const auto fold = [&](ValueId id) -> const Inst* {
+    const Inst& inst = block_->insts[id];
+    return inst.op == Op::Add && inst.type == Type::I64 ? &inst : nullptr;
+  };
+  while (const Inst* add = fold(a.base)) {
+    const Inst& constant = block_->insts[add->args[1]];
+    if (constant.op != Op::Const) break;
+    const int64_t sum = static_cast<int64_t>(constant.imm) + a.displacement;
+    if (static_cast<int64_t>(constant.imm) != static_cast<int32_t>(constant.imm) ||
+        sum != static_cast<int32_t>(sum))
+      break;
+    a.displacement = static_cast<int32_t>(sum);
+    a.base = add->args[0];
+  }
+  if (const Inst* add = fold(a.base); add && !is_const(add->args[0]) && !is_const(add->args[1])) {
+    a.base = add->args[0];
+    a.index = add->args[1];
+    const Inst& shift = block_->insts[a.index];
+    if (shift.op == Op::Shl && is_const(shift.args[1]) && block_->insts[shift.args[1]].imm <= 3 &&
+        !is_const(shift.args[0])) {
+      a.index = shift.args[0];
+      a.shift = static_cast<uint8_t>(block_->insts[shift.args[1]].imm);
+    }
+  }
+  return a;
+}
+
+void Plan::find_uses() {
+  const auto& insts = block_->insts;
+  ++epoch_;  // now: a byte of this epoch is overwritten before anybody can look
+  for (ValueId i = static_cast<ValueId>(insts.size()); i-- > 0;) {
+    const Inst& inst = insts[i];
+    ValuePlan& v = values_[i];
+    if (inst.op == Op::Insn || inst.op == Op::Const) continue;
+    const uint16_t effects = ir::effects(inst, helpers_);
+    const auto offset = static_cast<uint32_t>(inst.imm);
+    if (inst.op == Op::SetState && offset >= sizeof(ir::CpuHeader)) {
+      const uint32_t end = offset + ir::byte_size(inst.type);
+      bool dead = end <= kTracked;
+      for (uint32_t at = offset; at < end && dead; ++at) dead = bytes_[at].epoch == epoch_;
+      if (dead) {
+        skip_[i] = 1;
+        continue;
+      }
+      for (uint32_t at = offset; at < end && at < kTracked; ++at) bytes_[at].epoch = epoch_;
+    }
+    if (inst.op == Op::GetState) {
+      if (!v.needed || v.root != i) continue;
+      for (uint32_t at = offset; at < offset + ir::byte_size(inst.type) && at < kTracked; ++at)
+        bytes_[at].epoch = 0;
+      continue;
+    }
+    if (effects & (kBarrier | ir::ReadsState)) ++epoch_;
+    const bool pure = (effects & ~(ir::Reads | ir::ReadsState)) == 0;
+    if (pure && (!v.needed || v.root != i)) continue;
+    if (v.lazy) continue;  // its uses were counted at its users
+    v.needed = true;
+    unsigned first = 0;
+    if (is_memory_access(inst.op)) {
+      use_address(inst.args[0], i);
+      first = 1;
+    }
+    for (unsigned k = first; k < value_args(inst); ++k) use(inst.args[k], i);
+  }
+}
+
+// --- values made in the register that they end in
+
+void Plan::hoist() {
+  if (pins_->pins.empty()) return;
+  struct PinState {
+    uint32_t last_get = 0, last_set = 0;  // index + 1
+    uint32_t alias_end = 0;               // last use of a value that lives there
+  };
+  PinState states[16];
+  uint32_t last_barrier = 0;  // index + 1
+  const auto& insts = block_->insts;
+  for (ValueId i = 0; i < insts.size(); ++i) {
+    const Inst& inst = insts[i];
+    if (inst.op == Op::GetState) {
+      if (const Pin* pin = pins_->at(static_cast<uint32_t>(inst.imm)); pin && values_[i].needed) {
+        states[pin->reg].last_get = i + 1;
+        states[pin->reg].alias_end = std::max(states[pin->reg].alias_end, values_[i].last_use);
+      }
+      continue;
+    }
+    if (inst.op != Op::SetState) {
+      if (inst.op != Op::Insn && (ir::effects(inst, helpers_) & kBarrier)) last_barrier = i + 1;
+      continue;
+    }
+    const Pin* pin = pins_->at(static_cast<uint32_t>(inst.imm));
+    if (!pin || skip_[i]) continue;
+    PinState& state = states[pin->reg];
+    const ValueId root = values_[inst.args[0]].root;
+    ValuePlan& r = values_[root];
+    const Inst& maker = insts[root];
+    const bool fits = inst.imm == pin->offset && inst.type == Type::I64 && values_[inst.args[0]].clean &&
+                      !r.lazy && class_of(maker.type) == ValueClass::Gpr;
+    const bool made = maker.op != Op::Const && maker.op != Op::GetState && maker.op != Op::CallHelper &&
+                      r.needed && r.pinned == kNoReg && r.clean;
+    const bool free = last_barrier <= root + 1 && state.last_get <= root && state.last_set <= root &&
+                      state.alias_end <= root;
+    if (fits && made && free) {
+      r.pinned = pin->reg;
+      skip_[i] = 1;
+      state.alias_end = r.last_use;
+    } else {
+      state.alias_end = 0;
+    }
+    state.last_set = i + 1;
+  }
+}
+
+}  // namespace lyrebird::jit::baseline

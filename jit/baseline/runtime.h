@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The code around generated code: the way in and out, and thunks to C++.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "ir/cpu_header.h"
+#include "jit/baseline/plan.h"
+#include "jit/interp/code.h"
+
+namespace lyrebird::jit::baseline {
+
+struct BaselineBlock;
+
+/// What the way in copies into the frame, as frame.h lays it out from kFrameExit on.
+struct RuntimeTable {
+  const void* exit = nullptr;
+  const void* record = nullptr;
+  const void* thunks[3] = {};
+};
+
+/// Which exit of which block was taken.
+struct Leave {
+  BaselineBlock* block;
+  uint64_t exit;
+};
+using Enter = Leave (*)(const void* code, ir::CpuHeader* cpu, ThreadContext* thread,
+                        const RuntimeTable* table);
+
+/// Ends a record that generated code calls: goes back to it.
+interp::Handler return_handler();
+/// RuntimeTable::record
+void run_record(const interp::Code* code, uint8_t* frame, uint8_t* state, ThreadContext* thread);
+
+/// Position-independent code of all these, and where in it they start.
+struct RuntimeCode {
+  std::vector<uint8_t> bytes;
+  uint32_t enter = 0, exit = 0, thunks[3] = {};
+};
+RuntimeCode make_runtime(const Pins& pins);
+
+/// MXCSR's exception flags as ir::FpFlag bits.
+constexpr uint32_t flags_of_mxcsr(uint32_t mxcsr) { return (mxcsr & 1) | (mxcsr >> 1 & 0x1e); }
+
+}  // namespace lyrebird::jit::baseline
