@@ -4,15 +4,18 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <mutex>
 #include <set>
 #include <string>
+
+#include "base/log_file.h"
 
 namespace lyrebird {
 
 namespace log_detail {
 uint32_t enabled_topics = 0;
-static int log_fd = 2;
+static std::atomic<int> log_fd = 2;
 
 void write(std::string_view text) {
   while (!text.empty()) {
@@ -24,6 +27,9 @@ void write(std::string_view text) {
 }  // namespace log_detail
 
 void enable_log(LogTopic topic) { log_detail::enabled_topics |= 1u << static_cast<unsigned>(topic); }
+
+int log_file() { return log_detail::log_fd; }
+void set_log_file(int fd) { log_detail::log_fd = fd; }
 
 bool open_log_file(const char* path, bool keep) {
   const int fd = ::open(path, O_WRONLY | O_CREAT | (keep ? 0 : O_TRUNC) | O_APPEND | O_CLOEXEC, 0666);

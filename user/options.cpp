@@ -10,7 +10,9 @@
 #include <cstdlib>
 
 #include "base/log.h"
+#include "base/log_file.h"
 #include "user/abi/abi.h"
+#include "user/host/private_fds.h"
 #include "user/process/exec.h"
 
 namespace lyrebird::user {
@@ -268,6 +270,7 @@ Result<void> check_values(const State& state) {
   if (state.options.base & 0xfff) return Error{"-B: must be a multiple of 4096"};
   if (!state.log_file.empty() && !open_log_file(state.log_file.c_str(), state.options.reexec))
     return Error{fmt::format("-D {}: can't be written", state.log_file)};
+  if (!state.log_file.empty()) host::adopt_private_fd(log_file(), set_log_file);
   return {};
 }
 
