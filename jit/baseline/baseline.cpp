@@ -219,7 +219,9 @@ Stop Baseline::interpret(const BaselineBlock& block, ir::CpuHeader& cpu, ThreadC
   return stop;
 }
 
-Stop Baseline::dispatch(const CompiledBlock& first, ir::CpuHeader& cpu, ThreadContext& thread) {
+// Generated code has no type in front of it for the sanitizer to check.
+[[clang::no_sanitize("function")]] Stop Baseline::dispatch(const CompiledBlock& first, ir::CpuHeader& cpu,
+                                                           ThreadContext& thread) {
   auto* block = static_cast<const BaselineBlock*>(&first);
   for (;;) {
     if (cpu.exit_request.load(std::memory_order_relaxed) != 0) {

@@ -20,7 +20,8 @@ using ir::Type;
 
 namespace {
 
-#define LYREBIRD_MEMORY_HANDLER __attribute__((no_sanitize("thread", "alignment"))) LYREBIRD_HANDLER_ABI void
+#define LYREBIRD_MEMORY_HANDLER \
+  __attribute__((no_sanitize("thread", "address", "alignment"))) LYREBIRD_HANDLER_ABI void
 
 ir::CpuHeader& header(uint8_t* state) { return *reinterpret_cast<ir::CpuHeader*>(state); }
 
