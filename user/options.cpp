@@ -178,7 +178,7 @@ constexpr OptionRow kOptions[] = {
      [](State& s, const std::string& v) -> Result<void> { return s.log_file = v, Result<void>(); }},
     {"g", "PORT|PATH", "LYREBIRD_GDB", "wait for gdb on this TCP port or Unix socket",
      [](State& s, const std::string& v) -> Result<void> { return s.options.gdb = v, Result<void>(); }},
-    {"jit", "NAME", "LYREBIRD_JIT", "what runs guest code: interp, baseline",
+    {"jit", "NAME", "LYREBIRD_JIT", "what runs guest code: baseline (the default), interp",
      [](State& s, const std::string& v) -> Result<void> {
        if (v != "interp" && v != "baseline")
          return Error{fmt::format("-jit {}: there are interp and baseline", v)};

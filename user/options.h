@@ -22,7 +22,7 @@ struct Options {
   std::string uname_release;       ///< -r
   uint64_t stack_size = 8u << 20;  ///< -s
   uint64_t base = 0;               ///< -B
-  std::string jit = "interp";      ///< -jit
+  std::string jit = "baseline";    ///< -jit
   bool strace = false;
   bool single_step = false;
   std::vector<std::string> environment;  ///< for the guest, after -E and -U

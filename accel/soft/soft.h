@@ -26,7 +26,7 @@ enum class Executor : uint8_t {
 };
 
 struct SoftOptions {
-  Executor executor = Executor::Interp;
+  Executor executor = Executor::Baseline;
   bool zero_base = false;                   ///< every CpuHeader::memory_base is 0
   bool optimise = true;                     ///< run the IR passes
   unsigned max_instructions = 64;           ///< guest instructions per block
