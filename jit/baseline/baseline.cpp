@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/fault_guard.h"
+#include "jit/abi.h"
 #include "jit/block_map.h"
 
 namespace lyrebird::jit {
@@ -51,18 +52,15 @@ using baseline::Leave;
 
 namespace {
 
-/// Registers for guest registers: those that C++ leaves alone first.
-constexpr uint8_t kPinRegisters[] = {3, 12, 13, 14, 15, 9, 10, 11};
-
 baseline::Pins pins_of(const ir::StateLayout& layout) {
   std::vector<ir::StateField> hot;
   for (const ir::StateField& field : layout.fields)
     if (field.hot && field.type == ir::Type::I64) hot.push_back(field);
   std::sort(hot.begin(), hot.end(), [](const auto& a, const auto& b) { return a.hot < b.hot; });
   baseline::Pins pins;
-  for (size_t i = 0; i < hot.size() && i < std::size(kPinRegisters); ++i) {
-    pins.pins.push_back({hot[i].offset, kPinRegisters[i]});
-    pins.mask |= static_cast<uint16_t>(1u << kPinRegisters[i]);
+  for (size_t i = 0; i < hot.size() && i < std::size(abi::kPinned); ++i) {
+    pins.pins.push_back({hot[i].offset, abi::kPinned[i]});
+    pins.mask |= static_cast<uint16_t>(1u << abi::kPinned[i]);
   }
   return pins;
 }

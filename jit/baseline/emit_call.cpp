@@ -24,9 +24,9 @@ Label Emitter::add_record(const interp::Code* codes, unsigned count) {
 }
 
 void Emitter::call_record(Label record, Thunk thunk) {
-  // rdi belongs to the thunk's caller: it is saved in the frame, not by the thunk.
-  (void)a_.mov(frame_mem(kFrameSaveGpr + 8 * 7, 8), x86::rdi);
-  (void)a_.lea(x86::rdi, x86::ptr(record));
+  // rax belongs to the thunk's caller: it is saved in the frame, not by the thunk.
+  (void)a_.mov(frame_mem(kFrameSaveGpr, 8), x86::rax);
+  (void)a_.lea(x86::rax, x86::ptr(record));
   (void)a_.call(frame_mem(kFrameThunks + 8 * static_cast<uint32_t>(thunk), 8));
 }
 

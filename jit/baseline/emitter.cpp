@@ -44,8 +44,8 @@ bool keeps_flags(Op op) {
 Emitter::Emitter(const Pins& pins, const HostFeatures& host) : pins_(pins), host_(host) {
   (void)code_.init(Environment(Arch::kX64));
   (void)code_.attach(&a_);
-  // All registers but rsp, rbp and the pinned ones.
-  temps_ = static_cast<uint16_t>(0xffff & ~(1u << 4 | 1u << 5) & ~pins.mask);
+  // All registers but rsp, the state's and the pinned ones.
+  temps_ = static_cast<uint16_t>(0xffff & ~(1u << 4 | 1u << abi::kState) & ~pins.mask);
 }
 
 bool Emitter::emit(const ir::Block& block, ir::HelperTable helpers, const EmitOptions& options) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /// Emits one block, one instruction after the other.
 ///
-/// Host registers: rbp is the state + kStateBias, rsp the frame (frame.h), the pinned
-/// guest registers have theirs, all others hold values and belong to nobody across
+/// Host registers: those of the state, the frame (frame.h) and the pinned guest registers are
+/// jit/abi.h's, all others hold values and belong to nobody across
 /// instructions. See registers.cpp for where values live, emit_*.cpp for the ops.
 ///
 /// Conventions for values in host registers: an int is zero-extended to 64 bits unless
@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "ir/block.h"
+#include "jit/abi.h"
 #include "jit/baseline/frame.h"
 #include "jit/baseline/host.h"
 #include "jit/baseline/plan.h"

@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-/// What rsp points to while generated code runs. The first 512 bytes are the runtime's,
-/// the rest are slots for values; interpreter records address them from rsp as well.
+/// The frame that lies at rsp + abi::kFrame while generated code runs. The first 512 bytes are the
+/// runtime's, the rest are slots for values; interpreter records address them from there as well.
 #pragma once
 
 #include <cstdint>
 
 namespace lyrebird::jit::baseline {
-
-/// rbp is the state plus this, so that the header and the first registers are in reach of 8 bits.
-inline constexpr int32_t kStateBias = 128;
 
 inline constexpr uint32_t kFrameThread = 0;     ///< ThreadContext*
 inline constexpr uint32_t kFrameExit = 8;       ///< where exits jump to

@@ -18,7 +18,7 @@ using ir::ValueId;
 namespace {
 unsigned slot_index(unsigned size) { return size <= 8 ? 0 : size <= 16 ? 1 : 2; }
 // rax, rdx and rcx last: some instructions want them.
-constexpr uint8_t kOrder[] = {6, 7, 8, 9, 10, 11, 3, 12, 13, 14, 15, 0, 2, 1};
+constexpr uint8_t kOrder[] = {10, 3, 5, 6, 8, 9, 11, 12, 13, 14, 15, 0, 2, 1};
 }  // namespace
 
 unsigned Emitter::slot_size(Type type) {
@@ -49,10 +49,10 @@ Emitter::Gp Emitter::gp(uint8_t reg, Type type) const {
 }
 
 Emitter::Mem Emitter::state_mem(uint32_t offset, unsigned size) const {
-  return x86::ptr(x86::rbp, static_cast<int32_t>(offset) - kStateBias, size);
+  return x86::ptr(gp64(abi::kState), static_cast<int32_t>(offset) - abi::kStateBias, size);
 }
 Emitter::Mem Emitter::frame_mem(uint32_t offset, unsigned size) const {
-  return x86::ptr(x86::rsp, static_cast<int32_t>(offset), size);
+  return x86::ptr(x86::rsp, static_cast<int32_t>(abi::kFrame + offset), size);
 }
 
 void Emitter::load_int(uint8_t reg, const Mem& from, Type type) {
@@ -508,8 +508,9 @@ uint16_t Emitter::use_operand(ValueId value) {
     return static_cast<uint16_t>(slot);
   }
   const Mem m = use_mem(value);
-  const bool in_state = m.baseId() == x86::rbp.id();
-  return static_cast<uint16_t>(in_state ? m.offset() + kStateBias + interp::kInState : m.offset());
+  const bool in_state = m.baseId() == abi::kState;
+  return static_cast<uint16_t>(in_state ? m.offset() + abi::kStateBias + interp::kInState
+                                        : m.offset() - abi::kFrame);
 }
 
 // --- results

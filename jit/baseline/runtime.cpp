@@ -3,6 +3,7 @@
 
 #include <asmjit/x86.h>
 
+#include "jit/abi.h"
 #include "jit/baseline/frame.h"
 
 namespace lyrebird::jit::baseline {
@@ -12,8 +13,8 @@ using namespace asmjit;
 namespace {
 
 constexpr uint32_t kDefaultMxcsr = 0x1f80;
-// Registers that a C++ function may change and generated code may use, but for rdi.
-constexpr uint8_t kVolatile[] = {0, 1, 2, 6, 8, 9, 10, 11};
+// Registers that a C++ function may change and generated code may use, but for rax.
+constexpr uint8_t kVolatile[] = {1, 2, 6, 7, 8, 9, 10, 11};
 
 using interp::Code;
 LYREBIRD_HANDLER_ABI void back_to_generated_code(LYREBIRD_HANDLER_ARGS) {}
@@ -45,7 +46,11 @@ class Runtime {
     return static_cast<uint32_t>(a_.offset());
   }
   static x86::Mem state(size_t offset) {
-    return x86::ptr(x86::rbp, static_cast<int32_t>(offset) - kStateBias, 0);
+    return x86::ptr(x86::gpq(abi::kState), static_cast<int32_t>(offset) - abi::kStateBias, 0);
+  }
+
+  static x86::Mem frame(uint32_t offset, uint32_t size = 8) {
+    return x86::ptr(x86::rsp, static_cast<int32_t>(abi::kFrame + offset), size);
   }
 
   void enter();
@@ -57,9 +62,10 @@ class Runtime {
   void store_pins() {
     for (const Pin& pin : pins_.pins) (void)a_.mov(state(pin.offset), x86::gpq(pin.reg));
   }
-  /// FP flags from MXCSR to the state; changes rsi and rdi. `up`: bytes from rsp to the frame.
+  /// FP flags from MXCSR to the state; changes rsi and r8. `up`: bytes from rsp to the frame.
   void collect_flags(int32_t up) {
     const Label none = a_.newLabel();
+    static_assert(abi::kState != 6 && abi::kState != 8);
     (void)a_.stmxcsr(x86::dword_ptr(x86::rsp, up + static_cast<int32_t>(kFrameMxcsr)));
     (void)a_.mov(x86::esi, x86::dword_ptr(x86::rsp, up + static_cast<int32_t>(kFrameMxcsr)));
     (void)a_.test(x86::esi, 0x3d);
@@ -82,34 +88,35 @@ constexpr uint8_t kSaved[] = {3, 5, 12, 13, 14, 15};
 
 void Runtime::enter() {
   for (const uint8_t reg : kSaved) (void)a_.push(x86::gpq(reg));
-  (void)a_.sub(x86::rsp, kFrameEnd + 8);
-  (void)a_.lea(x86::rbp, x86::ptr(x86::rsi, kStateBias));
-  (void)a_.mov(x86::ptr(x86::rsp, kFrameThread), x86::rdx);
+  (void)a_.sub(x86::rsp, kFrameEnd + 2 * abi::kFrame);
+  (void)a_.mov(frame(kFrameThread), x86::rdx);
   const auto copy = [&](uint32_t to, size_t from) {
     (void)a_.mov(x86::rax, x86::ptr(x86::rcx, static_cast<int32_t>(from)));
-    (void)a_.mov(x86::ptr(x86::rsp, static_cast<int32_t>(to)), x86::rax);
+    (void)a_.mov(frame(to), x86::rax);
   };
   copy(kFrameExit, offsetof(RuntimeTable, exit));
   copy(kFrameRecord, offsetof(RuntimeTable, record));
   for (unsigned i = 0; i < 3; ++i) copy(kFrameThunks + 8 * i, offsetof(RuntimeTable, thunks) + 8 * i);
-  (void)a_.mov(x86::dword_ptr(x86::rsp, kFrameDefault), kDefaultMxcsr);
-  (void)a_.ldmxcsr(x86::dword_ptr(x86::rsp, kFrameDefault));
+  (void)a_.mov(frame(kFrameDefault, 4), kDefaultMxcsr);
+  (void)a_.ldmxcsr(frame(kFrameDefault, 4));
+  (void)a_.mov(x86::rax, x86::rdi);
+  (void)a_.lea(x86::gpq(abi::kState), x86::ptr(x86::rsi, abi::kStateBias));
   load_pins();
-  (void)a_.jmp(x86::rdi);
+  (void)a_.jmp(x86::rax);
 }
 
 void Runtime::exit() {
   store_pins();
-  collect_flags(0);
+  collect_flags(abi::kFrame);
   (void)a_.mov(x86::edx, x86::ecx);
-  (void)a_.add(x86::rsp, kFrameEnd + 8);
+  (void)a_.add(x86::rsp, kFrameEnd + 2 * abi::kFrame);
   for (unsigned i = sizeof kSaved; i-- > 0;) (void)a_.pop(x86::gpq(kSaved[i]));
   (void)a_.ret();
 }
 
-/// rdi: the record; the caller's rdi is in its place in the frame already.
+/// rax: the record; the caller's rax is in its place in the frame already.
 void Runtime::thunk(Thunk kind) {
-  constexpr int32_t kUp = 8;  // the return address lies below the frame
+  constexpr int32_t kUp = 8 + abi::kFrame;  // the return address lies below the frame
   const auto gpr = [](unsigned reg) {
     return x86::ptr(x86::rsp, kUp + static_cast<int32_t>(kFrameSaveGpr + 8 * reg));
   };
@@ -120,17 +127,16 @@ void Runtime::thunk(Thunk kind) {
   for (unsigned reg = 0; reg < 16; ++reg) (void)a_.movaps(vec(reg), x86::xmm(reg));
   if (kind == Thunk::Full) store_pins();
   if (kind != Thunk::Int) collect_flags(kUp);
+  (void)a_.lea(x86::rdx, x86::ptr(x86::gpq(abi::kState), -abi::kStateBias));
+  (void)a_.mov(x86::rdi, x86::rax);
   (void)a_.lea(x86::rsi, x86::ptr(x86::rsp, kUp));
-  (void)a_.lea(x86::rdx, x86::ptr(x86::rbp, -kStateBias));
   (void)a_.mov(x86::rcx, x86::ptr(x86::rsp, kUp + static_cast<int32_t>(kFrameThread)));
-  (void)a_.sub(x86::rsp, 8);
-  (void)a_.call(x86::qword_ptr(x86::rsp, 8 + kUp + static_cast<int32_t>(kFrameRecord)));
-  (void)a_.add(x86::rsp, 8);
+  (void)a_.call(x86::qword_ptr(x86::rsp, kUp + static_cast<int32_t>(kFrameRecord)));
   if (kind != Thunk::Int)
     (void)a_.ldmxcsr(x86::dword_ptr(x86::rsp, kUp + static_cast<int32_t>(kFrameDefault)));
   for (unsigned reg = 0; reg < 16; ++reg) (void)a_.movaps(x86::xmm(reg), vec(reg));
   for (const uint8_t reg : kVolatile) (void)a_.mov(x86::gpq(reg), gpr(reg));
-  (void)a_.mov(x86::rdi, gpr(7));
+  (void)a_.mov(x86::rax, gpr(0));
   if (kind == Thunk::Full) load_pins();
   (void)a_.ret();
 }

@@ -20,8 +20,8 @@ namespace {
 constexpr uint64_t kBelow = uint64_t{1} << 30;
 constexpr uint64_t kReservation = kBelow + 3 * DIFF_DATA;
 
-void on_fault(int signal, siginfo_t* info, void*) {
-  FaultGuard::deliver(signal, *info);
+void on_fault(int signal, siginfo_t* info, void* context) {
+  FaultGuard::deliver(signal, *info, context);
   std::signal(signal, SIG_DFL);
 }
 
