@@ -58,8 +58,13 @@ unsigned BlockMap::bucket_of(ir::BlockKey key) {
          ((1u << kBucketBits) - 1);
 }
 
-uint64_t BlockMap::last_byte(const CompiledBlock& block) {
-  return block.key.pc + (block.guest_size ? block.guest_size - 1 : 0);
+template <typename F>
+void BlockMap::each_page(const CompiledBlock& block, F f) {
+  const auto pages = [&](const GuestRange& range) {
+    for (uint64_t page = range.pc >> kPageBits; page <= range.last() >> kPageBits; ++page) f(page);
+  };
+  pages({block.key.pc, block.guest_size});
+  for (const GuestRange& range : block.more) pages(range);
 }
 
 const CompiledBlock* BlockMap::find(ir::BlockKey key) const {
@@ -84,8 +89,34 @@ const CompiledBlock* BlockMap::publish(std::unique_ptr<CompiledBlock> owned, Sta
   if (stats_.bytes + owned->host_size > limit_) evict();
 
   CompiledBlock* const block = owned.release();
-  for (uint64_t page = block->key.pc >> kPageBits; page <= last_byte(*block) >> kPageBits; ++page)
-    pages_[page].push_back(block);
+  insert(block);
+  return block;
+}
+
+bool BlockMap::publish_region(std::unique_ptr<CompiledBlock> owned, std::span<const Seen> seen) {
+  const std::lock_guard lock(mutex_);
+  for (const Seen& part : seen) {
+    const Stamps now = stamps(part.pc);
+    if (now.first == part.stamps.first && now.second == part.stamps.second) continue;
+    ++stats_.refused;
+    return false;
+  }
+  if (stats_.bytes + owned->host_size > limit_) evict();
+  // Out before in: who looks in between finds nothing and waits at the mutex.
+  if (const CompiledBlock* const before = find(owned->key)) {
+    remove(const_cast<CompiledBlock*>(before));
+    raise_generation();
+  }
+  insert(owned.release());
+  free_retired();
+  return true;
+}
+
+void BlockMap::insert(CompiledBlock* block) {
+  each_page(*block, [&](uint64_t page) {
+    std::vector<CompiledBlock*>& list = pages_[page];
+    if (list.empty() || list.back() != block) list.push_back(block);
+  });
   block->older_ = newest_;
   (newest_ ? newest_->newer_ : oldest_) = block;
   newest_ = block;
@@ -97,7 +128,6 @@ const CompiledBlock* BlockMap::publish(std::unique_ptr<CompiledBlock> owned, Sta
   std::atomic<CompiledBlock*>& bucket = buckets_[bucket_of(block->key)];
   block->chain_.store(bucket.load(std::memory_order_relaxed), std::memory_order_relaxed);
   bucket.store(block, std::memory_order_release);
-  return block;
 }
 
 void BlockMap::bump_stamps(uint64_t first_page, uint64_t last_page) {
@@ -114,8 +144,12 @@ void BlockMap::invalidate(uint64_t start, uint64_t size) {
   bump_stamps(first_page, last_page);
   std::vector<CompiledBlock*> hit;
   const auto collect = [&](const std::vector<CompiledBlock*>& blocks) {
-    for (CompiledBlock* block : blocks)
-      if (block->key.pc <= last && last_byte(*block) >= start) hit.push_back(block);
+    for (CompiledBlock* block : blocks) {
+      const auto overlaps = [&](const GuestRange& range) { return range.overlaps(start, last); };
+      if (overlaps({block->key.pc, block->guest_size}) ||
+          std::any_of(block->more.begin(), block->more.end(), overlaps))
+        hit.push_back(block);
+    }
   };
   if (last_page - first_page < pages_.size()) {
     for (uint64_t page = first_page;; ++page) {
@@ -138,7 +172,19 @@ void BlockMap::invalidate(uint64_t start, uint64_t size) {
 void BlockMap::raise_generation() {
   generation_.fetch_add(1);
   for (ThreadContext* t = threads_; t; t = t->next_registered)
-    if (auto* const request = t->refresh_request.load()) request->store(1);
+    if (auto* const request = t->refresh_request.load()) request->fetch_or(kRefreshRequest);
+}
+
+bool BlockMap::request_samples() {
+  const std::lock_guard lock(mutex_);
+  bool any = false;
+  for (ThreadContext* t = threads_; t; t = t->next_registered) {
+    auto* const request = t->refresh_request.load();
+    if (!request || t->seen_generation.load(std::memory_order_relaxed) == ~uint64_t{0}) continue;
+    request->fetch_or(kSampleRequest, std::memory_order_relaxed);
+    any = true;
+  }
+  return any;
 }
 
 void BlockMap::remove(CompiledBlock* block) {
@@ -148,8 +194,7 @@ void BlockMap::remove(CompiledBlock* block) {
     link = &link->load(std::memory_order_relaxed)->chain_;
   link->store(block->chain_.load(std::memory_order_relaxed), std::memory_order_release);
 
-  for (uint64_t page = block->key.pc >> kPageBits; page <= last_byte(*block) >> kPageBits; ++page)
-    remove_from_page(page, block);
+  each_page(*block, [&](uint64_t page) { remove_from_page(page, block); });
   (block->older_ ? block->older_->newer_ : oldest_) = block->newer_;
   (block->newer_ ? block->newer_->older_ : newest_) = block->older_;
   --stats_.blocks;

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
@@ -53,8 +54,18 @@ class BlockMap {
   /// Takes the block, or gives the one that another thread published first, or nullptr if the
   /// code changed since `stamps`. The caller holds a Running.
   const CompiledBlock* publish(std::unique_ptr<CompiledBlock> block, Stamps stamps);
+  /// As publish(), for a region: `seen` has the stamps of each of its blocks, in any order. Takes the
+  /// place of the block of the same key. False if code changed since.
+  struct Seen {
+    uint64_t pc;
+    Stamps stamps;
+  };
+  bool publish_region(std::unique_ptr<CompiledBlock> region, std::span<const Seen> seen);
   /// Takes out every block made from a byte of [start, start + size).
   void invalidate(uint64_t start, uint64_t size);
+
+  /// Asks every running thread for a sample (jit/tier/sampler.h). False: none is running.
+  bool request_samples();
 
   Stats stats() const;
 
@@ -77,8 +88,11 @@ class BlockMap {
 
   static unsigned bucket_of(ir::BlockKey key);
   static unsigned stamp_of(uint64_t page) { return static_cast<unsigned>(page) & ((1u << kStampBits) - 1); }
-  static uint64_t last_byte(const CompiledBlock& block);
+  /// Calls f(page) for every page that the block was made from; some more than once.
+  template <typename F>
+  static void each_page(const CompiledBlock& block, F f);
 
+  void insert(CompiledBlock* block);
   void bump_stamps(uint64_t first_page, uint64_t last_page);
   void remove(CompiledBlock* block);  // from buckets, pages, age; then it is retired
   void remove_from_page(uint64_t page, const CompiledBlock* block);

@@ -6,11 +6,22 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
+#include <vector>
 
 #include "ir/block.h"
 #include "ir/cpu_header.h"
+#include "ir/region.h"
 
 namespace lyrebird::jit {
+
+/// Guest code that something was made from.
+struct GuestRange {
+  uint64_t pc = 0;
+  uint32_t size = 0;  ///< bytes; 0 counts as 1
+  uint64_t last() const { return pc + (size ? size - 1 : 0); }
+  bool overlaps(uint64_t first, uint64_t last_byte) const { return pc <= last_byte && last() >= first; }
+};
 
 /// A block as an executor holds it. Immutable once published, shared by all guest threads.
 struct CompiledBlock {
@@ -20,8 +31,9 @@ struct CompiledBlock {
   ir::BlockKey key;
   uint32_t guest_size = 0;
   uint32_t guest_count = 0;
-  uint32_t host_size = 0;       ///< bytes of memory it takes, for the map's limit
-  const void* entry = nullptr;  ///< where execution starts; its type is the engine's
+  std::vector<GuestRange> more;  ///< what a region was made from besides guest_size bytes at key.pc
+  uint32_t host_size = 0;        ///< bytes of memory it takes, for the map's limit
+  const void* entry = nullptr;   ///< where execution starts; its type is the engine's
 
  private:
   friend class BlockMap;
@@ -45,6 +57,11 @@ class Engine {
  public:
   virtual ~Engine() = default;
   virtual std::unique_ptr<CompiledBlock> compile(const ir::Block& block) = 0;
+  /// Optimised code for each region, entered like the block of the first part's key; nullptr where
+  /// there is none to be had. Thread-safe, and slow: never called by a guest thread.
+  virtual std::vector<std::unique_ptr<CompiledBlock>> compile_regions(std::span<const ir::Region> regions) {
+    return std::vector<std::unique_ptr<CompiledBlock>>(regions.size());
+  }
   /// Runs `first` and on through the map's blocks until something stops it. At return
   /// cpu.pc and all state are precise. Host SIGSEGV/SIGBUS inside guest memory accesses
   /// come back as ExitKind::MemoryFault through base/fault_guard.h. The caller holds a

@@ -17,6 +17,8 @@
 
 namespace lyrebird::jit {
 
+class Sampler;
+
 struct JumpCacheEntry {
   uint64_t pc = 0;
   uint32_t mode = 0;
@@ -26,6 +28,9 @@ struct JumpCacheEntry {
 
 inline constexpr unsigned kJumpCacheBits = 12;
 inline constexpr unsigned kFrameSize = 32768;
+// Bits of CpuHeader::refresh_request.
+inline constexpr uint32_t kRefreshRequest = 1;  ///< blocks were taken out of the map
+inline constexpr uint32_t kSampleRequest = 2;   ///< note in the sampler where you are
 /// ThreadContext::generation of a thread that must ask for every single block.
 inline constexpr uint64_t kNoChaining = ~uint64_t{0};
 
@@ -70,6 +75,7 @@ struct ThreadContext {
   /// CpuHeader::refresh_request of the CPU that runs on this thread; the map sets it when it takes blocks
   /// out.
   std::atomic<std::atomic<uint32_t>*> refresh_request{nullptr};
+  Sampler* sampler = nullptr;                           ///< where samples go; nullptr: nowhere
   uint64_t cached_generation = 0;                       ///< that the jump cache belongs to
   std::atomic<uint64_t> seen_generation{~uint64_t{0}};  ///< ~0: not running
   ThreadContext* next_registered = nullptr;             ///< the map's list

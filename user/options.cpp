@@ -178,10 +178,10 @@ constexpr OptionRow kOptions[] = {
      [](State& s, const std::string& v) -> Result<void> { return s.log_file = v, Result<void>(); }},
     {"g", "PORT|PATH", "LYREBIRD_GDB", "wait for gdb on this TCP port or Unix socket",
      [](State& s, const std::string& v) -> Result<void> { return s.options.gdb = v, Result<void>(); }},
-    {"jit", "NAME", "LYREBIRD_JIT", "what runs guest code: baseline (the default), interp",
+    {"jit", "NAME", "LYREBIRD_JIT", "what runs guest code: baseline (the default), tiered, interp",
      [](State& s, const std::string& v) -> Result<void> {
-       if (v != "interp" && v != "baseline")
-         return Error{fmt::format("-jit {}: there are interp and baseline", v)};
+       if (v != "interp" && v != "baseline" && v != "tiered")
+         return Error{fmt::format("-jit {}: there are interp, baseline and tiered", v)};
        return s.options.jit = v, Result<void>();
      }},
     {"singlestep", "", "LYREBIRD_SINGLESTEP", "run one instruction at a time",

@@ -13,9 +13,17 @@ SpaceLayout layout_for(const Abi& abi, const Options& options) {
   return layout;
 }
 
-accel::SoftOptions soft_options(const Options& options, const AddressSpace& memory) {
-  return {.executor = options.jit == "baseline" ? accel::Executor::Baseline : accel::Executor::Interp,
-          .zero_base = memory.base() == 0};
+accel::Executor executor_of(const std::string& name) {
+  if (name == "interp") return accel::Executor::Interp;
+  return name == "tiered" ? accel::Executor::Tiered : accel::Executor::Baseline;
+}
+
+accel::SoftOptions soft_options(const Options& options, const AddressSpace& memory, Process& process) {
+  accel::SoftOptions soft;
+  soft.executor = executor_of(options.jit);
+  soft.zero_base = memory.base() == 0;
+  soft.tier.thread_made = [&process] { process.signals.actions->take_back_from_libc(); };
+  return soft;
 }
 
 }  // namespace
@@ -26,7 +34,7 @@ Process::Process(const Abi& guest_abi, Options given, CpuChoice choice)
       cpu(std::move(choice)),
       memory(layout_for(guest_abi, options)),
       root(options.root),
-      accelerator(*cpu.frontend, memory, soft_options(options, memory)) {
+      accelerator(*cpu.frontend, memory, soft_options(options, memory, *this)) {
   memory.on_code_change(
       [](void* self, uint64_t start, uint64_t size) {
         static_cast<Process*>(self)->accelerator.invalidate(start, size);

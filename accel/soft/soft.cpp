@@ -4,12 +4,14 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <mutex>
 #include <utility>
 
+#include "accel/soft/tier.h"
 #include "accel/soft/trace.h"
 #include "base/log.h"
 #include "ir/passes.h"
@@ -21,6 +23,7 @@
 #include "jit/block_map.h"
 #include "jit/interp/interp.h"
 #include "jit/thread_context.h"
+#include "jit/tier/grow.h"
 
 namespace lyrebird::accel {
 
@@ -42,7 +45,7 @@ bool is_transient(const ir::Block& block) {
 static std::unique_ptr<jit::Engine> make_compiler([[maybe_unused]] const frontend::Frontend& frontend,
                                                   const SoftOptions& options) {
 #if defined(__x86_64__)
-  if (options.executor == Executor::Baseline) {
+  if (options.executor != Executor::Interp) {
     auto baseline = std::make_unique<jit::Baseline>(frontend.layout(), frontend.helpers(),
                                                     jit::BaselineOptions{.zero_base = options.zero_base});
     if (baseline->usable()) return baseline;
@@ -87,8 +90,15 @@ struct SoftAccelerator::Impl {
     bool transient = false;
   };
   void verify(const ir::Block& block) const;
+  ir::Block lift(ir::BlockKey key, unsigned max_instructions, const std::vector<uint64_t>* stops);
   Translation translate(jit::Engine& by, ir::BlockKey key, unsigned max_instructions,
                         const std::vector<uint64_t>* stops);
+
+  /// The optimising tier; nullptr: none. Its thread calls optimise_hot().
+  std::unique_ptr<Tier> tier;
+  std::atomic<uint64_t> regions{0}, region_instructions{0}, region_time_us{0};
+  void start_tier();
+  std::vector<ir::BlockKey> optimise_hot(const std::vector<ir::BlockKey>& hot);
 };
 
 namespace {
@@ -106,8 +116,10 @@ class SoftVcpu final : public Vcpu {
   bool runs_here() const { return running_ && pthread_equal(runner_, pthread_self()); }
   /// In the child of a fork without preparation: the old map is not to be touched.
   void move_to(jit::BlockMap& map) {
+    jit::Sampler* const sampler = thread_->sampler;
     (void)thread_.release();
     thread_ = std::make_unique<jit::ThreadContext>(map);
+    thread_->sampler = sampler;
   }
   jit::ThreadContext* context() { return thread_.get(); }
 
@@ -129,6 +141,7 @@ SoftVcpu::SoftVcpu(SoftAccelerator::Impl& soft, ir::CpuHeader& state)
     : soft_(soft), state_(state), thread_(std::make_unique<jit::ThreadContext>(*soft.map)) {
   const std::lock_guard lock(soft_.mutex);
   soft_.vcpus.push_back(this);
+  if (soft_.tier) thread_->sampler = &soft_.tier->sampler();
 }
 
 SoftVcpu::~SoftVcpu() {
@@ -143,6 +156,7 @@ const jit::CompiledBlock* SoftVcpu::find_or_translate() {
     // Read before the guest's bytes: what changes from here on keeps the block out of the map.
     const jit::BlockMap::Stamps stamps = soft_.map->stamps(key.pc);
     const Breakpoints stops = soft_.current_breakpoints();
+    if (soft_.tier) soft_.tier->start();
     auto translation = soft_.translate(soft_.engine, key, soft_.options.max_instructions, stops.get());
     if (translation.transient) {
       transient_ = std::move(translation.block);
@@ -213,9 +227,8 @@ void SoftAccelerator::Impl::verify(const ir::Block& block) const {
   std::abort();
 }
 
-SoftAccelerator::Impl::Translation SoftAccelerator::Impl::translate(jit::Engine& by, ir::BlockKey key,
-                                                                    unsigned max_instructions,
-                                                                    const std::vector<uint64_t>* stops) {
+ir::Block SoftAccelerator::Impl::lift(ir::BlockKey key, unsigned max_instructions,
+                                      const std::vector<uint64_t>* stops) {
   ir::Block block;
   frontend::TranslateRequest request{.key = key, .code = &code, .max_instructions = max_instructions};
   if (stops) {
@@ -231,14 +244,74 @@ SoftAccelerator::Impl::Translation SoftAccelerator::Impl::translate(jit::Engine&
     if constexpr (ir::kVerify) verify(block);
     trace::optimised(block, frontend);
   }
+  return block;
+}
+
+SoftAccelerator::Impl::Translation SoftAccelerator::Impl::translate(jit::Engine& by, ir::BlockKey key,
+                                                                    unsigned max_instructions,
+                                                                    const std::vector<uint64_t>* stops) {
+  const ir::Block block = lift(key, max_instructions, stops);
   return {by.compile(block), is_transient(block)};
+}
+
+// --- the optimising tier
+
+void SoftAccelerator::Impl::start_tier() {
+  if (options.executor != Executor::Tiered || !compiler) return;
+  tier = std::make_unique<Tier>(*map, [this](const auto& hot) { return optimise_hot(hot); }, options.tier);
+}
+
+std::vector<ir::BlockKey> SoftAccelerator::Impl::optimise_hot(const std::vector<ir::BlockKey>& hot) {
+  const auto start = std::chrono::steady_clock::now();
+  const Breakpoints stops = current_breakpoints();
+  std::vector<ir::Region> grown;
+  std::vector<std::vector<jit::BlockMap::Seen>> seen;
+  std::vector<ir::BlockKey> failed;
+  for (const ir::BlockKey key : hot) {
+    seen.emplace_back();
+    const auto source = [&](ir::BlockKey at) -> std::optional<ir::Block> {
+      if (!map->find(at)) return std::nullopt;
+      seen.back().push_back({at.pc, map->stamps(at.pc)});
+      ir::Block block = lift(at, options.max_instructions, stops.get());
+      if (is_transient(block)) return std::nullopt;
+      return block;
+    };
+    auto region = jit::grow(key, source, options.grow);
+    if (region) {
+      grown.push_back(std::move(*region));
+    } else {
+      seen.pop_back();
+      failed.push_back(key);
+    }
+  }
+  auto compiled = engine.compile_regions(grown);
+  for (size_t i = 0; i < compiled.size(); ++i) {
+    const ir::BlockKey key = grown[i].parts[0].block.key;
+    const uint32_t count = grown[i].guest_count();
+    if (!compiled[i] || !map->publish_region(std::move(compiled[i]), seen[i])) {
+      failed.push_back(key);
+      continue;
+    }
+    regions.fetch_add(1, std::memory_order_relaxed);
+    region_instructions.fetch_add(count, std::memory_order_relaxed);
+  }
+  const auto took = std::chrono::steady_clock::now() - start;
+  region_time_us.fetch_add(
+      static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(took).count()));
+  return failed;
 }
 
 SoftAccelerator::SoftAccelerator(const frontend::Frontend& frontend, frontend::CodeSource& code,
                                  SoftOptions options)
-    : impl_(std::make_unique<Impl>(frontend, code, options)) {}
+    : impl_(std::make_unique<Impl>(frontend, code, options)) {
+  impl_->start_tier();
+}
 
 SoftAccelerator::~SoftAccelerator() = default;
+
+void SoftAccelerator::stop_background(bool wait) {
+  if (impl_->tier) impl_->tier->stop(wait);
+}
 
 std::unique_ptr<Vcpu> SoftAccelerator::create_vcpu(ir::CpuHeader& state) {
   return std::make_unique<SoftVcpu>(*impl_, state);
@@ -282,6 +355,7 @@ void SoftAccelerator::after_fork_in_child() {
     impl.map->after_fork_in_child(survivor ? survivor->context() : nullptr);
     impl.fork_prepared = false;
     impl.mutex.unlock();
+    if (impl.tier) impl.tier->after_fork_in_child(*impl.map);
     return;
   }
   // Another thread may have been in the middle of changing the map, or the engine's memory is still
@@ -291,6 +365,7 @@ void SoftAccelerator::after_fork_in_child() {
   (void)impl.map.release();
   impl.map = std::make_unique<jit::BlockMap>(impl.options.memory_limit);
   for (SoftVcpu* vcpu : impl.vcpus) vcpu->move_to(*impl.map);
+  if (impl.tier) impl.tier->after_fork_in_child(*impl.map);
 }
 
 SoftStats SoftAccelerator::stats() const {
@@ -301,7 +376,10 @@ SoftStats SoftAccelerator::stats() const {
           .instructions = map.instructions,
           .invalidated = map.invalidated,
           .evicted = map.evicted,
-          .refused = map.refused};
+          .refused = map.refused,
+          .regions = impl_->regions.load(),
+          .region_instructions = impl_->region_instructions.load(),
+          .region_time_us = impl_->region_time_us.load()};
 }
 
 }  // namespace lyrebird::accel

@@ -8,9 +8,11 @@
 #include <string>
 #include <vector>
 
+#include "accel/soft/tier.h"
 #include "accel/vcpu.h"
 #include "frontend/frontend.h"
 #include "jit/engine.h"
+#include "jit/tier/grow.h"
 
 namespace lyrebird::accel {
 
@@ -23,6 +25,7 @@ void set_disassembler(Disassembler disassembler);
 enum class Executor : uint8_t {
   Interp,    ///< jit/interp
   Baseline,  ///< jit/baseline, or the interpreter where the host cannot
+  Tiered,    ///< jit/baseline, and jit/llvm for what is hot
 };
 
 struct SoftOptions {
@@ -31,16 +34,21 @@ struct SoftOptions {
   bool optimise = true;                     ///< run the IR passes
   unsigned max_instructions = 64;           ///< guest instructions per block
   size_t memory_limit = size_t{256} << 20;  ///< bytes of compiled blocks
+  TierOptions tier;                         ///< (Tiered)
+  jit::GrowLimits grow;                     ///< of a region
 };
 
 struct SoftStats {
-  uint64_t translations = 0;  ///< blocks lifted, published or not
-  uint64_t blocks = 0;        ///< compiled blocks held now
-  uint64_t bytes = 0;         ///< that they take
-  uint64_t instructions = 0;  ///< guest instructions in blocks ever published
-  uint64_t invalidated = 0;   ///< blocks forgotten because their code changed
-  uint64_t evicted = 0;       ///< blocks forgotten to stay below the limit
-  uint64_t refused = 0;       ///< translations thrown away: the code changed meanwhile
+  uint64_t translations = 0;         ///< blocks lifted, published or not
+  uint64_t blocks = 0;               ///< compiled blocks held now
+  uint64_t bytes = 0;                ///< that they take
+  uint64_t instructions = 0;         ///< guest instructions in blocks ever published
+  uint64_t invalidated = 0;          ///< blocks forgotten because their code changed
+  uint64_t evicted = 0;              ///< blocks forgotten to stay below the limit
+  uint64_t refused = 0;              ///< translations thrown away: the code changed meanwhile
+  uint64_t regions = 0;              ///< optimised, ever
+  uint64_t region_instructions = 0;  ///< guest instructions in them
+  uint64_t region_time_us = 0;       ///< that making them took
 };
 
 class SoftAccelerator {
@@ -65,6 +73,10 @@ class SoftAccelerator {
   void after_fork_in_parent();
   /// After fork() in the child: only the calling thread is left.
   void after_fork_in_child();
+
+  /// Ends the background thread, after the work in hand; it starts again when there is need of it.
+  /// `wait`: not before it has ended.
+  void stop_background(bool wait);
 
   SoftStats stats() const;
 

@@ -12,6 +12,7 @@
 #include "base/fault_guard.h"
 #include "jit/abi.h"
 #include "jit/block_map.h"
+#include "jit/tier/sampler.h"
 
 namespace lyrebird::jit {
 
@@ -217,6 +218,15 @@ Stop Baseline::interpret(const BaselineBlock& block, ir::CpuHeader& cpu, ThreadC
   return stop;
 }
 
+namespace {
+
+void answer_requests(ir::CpuHeader& cpu, ThreadContext& thread) {
+  const uint32_t asked = cpu.refresh_request.exchange(0);
+  if ((asked & kSampleRequest) && thread.sampler) thread.sampler->note({cpu.pc, cpu.mode});
+}
+
+}  // namespace
+
 // Generated code has no type in front of it for the sanitizer to check.
 [[clang::no_sanitize("function")]] Stop Baseline::dispatch(const CompiledBlock& first, ir::CpuHeader& cpu,
                                                            ThreadContext& thread) {
@@ -249,7 +259,7 @@ Stop Baseline::interpret(const BaselineBlock& block, ir::CpuHeader& cpu, ThreadC
         case ExitPlan::Kind::Indirect:
           break;
       }
-      if (site.kind == ExitPlan::Kind::Entry) cpu.refresh_request.exchange(0);
+      if (site.kind == ExitPlan::Kind::Entry) answer_requests(cpu, thread);
       if (site.kind != ExitPlan::Kind::Jump) from = nullptr;
     }
     if (!thread.chaining) {

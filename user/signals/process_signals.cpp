@@ -46,6 +46,12 @@ void SignalActions::take_over_from_host() {
   }
 }
 
+void SignalActions::take_back_from_libc() {
+  constexpr int kSetXid = 33;
+  const std::lock_guard lock(mutex_);
+  (void)apply_locked(kSetXid);
+}
+
 GuestAction SignalActions::get(int signal) const {
   const std::lock_guard lock(mutex_);
   return actions_[signal];

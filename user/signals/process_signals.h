@@ -58,6 +58,9 @@ class SignalActions {
   /// Takes the host's ignored signals over (they survive execve) and installs the handlers for
   /// SIGSEGV and SIGBUS. Once per process.
   void take_over_from_host();
+  /// After a host thread was made: the libc's first one takes a signal (setuid() of all threads) that
+  /// the guest may use.
+  void take_back_from_libc();
 
   GuestAction get(int signal) const;
   /// 0 or -errno; the host follows.

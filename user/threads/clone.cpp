@@ -96,6 +96,8 @@ void* thread_main(void* argument) {
   if (t.extra.host_main && last) end_process(t, status);
   release_guest_thread(t);
   set_handler_target({});
+  // The process ends with its last thread, which must not be the emulator's.
+  if (last) t.process.accelerator.stop_background(false);
   if (t.extra.host_main) end_host_thread(status);
   // The status of a process whose first thread ended earlier is that thread's: the kernel has it.
   if (last) end_host_thread(status);
@@ -112,6 +114,7 @@ int64_t clone_thread(Thread& t, const CloneRequest& r) {
   pthread_attr_setstacksize(&attributes, kHostStackSize);
   pthread_t id;
   const int error = pthread_create(&id, &attributes, thread_main, &start);
+  t.signals.actions->take_back_from_libc();
   pthread_attr_destroy(&attributes);
   if (!error) wait_for(start.started);
   sem_destroy(&start.started);
@@ -198,6 +201,7 @@ int64_t start_vm_helper(const std::shared_ptr<VmChildStart>& start) {
   pthread_t id;
   auto argument = std::make_unique<std::shared_ptr<VmChildStart>>(start);
   const int error = pthread_create(&id, &attributes, vm_helper_main, argument.get());
+  start->thread->signals.actions->take_back_from_libc();
   pthread_attr_destroy(&attributes);
   if (error) return -EAGAIN;
   (void)argument.release();

@@ -105,8 +105,16 @@ Errno<Int> get_robust_list(Thread& t, Int tid, Addr head, Addr size) {
   return put_word(t, head, t.extra.robust_list) && put_word(t, size, 3 * word_size(t)) ? 0 : -EFAULT;
 }
 
-Errno<Int> unshare(Thread&, Hex flags) { return host::call(SYS_unshare, flags.value); }
-Errno<Int> setns(Thread&, Fd fd, Flags type) { return host::call(SYS_setns, fd.value, type.value); }
+// Some namespaces are refused to a process with several threads, of which the guest may know one.
+Errno<Int> unshare(Thread& t, Hex flags) {
+  t.process.accelerator.stop_background(true);
+  return host::call(SYS_unshare, flags.value);
+}
+
+Errno<Int> setns(Thread& t, Fd fd, Flags type) {
+  t.process.accelerator.stop_background(true);
+  return host::call(SYS_setns, fd.value, type.value);
+}
 
 Errno<Int> membarrier(Thread&, Int command, Flags flags, Int cpu) {
   return host::call(SYS_membarrier, command.value, flags.value, cpu.value);

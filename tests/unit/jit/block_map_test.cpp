@@ -69,6 +69,39 @@ TEST(BlockMap, RefusesABlockWhoseCodeChangedMeanwhile) {
   EXPECT_NE(map.publish(std::make_unique<CountedBlock>(0x1000, 16), fresh), nullptr);
 }
 
+std::unique_ptr<CountedBlock> region_at(uint64_t pc, std::vector<GuestRange> more) {
+  auto region = std::make_unique<CountedBlock>(pc, 16);
+  region->more = std::move(more);
+  return region;
+}
+
+TEST(BlockMap, ARegionTakesTheBlocksPlaceAndGoesWithAnyOfItsBytes) {
+  BlockMap map;
+  const CompiledBlock* const block = publish(map, 0x1000);
+  publish(map, 0x5000);
+  const BlockMap::Seen seen[] = {{0x1000, map.stamps(0x1000)}, {0x5000, map.stamps(0x5000)}};
+  auto region = region_at(0x1000, {{0x5000, 16}, {0x1010, 16}});
+  const CompiledBlock* const raw = region.get();
+  ASSERT_TRUE(map.publish_region(std::move(region), seen));
+  EXPECT_NE(raw, block);
+  EXPECT_EQ(map.find({0x1000, 0}), raw);
+  EXPECT_EQ(map.stats().blocks, 2u);
+  map.invalidate(0x500f, 1);
+  EXPECT_EQ(map.find({0x1000, 0}), nullptr);
+  EXPECT_EQ(map.find({0x5000, 0}), nullptr);
+  EXPECT_EQ(map.stats().blocks, 0u);
+  EXPECT_EQ(map.stats().bytes, 0u);
+}
+
+TEST(BlockMap, RefusesARegionOfWhichAPartChanged) {
+  BlockMap map;
+  const CompiledBlock* const block = publish(map, 0x1000);
+  const BlockMap::Seen seen[] = {{0x1000, map.stamps(0x1000)}, {0x5000, map.stamps(0x5000)}};
+  map.invalidate(0x5000, 4);
+  EXPECT_FALSE(map.publish_region(region_at(0x1000, {{0x5000, 16}}), seen));
+  EXPECT_EQ(map.find({0x1000, 0}), block);
+}
+
 TEST(BlockMap, EvictsTheOldestAndStaysBelowTheLimit) {
   BlockMap map(100'000);
   for (uint64_t i = 0; i < 1000; ++i) publish(map, 0x1000 + 16 * i);

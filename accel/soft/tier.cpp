@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "accel/soft/tier.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <new>
+#include <system_error>
+#include <utility>
+
+namespace lyrebird::accel {
+
+namespace {
+
+/// Looks without news before the sleep gets longer.
+constexpr unsigned kPatience = 16;
+
+}  // namespace
+
+Tier::Tier(jit::BlockMap& map, Work work, TierOptions options)
+    : map_(&map), work_(std::move(work)), options_(options) {}
+
+Tier::~Tier() { stop(true); }
+
+void Tier::stop(bool wait) {
+  std::thread ending;
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+    if (wait) ending = std::move(thread_);
+  }
+  changed_.notify_all();
+  if (!ending.joinable()) return;
+  ending.join();
+  started_ = false;
+}
+
+void Tier::start() {
+  if (started_.load(std::memory_order_relaxed) && !ended_.load(std::memory_order_relaxed)) return;
+  const std::lock_guard lock(mutex_);
+  if (ended_ && thread_.joinable()) {
+    thread_.join();
+    started_ = false;
+  }
+  if (started_.exchange(true)) return;
+  stop_ = ended_ = false;
+  // The guest's signals are for its own threads: all of them, also those that libc keeps for itself.
+  const uint64_t all = ~uint64_t{0};
+  uint64_t old = 0;
+  ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &old, sizeof all);
+  try {
+    thread_ = std::thread([this] { run(); });
+    if (options_.thread_made) options_.thread_made();
+  } catch (const std::system_error&) {
+    // No thread to be had: everything stays as it is.
+  }
+  ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &old, nullptr, sizeof old);
+}
+
+void Tier::after_fork_in_child(jit::BlockMap& map) {
+  map_ = &map;
+  new (&mutex_) std::mutex;
+  new (&changed_) std::condition_variable;
+  new (&thread_) std::thread;
+  // Whatever locks the work held are held for ever here.
+  started_ = working_.load();
+  ended_ = false;
+}
+
+bool Tier::sleep(std::chrono::milliseconds time) {
+  std::unique_lock lock(mutex_);
+  return !changed_.wait_for(lock, time, [this] { return stop_; });
+}
+
+bool Tier::look() {
+  const bool running = map_->request_samples();
+  bool news = false;
+  sampler_.drain([&](ir::BlockKey key) { news |= hot_.add(key); });
+  if (hot_.any_hot() && ++gathering_ >= options_.gather) {
+    gathering_ = 0;
+    working_ = true;
+    for (const ir::BlockKey key : work_(hot_.take_hot())) hot_.unsettle(key);
+    working_ = false;
+  }
+  return running && (news || hot_.any_hot());
+}
+
+void Tier::run() {
+  pthread_setname_np(pthread_self(), "lyrebird-tier");
+  // Guests come first. Linux gives each thread its own niceness.
+  (void)setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), 10);
+  auto wait = options_.first;
+  unsigned quiet = 0;
+  while (sleep(wait)) {
+    quiet = look() ? 0 : quiet + 1;
+    wait = quiet <= kPatience ? options_.tick : std::min(wait * 2, options_.rest);
+  }
+  ended_ = true;
+}
+
+}  // namespace lyrebird::accel
