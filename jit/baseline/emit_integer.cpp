@@ -618,15 +618,4 @@ bool Emitter::emit_convert(const ir::Inst& inst) {
   }
 }
 
-bool Emitter::emit_crc(const ir::Inst& inst) {
-  const unsigned bytes = inst.aux & 255;
-  if (!(inst.aux & 256) || (bytes != 1 && bytes != 2 && bytes != 4 && bytes != 8)) return false;
-  const uint8_t data = use_gpr(inst.args[1]);
-  const uint8_t t = copy_gpr(inst.args[0]);
-  const Type type = bytes == 1 ? Type::I8 : bytes == 2 ? Type::I16 : bytes == 4 ? Type::I32 : Type::I64;
-  (void)a_.crc32(bytes == 8 ? gp64(t) : gp32(t), gp(data, type));
-  (void)a_.mov(gp32(def_gpr()), gp32(t));
-  return true;
-}
-
 }  // namespace lyrebird::jit::baseline

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Vectors of 8 and 16 bytes: lanewise integer ops, moves of lanes, products, cryptography.
+// Vectors of 8 and 16 bytes: lanewise integer ops, moves of lanes, reductions.
 // A V64 is worked on as 16 bytes of which the upper half means nothing.
 #include <array>
 #include <cstring>
@@ -620,43 +620,6 @@ bool Emitter::emit_vector_reduce(const ir::Inst& inst) {
   if (lane == 0) (void)a_.movzx(gp32(d), x86::gpb_lo(d));
   if (lane == 1) (void)a_.movzx(gp32(d), x86::gpw(d));
   return true;
-}
-
-bool Emitter::emit_crypto(const ir::Inst& inst) {
-  if (inst.type != Type::V128) return false;
-  switch (inst.op) {
-    case Op::ClMul: {
-      if (!host_.pclmul) return false;
-      const uint8_t a = use_xmm(inst.args[0]), b = use_xmm(inst.args[1]);
-      vop_imm({hi::kIdPclmulqdq, hi::kIdVpclmulqdq}, def_xmm(), a, xmm(b),
-              static_cast<uint32_t>((inst.imm & 1) | (inst.imm >> 1 & 1) << 4));
-      return true;
-    }
-    case Op::AesSubShift:
-    case Op::AesInvSubShift:
-    case Op::AesMixColumns:
-    case Op::AesInvMixColumns: {
-      if (!host_.aes) return false;
-      const uint8_t a = use_xmm(inst.args[0]);
-      if (inst.op == Op::AesInvMixColumns) {
-        vun({hi::kIdAesimc, hi::kIdVaesimc}, def_xmm(), xmm(a));
-        return true;
-      }
-      const uint8_t zero = take_xmm();
-      load_const_xmm(zero, 0, 0);
-      const uint8_t d = def_xmm();
-      if (inst.op == Op::AesSubShift) {
-        vop({hi::kIdAesenclast, hi::kIdVaesenclast}, d, a, xmm(zero));
-      } else {
-        vop({hi::kIdAesdeclast, hi::kIdVaesdeclast}, d, a, xmm(zero));
-        // Undoing what AESDECLAST did leaves the columns mixed.
-        if (inst.op == Op::AesMixColumns) vop({hi::kIdAesenc, hi::kIdVaesenc}, d, d, xmm(zero));
-      }
-      return true;
-    }
-    default:
-      return false;
-  }
 }
 
 }  // namespace lyrebird::jit::baseline

@@ -116,6 +116,7 @@ class Emitter {
   bool dies(ir::ValueId id) const { return plan_[root(id)].last_use <= now_; }
   uint8_t take_gpr();
   uint8_t take_xmm();
+  void take_this_xmm(uint8_t reg);  // empties it
   void take_this_gpr(uint8_t reg);  // empties it
   void release_gpr(uint8_t reg);
   void drop(ir::ValueId root);
@@ -185,7 +186,6 @@ class Emitter {
   void emit_with_carry(const ir::Inst& inst);
   void emit_unary(const ir::Inst& inst);
   void emit_select(const ir::Inst& inst);
-  bool emit_crc(const ir::Inst& inst);
   bool is_in_range(ir::ValueId amount, unsigned limit) const;
 
   // --- emit_compare.cpp
@@ -236,17 +236,35 @@ class Emitter {
   bool emit_vector_lanes(const ir::Inst& inst);
   bool emit_vector_unary(const ir::Inst& inst);
   bool emit_vector_reduce(const ir::Inst& inst);
-  bool emit_crypto(const ir::Inst& inst);
   /// d = op(a, b) with the host's best form.
   struct VecOp {
     asmjit::InstId sse, avx;
   };
+  static constexpr VecOp kAnd{asmjit::x86::Inst::kIdPand, asmjit::x86::Inst::kIdVpand};
+  static constexpr VecOp kOr{asmjit::x86::Inst::kIdPor, asmjit::x86::Inst::kIdVpor};
+  static constexpr VecOp kXor{asmjit::x86::Inst::kIdPxor, asmjit::x86::Inst::kIdVpxor};
+  static constexpr VecOp kAdd32{asmjit::x86::Inst::kIdPaddd, asmjit::x86::Inst::kIdVpaddd};
+  static constexpr VecOp kShuffle{asmjit::x86::Inst::kIdPshufd, asmjit::x86::Inst::kIdVpshufd};
+  static constexpr VecOp kShuffle2{asmjit::x86::Inst::kIdShufps, asmjit::x86::Inst::kIdVshufps};
   void vop(VecOp op, uint8_t d, uint8_t a, const asmjit::Operand& b);
   void vop_imm(VecOp op, uint8_t d, uint8_t a, const asmjit::Operand& b, uint32_t imm);
   void vun(VecOp op, uint8_t d, const asmjit::Operand& a);
   void vun_imm(VecOp op, uint8_t d, const asmjit::Operand& a, uint32_t imm);
   void vshift(VecOp op, uint8_t d, uint8_t a, uint32_t by);
   std::optional<uint64_t> splat_constant(ir::ValueId id, ir::Type elem) const;
+
+  // --- emit_crypto.cpp
+  bool emit_crypto(const ir::Inst& inst);
+  bool emit_sha1_rounds(const ir::Inst& inst);
+  void emit_sha1_schedule(const ir::Inst& inst);
+  ir::ValueId sha256_partner(const ir::Inst& inst) const;
+  bool emit_sha256_rounds(const ir::Inst& inst);
+  bool emit_sha256_schedule(const ir::Inst& inst);
+  bool emit_sha512_rounds(const ir::Inst& inst);
+  void emit_sha512_schedule(const ir::Inst& inst);
+  bool emit_crc(const ir::Inst& inst);
+  bool emit_crc_ieee(const ir::Inst& inst, unsigned bytes);
+  void rotate_left_32(uint8_t x, uint32_t by, uint8_t t);
 
   // --- emit_float.cpp
   bool emit_float(const ir::Inst& inst);

@@ -266,6 +266,17 @@ uint8_t Emitter::take_xmm() {
   return victim;
 }
 
+void Emitter::take_this_xmm(uint8_t reg) {
+  lock_xmm(reg);
+  const ValueId owner = xmm_owner_[reg];
+  if (owner == kNoValue) return;
+  if (plan_[owner].last_use < now_) return drop(owner);
+  const uint8_t other = take_xmm();
+  move_xmm(other, reg);
+  xmm_owner_[reg] = kNoValue;
+  bind_xmm(owner, other);
+}
+
 // --- homes
 
 void Emitter::set_home(ValueId id, Home home, uint32_t offset) {
