@@ -74,6 +74,7 @@ void AddressSpace::clear() {
     unmap_locked(start, region.end - start);
   }
   brk_start_ = brk_ = 0;
+  lock_future_ = 0;
 }
 
 // --- the table ---------------------------------------------------------------------------------
@@ -258,6 +259,7 @@ int64_t AddressSpace::map_locked(const MapRequest& request) {
 
 /// Maps at request.address over whatever the guest has there.
 int64_t AddressSpace::place_locked(const MapRequest& request, uint64_t size, int host_flags) {
+  if (const int64_t error = may_lock_new(size)) return error;
   if (const int64_t error = claim_locked(request.address, size)) return error;
   void* const got = ::mmap(host(request.address), size, static_cast<int>(host_prot(request.prot)),
                            host_flags | MAP_FIXED, request.fd, static_cast<off_t>(request.offset));
@@ -279,6 +281,7 @@ int64_t AddressSpace::place_locked(const MapRequest& request, uint64_t size, int
     }
     return -error;
   }
+  lock_new(request.address, size);
   forget_locked(request.address, size);
   Region region;
   region.start = request.address;
@@ -407,7 +410,12 @@ int64_t AddressSpace::remap(uint64_t old_address, uint64_t old_size, uint64_t ne
       if (!(flags & MREMAP_MAYMOVE)) return -error;
     }
   }
-  if (!(flags & MREMAP_MAYMOVE)) return -ENOMEM;
+  if (!(flags & MREMAP_MAYMOVE)) {
+    // There is no room, or too much would be locked: the host knows which the kernel minds first.
+    if (::mremap(host(old_address), old_size, new_size, 0) == MAP_FAILED) return -errno;
+    release_locked(old_end, growth);
+    return -ENOMEM;
+  }
   const uint64_t place = find_free_locked(new_size);
   if (!place) return -ENOMEM;
   return remap_move(old, old_address, old_size, new_size, MREMAP_MAYMOVE, place);
@@ -485,6 +493,7 @@ int64_t AddressSpace::attach(int id, uint64_t size, uint64_t address, int flags)
   } else if (!range_allowed(address, size) || (!(flags & SHM_REMAP) && any_mapped_locked(address, size))) {
     return -EINVAL;
   }
+  if (const int64_t error = may_lock_new(size)) return error;
   if (const int64_t error = claim_locked(address, size)) return error;
   const int host_flags = (flags & ~(SHM_EXEC | SHM_RND)) | SHM_REMAP;
   if (::shmat(id, host(address), host_flags) == reinterpret_cast<void*>(-1)) {
@@ -492,6 +501,7 @@ int64_t AddressSpace::attach(int id, uint64_t size, uint64_t address, int flags)
     if (!any_mapped_locked(address, size)) release_locked(address, size);
     return -error;
   }
+  lock_new(address, size);
   forget_locked(address, size);
   Region region;
   region.start = address;

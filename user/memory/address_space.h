@@ -88,6 +88,9 @@ class AddressSpace final : public frontend::CodeSource {
   /// shmat and shmdt of the System V segment `id`.
   int64_t attach(int id, uint64_t size, uint64_t address, int flags);
   int64_t detach(uint64_t address);
+  /// mlockall with host MCL_* flags (later mappings of this process included), munlockall.
+  int64_t lock_all(uint32_t flags);
+  void unlock_all();
   /// The end of the heap after the call; the old one when `end` can't be had.
   uint64_t set_brk(uint64_t end);
   /// The heap starts at `start` (page aligned up): after the program's bss.
@@ -137,6 +140,7 @@ class AddressSpace final : public frontend::CodeSource {
   /// Around fork(): the lock is held over it so that the child finds consistent tables.
   void before_fork() { mutex_.lock(); }
   void after_fork(bool in_child) {
+    if (in_child) lock_future_ = 0;  // as the host kernel forgets its own locks
     // The C library's lock remembers its writer's thread number, which is another in the child:
     // there it is made anew (the child has one thread).
     if (in_child)
@@ -157,6 +161,8 @@ class AddressSpace final : public frontend::CodeSource {
   int64_t place_locked(const MapRequest& request, uint64_t size, int host_flags);
   int64_t claim_locked(uint64_t address, uint64_t size);
   void release_locked(uint64_t address, uint64_t size);
+  int64_t may_lock_new(uint64_t size) const;
+  void lock_new(uint64_t address, uint64_t size);
   int64_t unmap_locked(uint64_t address, uint64_t size);
   void forget_locked(uint64_t address, uint64_t size);
   void insert_locked(Region region);
@@ -172,6 +178,7 @@ class AddressSpace final : public frontend::CodeSource {
   uint64_t total_ = 0;                     // bytes mapped
   uint64_t brk_start_ = 0, brk_ = 0;
   uint64_t limit_as_ = ~uint64_t{0}, limit_data_ = ~uint64_t{0};
+  uint32_t lock_future_ = 0;  // MCL_FUTURE, MCL_ONFAULT: new mappings are locked
   std::atomic<bool> any_guarded_{false};
   void (*code_changed_)(void*, uint64_t, uint64_t) = nullptr;
   void* code_changed_context_ = nullptr;

@@ -97,20 +97,9 @@ Errno<Long> munlock(Thread& t, Addr address, Size size) {
   return on_range(t, SYS_munlock, start, size + (address - start));
 }
 
-// The emulator's own memory would be locked with the guest's; each guest mapping is instead.
-Errno<Long> mlockall(Thread& t, Flags flags) {
-  if (flags == 0 || (flags & ~uint32_t{MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT})) return -EINVAL;
-  if (flags & MCL_CURRENT)
-    for (const Region& region : t.memory().regions()) {
-      const int64_t result = host::call(SYS_mlock2, t.memory().host(region.start), region.end - region.start,
-                                        flags & MCL_ONFAULT ? MLOCK_ONFAULT : 0u);
-      if (result == -EPERM) return result;
-    }
-  return 0;
-}
+Errno<Long> mlockall(Thread& t, Flags flags) { return t.memory().lock_all(flags.value); }
 Errno<Long> munlockall(Thread& t) {
-  for (const Region& region : t.memory().regions())
-    host::call(SYS_munlock, t.memory().host(region.start), region.end - region.start);
+  t.memory().unlock_all();
   return 0;
 }
 
