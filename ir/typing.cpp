@@ -252,6 +252,10 @@ const char* memory_error(const Inst& inst, const Type* operands) {
   if (m.sign && (!is_int(type) || inst.op != Op::Load)) return "only loads of ints extend the sign";
   const bool atomic = inst.op >= Op::AtomicAdd && inst.op <= Op::CompareSwap;
   if (atomic && !is_int(type)) return "atomics work on ints";
+  const bool exclusive = inst.op == Op::LoadExclusive || inst.op == Op::StoreExclusive;
+  if ((atomic || exclusive) && byte_size(type) == 16 && m.size != 16)
+    return "a 128-bit atomic or exclusive accesses all of it";
+  if (exclusive && !is_int(type) && type != Type::V128) return "exclusives work on ints and v128";
   return nullptr;
 }
 

@@ -39,7 +39,9 @@ bool Emitter::emit_memory(const ir::Inst& inst) {
   }
   const auto info = MemInfo::unpack(inst.aux & 0xffffff);
   if (info.big_endian) return false;
-  const bool word = info.size <= 8 && info.size != 0;
+  const bool wraps = info.address == AddressRule::Low32 || info.address == AddressRule::Low16;
+  // Atomics and exclusives take the address as it is.
+  const bool word = info.size <= 8 && info.size != 0 && !wraps;
   switch (inst.op) {
     case Op::Load: {
       const ValueClass cls = class_of(inst.type);
@@ -208,9 +210,10 @@ void Emitter::emit_load(const ir::Inst& inst, const MemInfo& info) {
   }
   Cold cold{.kind = Cold::Kind::Memory, .op = inst.op, .type = inst.type};
   const bool check = info.align != Align::None && info.size > 1;
-  Mem m;
+  const uint8_t address = check ? guest_address(inst.args[0]) : kNoReg;
+  const Mem m = guest_memory(inst.args[0], info);
+  const uint8_t d = def_gpr(plan_.address(inst.args[0]).base);
   if (check) {
-    const uint8_t address = guest_address(inst.args[0]);
     cold.from = a_.newLabel();
     cold.back = a_.newLabel();
     cold.record = memory_record(inst, kFrameScratch, 0, 0, kFrameScratch + 96);
@@ -218,8 +221,6 @@ void Emitter::emit_load(const ir::Inst& inst, const MemInfo& info) {
     cold.arg_count = 1;
     check_alignment(address, info, cold.from);
   }
-  m = guest_memory(inst.args[0], info);
-  const uint8_t d = def_gpr(plan_.address(inst.args[0]).base);
   const Gp target = gp(d, inst.type == Type::I64 && (info.sign || info.size == 8) ? Type::I64 : Type::I32);
   if (info.size >= 4 && !(info.sign && info.size == 4 && inst.type == Type::I64))
     faulting(hi::kIdMov, target, m);
@@ -249,8 +250,9 @@ void Emitter::emit_store(const ir::Inst& inst, const MemInfo& info) {
   const auto imm = imm32(value, type);
   const uint8_t v = imm && !check ? kNoReg : use_gpr(value);
   Cold cold{.kind = Cold::Kind::Memory, .op = inst.op, .type = inst.type};
+  const uint8_t address = check ? guest_address(inst.args[0]) : kNoReg;
+  const Mem m = guest_memory(inst.args[0], info);
   if (check) {
-    const uint8_t address = guest_address(inst.args[0]);
     cold.from = a_.newLabel();
     cold.back = a_.newLabel();
     cold.record = memory_record(inst, kFrameScratch, kFrameScratch + 32, 0, kFrameScratch + 96);
@@ -259,7 +261,6 @@ void Emitter::emit_store(const ir::Inst& inst, const MemInfo& info) {
     cold.arg_count = 2;
     check_alignment(address, info, cold.from);
   }
-  const Mem m = guest_memory(inst.args[0], info);
   if (v == kNoReg)
     faulting(hi::kIdMov, m, Imm(*imm));
   else
@@ -296,6 +297,8 @@ bool Emitter::emit_atomic(const ir::Inst& inst, const MemInfo& info) {
   const uint8_t value = use_gpr(inst.args[1]);
   const uint8_t address = guest_address(inst.args[0]);
   const uint8_t t = take_gpr();
+  const Mem m = guest_memory(inst.args[0], info);
+  const uint8_t inverted = inst.op == Op::AtomicAndNot ? take_gpr() : kNoReg;
   Cold cold{.kind = Cold::Kind::Memory, .op = inst.op, .type = inst.type};
   const bool check = info.align != Align::None && info.size > 1;
   cold.back = a_.newLabel();
@@ -307,7 +310,6 @@ bool Emitter::emit_atomic(const ir::Inst& inst, const MemInfo& info) {
     cold.arg_count = 2;
     check_alignment(address, info, cold.from);
   }
-  const Mem m = guest_memory(inst.args[0], info);
   if (id == hi::kIdNone) {
     (void)a_.mov(gp64(t), gp64(value));
     if (inst.op == Op::AtomicAdd) (void)a_.lock();
@@ -315,7 +317,7 @@ bool Emitter::emit_atomic(const ir::Inst& inst, const MemInfo& info) {
   } else {
     uint8_t operand = value;
     if (inst.op == Op::AtomicAndNot) {
-      operand = take_gpr();
+      operand = inverted;
       (void)a_.mov(gp64(operand), gp64(value));
       (void)a_.not_(gp64(operand));
     }
@@ -347,6 +349,7 @@ bool Emitter::emit_compare_swap(const ir::Inst& inst, const MemInfo& info) {
   take_this_gpr(0);
   const uint8_t expected = use_gpr(inst.args[1]), desired = use_gpr(inst.args[2]);
   const uint8_t address = guest_address(inst.args[0]);
+  const Mem m = guest_memory(inst.args[0], info);
   Cold cold{.kind = Cold::Kind::Memory, .op = inst.op, .type = inst.type, .d = 0};
   const bool check = info.align != Align::None && info.size > 1;
   cold.back = a_.newLabel();
@@ -360,7 +363,6 @@ bool Emitter::emit_compare_swap(const ir::Inst& inst, const MemInfo& info) {
     cold.arg_count = 3;
     check_alignment(address, info, cold.from);
   }
-  const Mem m = guest_memory(inst.args[0], info);
   (void)a_.mov(x86::rax, gp64(expected));
   (void)a_.lock();
   faulting(hi::kIdCmpxchg, m, gp(desired, type), gp(0, type));

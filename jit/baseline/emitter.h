@@ -215,7 +215,8 @@ class Emitter {
   void emit_memory_record(const ir::Inst& inst);
   Mem guest_memory(ir::ValueId address, const ir::MemInfo& info);
   uint8_t guest_address(ir::ValueId address);
-  /// Leaves for `cold` if the address is not a multiple of the size.
+  /// Leaves for `cold` if the address is not a multiple of the size. Until the cold path is back no register
+  /// may be taken: what that spills, the cold path would miss.
   void check_alignment(uint8_t address, const ir::MemInfo& info, Label cold);
   Label memory_record(const ir::Inst& inst, uint16_t a, uint16_t b, uint16_t c, uint16_t d);
   void stop_if_asked();

@@ -182,19 +182,30 @@ class Generator {
     return m;
   }
   static unsigned log2_size(Type type) { return static_cast<unsigned>(std::countr_zero(byte_size(type))); }
+  Value address() {
+    const Value any = value(Type::I64);
+    if (options_.arena == 0) return any;
+    const Value inside = ir_.And(any, ir_.Const(Type::I64, options_.arena_size - 1, 0));
+    return keep(ir_.Add(inside, ir_.Const(Type::I64, options_.arena, 0)));
+  }
   void memory() {
     if (!options_.memory || !faults_allowed_) return;
     Type type = any_type(random_);
     if (type == Type::I1) type = Type::V64;
-    const Value address = value(Type::I64);
+    const Value address = this->address();
     MemInfo m = mem(type);
-    switch (random_.below(6)) {
+    const unsigned kind = random_.below(6);
+    const bool exclusive = kind == 1 || kind == 2, atomic = kind == 3 || kind == 4;
+    if ((exclusive || atomic) && byte_size(type) == 16) m.size = 16;
+    switch (kind) {
       case 0:
         return ir_.Store(address, value(type), m);
       case 1:
+        if (!is_int(type) && type != Type::V128) return;
         keep(ir_.LoadExclusive(type, address, m));
         return;
       case 2:
+        if (!is_int(type) && type != Type::V128) return;
         keep(ir_.StoreExclusive(address, value(type), m));
         return;
       case 3:

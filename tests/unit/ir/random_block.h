@@ -45,6 +45,9 @@ struct RandomBlockOptions {
   bool calls = true;       ///< CallHelper
   bool side_exits = true;  ///< ExitIf, RaiseIf
   bool floats = true;
+  /// If not 0: addresses are arena + a value below arena_size (a power of two).
+  uint64_t arena = 0;
+  uint32_t arena_size = 0;
 };
 Block random_block(Random& random, const RandomBlockOptions& options = {});
 
