@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Speed beside the peer, in turn: each pair runs one after the other, and what
-counts is the median of the pairs' ratios. Absolute figures depend on the
-machine and on what else it does; the ratios much less.
+"""Speed of a fixed set of programs beside both peers, in turn in one run.
+
+In each round every program runs once in every way, one after the other; a figure is the median
+over the rounds of the ratios within a round, so it hardly depends on the machine or on what else
+it does. Ratios are the faster peer's time / ours. Output has to be the same in all ways.
 """
 
 import argparse
+import json
 import os
 import pathlib
 import shlex
@@ -13,103 +16,170 @@ import shutil
 import statistics
 import subprocess
 import sys
-import time
-from dataclasses import dataclass
+import tempfile
+from dataclasses import asdict
 
-TREE = pathlib.Path(__file__).resolve().parents[1]
-LOOP_UNIT = 1e6  # instructions for each unit of loop.S's argument
+import measure
+import programs
+import report
+from measure import Failed, Runner, Taken, Way
 
-
-@dataclass
-class Bench:
-    name: str
-    command: list[str]  # the program first, with -L when it needs the guest root
-    pairs: int
-    work: float = 1  # how much one run does, in `unit`
-    unit: str = "s"  # "s": the figure is seconds; else work per second
-    baseline: list[str] | None = None  # subtracted: the same program doing nothing
+TREE = programs.TREE
+NATIVE = Way("native")
+# Below this the clock's own steps show; CPU time is then not compared.
+LEAST_CPU = 0.004
 
 
-def built(source: str) -> str:
-    """A static guest program from bench/guest."""
-    out = TREE / "build" / "bench" / pathlib.Path(source).stem
-    out.parent.mkdir(parents=True, exist_ok=True)
-    code = TREE / "bench" / "guest" / source
-    if not out.exists() or out.stat().st_mtime < code.stat().st_mtime:
-        subprocess.run(["aarch64-linux-gnu-gcc", "-O2", "-static", "-nostdlib", str(code), "-o", str(out)], check=True)
-    return str(out)
+def ways(options, cache: str) -> tuple[list[Way], list[Way], list[Way]]:
+    """(ours cold, ours warm if it can, the peers)"""
+    words = shlex.split(options.emulator)
+    cold_variables = (("LYREBIRD_CACHE", "off"),)
+    ours = [Way("cold", words[0], tuple(words[1:]), cold_variables, starts_others=True)]
+    helptext = subprocess.run([words[0], "-help"], capture_output=True, text=True).stdout
+    warm = []
+    if "LYREBIRD_CACHE_DIR" in helptext:
+        warm.append(Way("warm", words[0], tuple(words[1:]), (("LYREBIRD_CACHE_DIR", cache),), starts_others=True))
+    peers = []
+    for path in shlex.split(options.peers):
+        found = shutil.which(path)
+        if not found:
+            raise SystemExit(f"bench: no peer at {path}")
+        said = subprocess.run([found, "--version"], capture_output=True, text=True).stdout.split()
+        peers.append(Way("QEMU " + next((w for w in said if w[0].isdigit()), found), os.path.realpath(found)))
+    return ours, warm, peers
 
 
-def benches(root: pathlib.Path) -> list[Bench]:
-    loop = built("loop.S")
-    data = TREE / "build" / "bench" / "data"
-    if not data.exists():
-        data.write_bytes(bytes(range(256)) * 16384)
-
-    def guest(program: str, *args: str) -> list[str]:
-        return ["-L", str(root), str(root / program), *args]
-
-    return [
-        Bench("integer loop", [loop, "300"], 5, 300 * LOOP_UNIT / 1e6, "Minsn/s", baseline=[loop, "0"]),
-        Bench("/bin/true", guest("bin/true"), 20),
-        Bench("python3 -c pass", guest("usr/bin/python3", "-S", "-c", "pass"), 5),
-        Bench("openssl sha256, 4 MiB", guest("usr/bin/openssl", "dgst", "-sha256", str(data)), 3),
-        Bench("perl, 300,000 rounds", guest("usr/bin/perl", "-e", "$s = ($s * 31 + $_) % 1000003 for 1..300000"), 3),
-    ]
+def median_ratio(rounds: list[dict[str, Taken]], over: str, under: str, what: str) -> float | None:
+    pairs = [(getattr(r[over], what), getattr(r[under], what)) for r in rounds if over in r and under in r]
+    if what == "cpu" and any(min(p) < LEAST_CPU for p in pairs):
+        return None
+    return statistics.median(a / b for a, b in pairs) if pairs else None
 
 
-def seconds(emulator: list[str], command: list[str]) -> float:
-    start = time.perf_counter()
-    done = subprocess.run([*emulator, *command], stdin=subprocess.DEVNULL, capture_output=True, timeout=600)
-    took = time.perf_counter() - start
-    if done.returncode != 0:
-        last = (done.stderr.decode(errors="replace").strip().splitlines() or ["no message"])[-1]
-        raise RuntimeError(f"{shlex.join([*emulator, *command])}: exit status {done.returncode}: {last}")
-    return took
+def judge(p: programs.Program, rounds: list[dict[str, Taken]], peers: list[Way]) -> report.Row:
+    row = report.Row(p.name, p.group)
+    outputs = {way: {r[way].output for r in rounds if way in r} for way in rounds[0]}
+    if len(set.union(*(o for way, o in outputs.items()))) != 1:
+        different = [way for way, o in outputs.items() if o != outputs[peers[0].name]]
+        row.broken = f"the output of {', '.join(different) or peers[0].name} is not that of {peers[0].name}"
+        return row
+    for way in rounds[0]:
+        row.seconds[way] = statistics.median(r[way].wall for r in rounds)
+        row.seconds[way + ", CPU"] = statistics.median(r[way].cpu for r in rounds)
+
+    def fastest(under: str, what: str) -> float | None:
+        """Beside the peer that was the faster, not beside each round's luckier one."""
+        ratios = [x for peer in peers if (x := median_ratio(rounds, peer.name, under, what))]
+        return min(ratios) if ratios else None
+
+    row.cold, row.cold_cpu = fastest("cold", "wall"), fastest("cold", "cpu")
+    row.warm, row.warm_cpu = fastest("warm", "wall"), fastest("warm", "cpu")
+    row.native = median_ratio(rounds, "cold", "native", "wall")
+    known = [peer.name for peer in peers if peer.name in rounds[0]]
+    row.peer = min(known, key=lambda n: row.seconds[n]) if known else ""
+    return row
 
 
-def measure(bench: Bench, ours: list[str], peer: list[str]) -> tuple[float, float, float]:
-    """(our figure, the peer's, the median over pairs of our time / its time)"""
-    times, ratios = ([], []), []
-    for n in range(bench.pairs):
-        pair = [0.0, 0.0]
-        for side in (0, 1) if n % 2 == 0 else (1, 0):  # so that neither always goes first
-            emulator = (ours, peer)[side]
-            pair[side] = seconds(emulator, bench.command)
-            if bench.baseline:
-                pair[side] = max(pair[side] - seconds(emulator, bench.baseline), 1e-6)
-            times[side].append(pair[side])
-        ratios.append(pair[0] / pair[1])
-    medians = [statistics.median(t) for t in times]
-    figures = medians if bench.unit == "s" else [bench.work / m for m in medians]
-    return figures[0], figures[1], statistics.median(ratios)
+def bench(p: programs.Program, runner: Runner, all_ways: list[Way], peers: list[Way], options) -> report.Row:
+    if p.kernel:
+        programs.build(p)
+    rounds = []
+    count = options.rounds or (1 if options.quick else p.rounds)
+    try:
+        for way in all_ways:
+            if way.name == "warm":
+                runner.run(p, way, options.quick)  # fills the cache
+        for n in range(count):
+            turn = {}
+            # So that none always goes first.
+            for way in all_ways[n % len(all_ways):] + all_ways[:n % len(all_ways)]:
+                taken = runner.run(p, way, options.quick)
+                if taken:
+                    turn[way.name] = taken
+            rounds.append(turn)
+    except Failed as error:
+        return report.Row(p.name, p.group, broken=f"{way.name}: {error}")
+    row = judge(p, rounds, peers)
+    options.raw[p.name] = [{way: asdict(t) for way, t in turn.items()} for turn in rounds]
+    return row
+
+
+def memory_ratio(raw: dict, peers: list[Way]) -> float | None:
+    rounds = raw.get("python3 -c pass")
+    if not rounds:
+        return None
+    def least(way: str) -> float:
+        return statistics.median(r[way]["resident"] for r in rounds)
+    return least("cold") / min(least(p.name) for p in peers)
+
+
+def options_from(argv):
+    p = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
+    p.add_argument("--only", action="append", default=[], metavar="TEXT", help="only what has TEXT in its name or group")
+    p.add_argument("names", nargs="*", help="the same as --only")
+    p.add_argument("--quick", action="store_true", help="one round with less to do: to see whether it works")
+    p.add_argument("--rounds", type=int, default=0, metavar="N", help="instead of each program's own number")
+    p.add_argument("--list", action="store_true", help="only name the programs")
+    p.add_argument("--readme", action="store_true", help="put table and plot into README.md and docs/speed.svg")
+    p.add_argument("--emulator", default=str(TREE / "build/release/lyrebird-aarch64"))
+    p.add_argument("--peers", default=f"qemu-aarch64 {TREE}/build/peer/backports/usr/bin/qemu-aarch64")
+    p.add_argument("--root", default=str(TREE / "build/payload/arm64"))
+    p.add_argument("--native-root", default=str(TREE / "build/payload/amd64"))
+    options = p.parse_args(argv)
+    options.only += options.names
+    options.raw = {}
+    return options
+
+
+def finish(rows: list[report.Row], peers: list[Way], options) -> int:
+    mean, memory = report.mean_row(rows), memory_ratio(options.raw, peers)
+    print(report.line(mean))
+    if memory is not None:
+        print(f"resident memory of python3 -c pass: {memory:.2f} times the smaller peer's")
+    slower = [r.name for r in rows if r.cold and r.cold < 1]
+    if slower:
+        print("slower than the peer: " + ", ".join(slower))
+    title = f"times as fast as the faster of {' and '.join(p.name for p in peers)}"
+    out = programs.BUILD / "result.json"
+    out.write_text(json.dumps({"date": report.today(), "rows": [asdict(r) for r in rows], "memory": memory,
+                               "rounds": options.raw}, indent=1))
+    (programs.BUILD / "speed.svg").write_text(report.plot(rows, title))
+    print(f"{out.relative_to(TREE)} has all figures, {(programs.BUILD / 'speed.svg').relative_to(TREE)} the plot")
+    if options.readme:
+        about = (f"Measured on {report.today()} on a shared {os.cpu_count()}-core x86-64 virtual machine, in turn: {title},\n"
+                 "in wall time and in CPU time of all threads; the median of the rounds.")
+        report.into_readme(TREE / "README.md", "![speed beside QEMU](docs/speed.svg)\n\n"
+                           + report.markdown(rows, memory, about))
+        (TREE / "docs" / "speed.svg").write_text(report.plot(rows, title))
+    return 1 if any(r.broken for r in rows) else 0
 
 
 def main() -> int:
-    p = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
-    p.add_argument("names", nargs="*", help="only those whose name contains one of these")
-    p.add_argument("--emulator", default=str(TREE / "build/release/lyrebird-aarch64"))
-    p.add_argument("--peer", default="qemu-aarch64")
-    p.add_argument("--root", default=str(TREE / "build/payload/arm64"))
-    options = p.parse_args()
-    ours, peer = shlex.split(options.emulator), shlex.split(options.peer)
-    if not shutil.which(ours[0]):
-        print(f"bench: {ours[0]} is not there; build it with ./dev build")
+    options = options_from(sys.argv[1:])
+    chosen = [p for p in programs.PROGRAMS
+              if not options.only or any(t in p.name or t in p.group for t in options.only)]
+    if options.list:
+        print("\n".join(f"{p.group:16} {p.name:26} {p.run}" for p in chosen))
+        return 0
+    if not shutil.which(shlex.split(options.emulator)[0]):
+        print(f"bench: {options.emulator} is not there; build it with ./dev build")
         return 1
-    print(f"{'':24}{'lyrebird':>14}{'qemu':>14}   time / qemu's")
-    status = 0
-    for bench in benches(pathlib.Path(options.root)):
-        if options.names and not any(n in bench.name for n in options.names):
-            continue
-        try:
-            mine, its, ratio = measure(bench, ours, peer)
-        except (RuntimeError, subprocess.TimeoutExpired) as error:
-            print(f"{bench.name:24}{'failed':>14}   {error}")
-            status = 1
-            continue
-        digits = 4 if bench.unit == "s" else 0
-        print(f"{bench.name:24}{mine:14.{digits}f}{its:14.{digits}f}   {ratio:6.2f}   {bench.unit}", flush=True)
-    return status
+    measure.sandbox.enter()
+    programs.BUILD.mkdir(parents=True, exist_ok=True)
+    cache = tempfile.mkdtemp(prefix="lyrebird-bench-cache.")
+    ours, warm, peers = ways(options, cache)
+    native_root = pathlib.Path(options.native_root)
+    runner = Runner(pathlib.Path(options.root), native_root if native_root.is_dir() else None, peers)
+    rows = []
+    try:
+        print(report.head())
+        for p in chosen:
+            rows.append(bench(p, runner, [*ours, *peers, *warm, NATIVE], peers, options))
+            print(report.line(rows[-1]), flush=True)
+    finally:
+        runner.close()
+        shutil.rmtree(cache, ignore_errors=True)
+    return finish(rows, peers, options) if rows else 1
 
 
 if __name__ == "__main__":

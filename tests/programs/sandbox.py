@@ -54,6 +54,10 @@ def _mount(source: str, target, kind: str, flags: int) -> None:
         raise Refused(f"mount {source} on {target}: {os.strerror(error)}")
 
 
+def bind(source: str, target: pathlib.Path) -> None:
+    _mount(source, target, "none", MS_BIND | MS_REC)
+
+
 def _loopback_up() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         request = struct.pack("16sH14x", b"lo", 0x1 | 0x40)  # IFF_UP | IFF_RUNNING
@@ -63,6 +67,7 @@ def _loopback_up() -> None:
 class Sandbox:
     def __init__(self, root: pathlib.Path):
         self.root = root
+        self.names: list[str] = []
         _loopback_up()
         for folder in ("proc", "dev", "sys", "tmp"):
             _mount(f"/{folder}", root / folder, "none", MS_BIND | MS_REC)
@@ -72,13 +77,19 @@ class Sandbox:
             _mount(str(libraries), root / "usr/lib/x86_64-linux-gnu", "none", MS_BIND)
             _mount("/lib64", root / "usr/lib64", "none", MS_BIND)
 
-    def register(self, emulator: str, flags: str) -> None:
+    def register(self, emulator: str, flags: str, name: str = "peer") -> None:
         """Makes `emulator` the handler of AArch64 programs, in here only."""
         binary = shutil.which(emulator)
         if not binary:
             raise Refused(f"{emulator} is not there")
         self._mount_binfmt()
-        self._write_binfmt("register", f":peer:M::{MAGIC}:{MASK}:{os.path.realpath(binary)}:{flags}")
+        self._write_binfmt("register", f":{name}:M::{MAGIC}:{MASK}:{os.path.realpath(binary)}:{flags}")
+        self.names.append(name)
+
+    def select(self, name: str) -> None:
+        """Of several handlers, only `name` from here on."""
+        for one in self.names:
+            self._write_binfmt(one, "1" if one == name else "0")
 
     def register_by(self, command: list[str]) -> None:
         """In the place of the last handler, what `command` registers."""

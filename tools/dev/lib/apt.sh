@@ -5,12 +5,14 @@
 # status of our own, for any architecture. Nothing here installs anything.
 # Sourced; needs $root and say.sh.
 
-# private_apt ARCH: sets APT_CONFIG and refreshes the lists when they are older than a day.
+# private_apt ARCH [SUITE]: sets APT_CONFIG and refreshes the lists when they are older than a day.
+# With SUITE (backports) the archive has that part too: bookworm-backports on Debian 12.
 private_apt() {
-  local arch=$1 dir=$root/build/apt/$1
+  local arch=$1 suite=${2:-} dir=$root/build/apt/$1${2:+-$2}
   mkdir -p "$dir"/{lists/partial,cache/archives/partial,state,sources}
   : >"$dir/status"
   _source_entries "$dir/sources"
+  [[ -z $suite ]] || _add_suite "$dir/sources" "$suite"
   cat >"$dir/apt.conf" <<CONF
 APT::Architecture "$arch";
 #clear APT::Architectures;
@@ -51,5 +53,17 @@ _source_entries() {
     [[ -e $file ]] || continue
     sed -nE '/^deb .*debian/{s/ arch=[^] ]*//; s/\[ *\]//; p; s/^deb /deb-src /; p}' "$file" |
       sort -u >"$out/${file##*/}"
+  done
+}
+
+# A further part of the archive whose main part the entries name: NAME in DIR becomes NAME-SUITE.
+_add_suite() {
+  local dir=$1 suite=$2 name file
+  name=$(. /etc/os-release && echo "$VERSION_CODENAME")
+  for file in "$dir"/*; do
+    case $file in
+      *.sources) sed -E "/^Suites:/I{/security/!s/^(Suites:.*[[:space:]]$name)([[:space:]].*)?\$/\1\2 $name-$suite/I}" -i "$file" ;;
+      *.list) sed -nE "p; s/^(deb(-src)? .*) $name ([a-z].*)\$/\1 $name-$suite \3/p" -i "$file" ;;
+    esac
   done
 }
