@@ -38,6 +38,8 @@ bool open_log_file(const char* path, bool keep) {
   return true;
 }
 
+void log_always(std::string_view text) { log_detail::write(text); }
+
 void log_unimplemented(std::string_view text) {
   if (!log_enabled(LogTopic::Unimp)) return;
   static std::mutex mutex;

@@ -31,6 +31,9 @@ void log(LogTopic topic, fmt::format_string<Args...> format, Args&&... args) {
   if (log_enabled(topic)) log_detail::write(fmt::format(format, std::forward<Args>(args)...));
 }
 
+/// The same for what an option of its own asked for.
+void log_always(std::string_view text);
+
 /// Something the guest asked for is not there: said once per distinct text, if -d unimp is on
 /// (the guest gets its undefined-instruction exception or ENOSYS in any case).
 void log_unimplemented(std::string_view text);

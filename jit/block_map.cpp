@@ -19,43 +19,38 @@ void ThreadContext::refresh() {
   // Seen is stored before the generation is read again: a writer that retires blocks in
   // between either finds this thread's old value, or is noticed here.
   uint64_t now = map_generation->load();
-  for (;;) {
+  while (seen_generation.load(std::memory_order_relaxed) != now) {
     seen_generation.store(now);
-    const uint64_t again = map_generation->load();
-    if (again == now) break;
-    now = again;
+    now = map_generation->load();
   }
   if (cached_generation != now) {
     for (JumpCacheEntry& entry : jump_cache) entry = {};
     cached_generation = now;
   }
-  generation = chaining ? now : kNoChaining;
+  set_chaining(chaining);
 }
 
 void ThreadContext::set_chaining(bool on) {
+  static const BlockTable nothing(4);
   chaining = on;
   generation = on ? cached_generation : kNoChaining;
+  const BlockTable& probed = on ? *map.table_.load(std::memory_order_acquire) : nothing;
+  table_slots = probed.slots();
+  table_mask = probed.home_mask();
 }
 
 // --- BlockMap
 
-BlockMap::BlockMap(size_t limit_bytes)
-    : buckets_(new std::atomic<CompiledBlock*>[size_t{1} << kBucketBits]()), limit_(limit_bytes) {}
+BlockMap::BlockMap(size_t limit_bytes) : table_(new BlockTable(kFirstTable)), limit_(limit_bytes) {}
 
 BlockMap::~BlockMap() {
+  delete table_.load();
   for (const Retired& r : retired_) delete r.block;
   for (CompiledBlock* block = oldest_; block;) {
     CompiledBlock* const next = block->newer_;
     delete block;
     block = next;
   }
-}
-
-unsigned BlockMap::bucket_of(ir::BlockKey key) {
-  // Neighbours in guest memory stay neighbours here: small programs touch few pages of the table.
-  const uint64_t word = key.pc >> 2;
-  return static_cast<unsigned>(word ^ (word >> kBucketBits) * 0x9e3779b1 ^ key.mode * 0x85ebca6b) &
-         ((1u << kBucketBits) - 1);
 }
 
 template <typename F>
@@ -68,9 +63,7 @@ void BlockMap::each_page(const CompiledBlock& block, F f) {
 }
 
 const CompiledBlock* BlockMap::find(ir::BlockKey key) const {
-  const CompiledBlock* block = buckets_[bucket_of(key)].load(std::memory_order_acquire);
-  while (block && block->key != key) block = block->chain_.load(std::memory_order_acquire);
-  return block;
+  return table_.load(std::memory_order_acquire)->find(key);
 }
 
 BlockMap::Stamps BlockMap::stamps(uint64_t pc) const {
@@ -86,7 +79,7 @@ const CompiledBlock* BlockMap::publish(std::unique_ptr<CompiledBlock> owned, Sta
     return nullptr;
   }
   if (const CompiledBlock* other = find(owned->key)) return other;
-  if (stats_.bytes + owned->host_size > limit_) evict();
+  if (stats_.bytes + owned->host_size > limit_) evict(limit_ - limit_ / 8);
 
   CompiledBlock* const block = owned.release();
   insert(block);
@@ -101,7 +94,7 @@ bool BlockMap::publish_region(std::unique_ptr<CompiledBlock> owned, std::span<co
     ++stats_.refused;
     return false;
   }
-  if (stats_.bytes + owned->host_size > limit_) evict();
+  if (stats_.bytes + owned->host_size > limit_) evict(limit_ - limit_ / 8);
   // Out before in: who looks in between finds nothing and waits at the mutex.
   if (const CompiledBlock* const before = find(owned->key)) {
     remove(const_cast<CompiledBlock*>(before));
@@ -113,8 +106,9 @@ bool BlockMap::publish_region(std::unique_ptr<CompiledBlock> owned, std::span<co
 }
 
 void BlockMap::insert(CompiledBlock* block) {
+  put_into_table(*block);
   each_page(*block, [&](uint64_t page) {
-    std::vector<CompiledBlock*>& list = pages_[page];
+    Page& list = page_blocks(page);
     if (list.empty() || list.back() != block) list.push_back(block);
   });
   block->older_ = newest_;
@@ -124,10 +118,39 @@ void BlockMap::insert(CompiledBlock* block) {
   ++stats_.published;
   stats_.bytes += block->host_size;
   stats_.instructions += block->guest_count;
+}
 
-  std::atomic<CompiledBlock*>& bucket = buckets_[bucket_of(block->key)];
-  block->chain_.store(bucket.load(std::memory_order_relaxed), std::memory_order_relaxed);
-  bucket.store(block, std::memory_order_release);
+BlockMap::Page& BlockMap::page_blocks(uint64_t page) {
+  if (!last_blocks_ || last_page_ != page) {
+    last_blocks_ = &pages_[page];
+    last_page_ = page;
+  }
+  return *last_blocks_;
+}
+
+void BlockMap::replace_table(std::unique_ptr<BlockTable> table) {
+  std::unique_ptr<BlockTable> old(table_.load(std::memory_order_relaxed));
+  table_.store(table.release(), std::memory_order_release);
+  raise_generation();
+  retired_tables_.push_back({std::move(old), generation_.load(std::memory_order_relaxed)});
+  free_retired();
+}
+
+bool BlockMap::grow_table() {
+  const BlockTable& old = *table_.load(std::memory_order_relaxed);
+  auto fresh = std::make_unique<BlockTable>(old.wanted());
+  if (!old.copy_to(*fresh)) return false;
+  replace_table(std::move(fresh));
+  return true;
+}
+
+void BlockMap::put_into_table(const CompiledBlock& block) {
+  if (table_.load(std::memory_order_relaxed)->full() && !grow_table()) evict(0);
+  if (table_.load(std::memory_order_relaxed)->insert(block)) return;
+  // Guest code placed so that all hashes meet: start again with nothing but this block.
+  evict(0);
+  replace_table(std::make_unique<BlockTable>(kFirstTable));
+  (void)table_.load(std::memory_order_relaxed)->insert(block);
 }
 
 void BlockMap::bump_stamps(uint64_t first_page, uint64_t last_page) {
@@ -189,11 +212,7 @@ bool BlockMap::request_samples() {
 
 void BlockMap::remove(CompiledBlock* block) {
   block->removed();
-  std::atomic<CompiledBlock*>* link = &buckets_[bucket_of(block->key)];
-  while (link->load(std::memory_order_relaxed) != block)
-    link = &link->load(std::memory_order_relaxed)->chain_;
-  link->store(block->chain_.load(std::memory_order_relaxed), std::memory_order_release);
-
+  table_.load(std::memory_order_relaxed)->remove(*block);
   each_page(*block, [&](uint64_t page) { remove_from_page(page, block); });
   (block->older_ ? block->older_->newer_ : oldest_) = block->newer_;
   (block->newer_ ? block->newer_->older_ : newest_) = block->older_;
@@ -207,13 +226,14 @@ void BlockMap::remove_from_page(uint64_t page, const CompiledBlock* block) {
   const auto it = pages_.find(page);
   if (it == pages_.end()) return;
   std::erase(it->second, block);
-  if (it->second.empty()) pages_.erase(it);
+  if (!it->second.empty()) return;
+  if (&it->second == last_blocks_) last_blocks_ = nullptr;
+  pages_.erase(it);
 }
 
-/// The oldest eighth goes. Taking them one by one would make every thread drop its jump cache
+/// The oldest go. Taking them one by one would make every thread drop its jump cache
 /// for every new block from then on.
-void BlockMap::evict() {
-  const uint64_t keep = limit_ - limit_ / 8;
+void BlockMap::evict(uint64_t keep) {
   bool any = false;
   while (oldest_ && stats_.bytes > keep) {
     remove(oldest_);
@@ -234,6 +254,7 @@ void BlockMap::free_retired() {
     delete r.block;
     return true;
   });
+  std::erase_if(retired_tables_, [&](const RetiredTable& r) { return r.generation <= oldest_seen; });
 }
 
 BlockMap::Stats BlockMap::stats() const {

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /// All compiled blocks of one guest process or machine, found by (pc, mode).
 ///
+/// The table grows; the old one is freed like blocks that were taken out. A thread that still
+/// probes it misses what came since, and may find blocks that are out but not yet freed.
+///
 /// find() takes no lock. Everything that changes the map takes `mutex_`, the only lock
 /// here; nothing else is locked while it is held.
 ///
@@ -18,6 +21,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "jit/block_table.h"
 #include "jit/engine.h"
 #include "jit/thread_context.h"
 
@@ -78,15 +82,20 @@ class BlockMap {
 
  private:
   friend struct ThreadContext;
-  static constexpr unsigned kBucketBits = 16;
+  using Page = std::vector<CompiledBlock*>;
+  static constexpr size_t kFirstTable = size_t{1} << 12;
   static constexpr unsigned kStampBits = 10;
 
+  /// Free once every running thread has seen the generation.
   struct Retired {
     CompiledBlock* block;
-    uint64_t generation;  ///< free once every running thread has seen this one
+    uint64_t generation;
+  };
+  struct RetiredTable {
+    std::unique_ptr<BlockTable> table;
+    uint64_t generation;
   };
 
-  static unsigned bucket_of(ir::BlockKey key);
   static unsigned stamp_of(uint64_t page) { return static_cast<unsigned>(page) & ((1u << kStampBits) - 1); }
   /// Calls f(page) for every page that the block was made from; some more than once.
   template <typename F>
@@ -94,24 +103,31 @@ class BlockMap {
 
   void insert(CompiledBlock* block);
   void bump_stamps(uint64_t first_page, uint64_t last_page);
-  void remove(CompiledBlock* block);  // from buckets, pages, age; then it is retired
+  void remove(CompiledBlock* block);  // from table, pages, age; then it is retired
+  Page& page_blocks(uint64_t page);
   void remove_from_page(uint64_t page, const CompiledBlock* block);
-  void evict();
+  void evict(uint64_t keep);
+  void put_into_table(const CompiledBlock& block);
+  bool grow_table();
+  void replace_table(std::unique_ptr<BlockTable> table);
   void raise_generation();  // and tells the threads
   void free_retired();
   void add_thread(ThreadContext* thread);
   void remove_thread(ThreadContext* thread);
 
-  std::unique_ptr<std::atomic<CompiledBlock*>[]> buckets_;
+  std::atomic<BlockTable*> table_;
   std::array<std::atomic<uint64_t>, 1u << kStampBits> stamps_{};
   alignas(64) std::atomic<uint64_t> generation_{0};
 
   alignas(64) mutable std::mutex mutex_;
   const size_t limit_;
-  std::unordered_map<uint64_t, std::vector<CompiledBlock*>> pages_;
+  std::unordered_map<uint64_t, Page> pages_;
+  uint64_t last_page_ = 0;  ///< last published in
+  Page* last_blocks_ = nullptr;
   CompiledBlock* oldest_ = nullptr;
   CompiledBlock* newest_ = nullptr;
   std::vector<Retired> retired_;
+  std::vector<RetiredTable> retired_tables_;
   ThreadContext* threads_ = nullptr;
   Stats stats_;
 };

@@ -13,6 +13,10 @@
 #include "ir/cpu_header.h"
 #include "ir/region.h"
 
+namespace lyrebird {
+class Report;
+}
+
 namespace lyrebird::jit {
 
 /// Guest code that something was made from.
@@ -37,8 +41,7 @@ struct CompiledBlock {
 
  private:
   friend class BlockMap;
-  std::atomic<CompiledBlock*> chain_{nullptr};  ///< of the map's bucket
-  CompiledBlock* older_ = nullptr;              ///< blocks in the order of their publication
+  CompiledBlock* older_ = nullptr;  ///< blocks in the order of their publication
   CompiledBlock* newer_ = nullptr;
 };
 
@@ -70,6 +73,8 @@ class Engine {
   /// In the child of a fork, for engines whose memory the child shares with its parent: forgets all
   /// blocks, none of which may be used any more. True if the caller must start with an empty map.
   virtual bool after_fork_in_child() { return false; }
+  /// Adds the engine's rows to what -stats prints.
+  virtual void report(Report&) const {}
 };
 
 }  // namespace lyrebird::jit

@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "jit/block_table.h"
 #include "jit/engine.h"
 
 namespace lyrebird::jit {
@@ -21,9 +22,9 @@ class Sampler;
 
 struct JumpCacheEntry {
   uint64_t pc = 0;
-  uint32_t mode = 0;
+  uint32_t mode = ~uint32_t{0};  ///< no block's: the entry is empty
   const CompiledBlock* block = nullptr;
-  const void* entry = nullptr;  ///< block->entry; nullptr: the entry is empty
+  const void* entry = nullptr;  ///< block->entry
 };
 
 inline constexpr unsigned kJumpCacheBits = 12;
@@ -75,7 +76,10 @@ struct ThreadContext {
   /// CpuHeader::refresh_request of the CPU that runs on this thread; the map sets it when it takes blocks
   /// out.
   std::atomic<std::atomic<uint32_t>*> refresh_request{nullptr};
-  Sampler* sampler = nullptr;                           ///< where samples go; nullptr: nowhere
+  Sampler* sampler = nullptr;  ///< where samples go; nullptr: nowhere
+  /// What generated code probes when its jump cache misses; renewed by refresh(). Empty without chaining.
+  const BlockTable::Slot* table_slots = nullptr;
+  uint64_t table_mask = 0;
   uint64_t cached_generation = 0;                       ///< that the jump cache belongs to
   std::atomic<uint64_t> seen_generation{~uint64_t{0}};  ///< ~0: not running
   ThreadContext* next_registered = nullptr;             ///< the map's list
@@ -89,6 +93,11 @@ struct ThreadContext {
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Winvalid-offsetof"
 inline constexpr int32_t kThreadStopKind = offsetof(ThreadContext, stop) + offsetof(Stop, kind);
+inline constexpr int32_t kThreadTableSlots = offsetof(ThreadContext, table_slots);
+inline constexpr int32_t kThreadTableMask = offsetof(ThreadContext, table_mask);
+inline constexpr int32_t kBlockPc = offsetof(CompiledBlock, key) + offsetof(ir::BlockKey, pc);
+inline constexpr int32_t kBlockMode = offsetof(CompiledBlock, key) + offsetof(ir::BlockKey, mode);
+inline constexpr int32_t kBlockEntry = offsetof(CompiledBlock, entry);
 inline constexpr int32_t kThreadJumpCache = offsetof(ThreadContext, jump_cache);
 #pragma GCC diagnostic pop
 

@@ -172,6 +172,8 @@ constexpr OptionRow kOptions[] = {
      [](State& s, const std::string& v) { return set_number("B", v, false, s.options.base); }},
     {"strace", "", "LYREBIRD_STRACE", "write each system call to the log",
      [](State& s, const std::string&) -> Result<void> { return s.options.strace = true, Result<void>(); }},
+    {"stats", "", "LYREBIRD_STATS", "at exit, write what translation and execution took to the log",
+     [](State& s, const std::string&) -> Result<void> { return s.options.stats = true, Result<void>(); }},
     {"d", "TOPIC,...", "LYREBIRD_LOG", "what to log; -d help lists it",
      [](State& s, const std::string& v) { return set_topics(s, v); }},
     {"D", "FILE", "LYREBIRD_LOG_FILENAME", "where the log goes instead of stderr",

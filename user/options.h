@@ -24,6 +24,7 @@ struct Options {
   uint64_t base = 0;               ///< -B
   std::string jit = "baseline";    ///< -jit
   bool strace = false;
+  bool stats = false;  ///< -stats
   bool single_step = false;
   std::vector<std::string> environment;  ///< for the guest, after -E and -U
   std::string program;                   ///< host path

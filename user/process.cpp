@@ -21,6 +21,7 @@ accel::Executor executor_of(const std::string& name) {
 accel::SoftOptions soft_options(const Options& options, const AddressSpace& memory, Process& process) {
   accel::SoftOptions soft;
   soft.executor = executor_of(options.jit);
+  soft.measure = options.stats;
   soft.zero_base = memory.base() == 0;
   soft.tier.thread_made = [&process] { process.signals.actions->take_back_from_libc(); };
   return soft;

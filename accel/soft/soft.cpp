@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -14,6 +15,7 @@
 #include "accel/soft/tier.h"
 #include "accel/soft/trace.h"
 #include "base/log.h"
+#include "base/report.h"
 #include "ir/passes.h"
 #include "ir/print.h"
 #include "ir/verify.h"
@@ -64,6 +66,30 @@ struct SoftAccelerator::Impl {
   jit::Engine& engine;
   std::unique_ptr<jit::BlockMap> map;
   std::atomic<uint64_t> translations{0};
+  std::atomic<uint64_t> single_steps{0};
+  std::atomic<bool> any_breakpoints{false};
+
+  /// Nanoseconds of translation, if options.measure.
+  enum Phase { kLift, kPasses, kCompile, kPublish, kPhases };
+  std::array<std::atomic<uint64_t>, kPhases> phases{};
+  /// Adds the time since the last lap to a phase.
+  class Laps {
+   public:
+    explicit Laps(Impl& impl) : impl_(impl), last_(impl.options.measure ? now() : 0) {}
+    void lap(Phase phase) {
+      if (last_ == 0) return;
+      const uint64_t at = now();
+      impl_.phases[phase].fetch_add(at - last_, std::memory_order_relaxed);
+      last_ = at;
+    }
+
+   private:
+    static uint64_t now() {
+      return static_cast<uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
+    }
+    Impl& impl_;
+    uint64_t last_;
+  };
 
   /// Guards what follows. Not held while anything else is locked.
   mutable std::mutex mutex;
@@ -80,7 +106,9 @@ struct SoftAccelerator::Impl {
         engine(compiler ? *compiler : interpreter),
         map(std::make_unique<jit::BlockMap>(o.memory_limit)) {}
 
+  /// nullptr: there are none.
   Breakpoints current_breakpoints() const {
+    if (!any_breakpoints.load()) return nullptr;
     const std::lock_guard lock(mutex);
     return breakpoints;
   }
@@ -90,9 +118,10 @@ struct SoftAccelerator::Impl {
     bool transient = false;
   };
   void verify(const ir::Block& block) const;
-  ir::Block lift(ir::BlockKey key, unsigned max_instructions, const std::vector<uint64_t>* stops);
+  ir::Block lift(ir::BlockKey key, unsigned max_instructions, const std::vector<uint64_t>* stops,
+                 Laps* laps = nullptr);
   Translation translate(jit::Engine& by, ir::BlockKey key, unsigned max_instructions,
-                        const std::vector<uint64_t>* stops);
+                        const std::vector<uint64_t>* stops, Laps& laps);
 
   /// The optimising tier; nullptr: none. Its thread calls optimise_hot().
   std::unique_ptr<Tier> tier;
@@ -157,12 +186,15 @@ const jit::CompiledBlock* SoftVcpu::find_or_translate() {
     const jit::BlockMap::Stamps stamps = soft_.map->stamps(key.pc);
     const Breakpoints stops = soft_.current_breakpoints();
     if (soft_.tier) soft_.tier->start();
-    auto translation = soft_.translate(soft_.engine, key, soft_.options.max_instructions, stops.get());
+    SoftAccelerator::Impl::Laps laps(soft_);
+    auto translation = soft_.translate(soft_.engine, key, soft_.options.max_instructions, stops.get(), laps);
     if (translation.transient) {
       transient_ = std::move(translation.block);
       return transient_.get();
     }
-    if (const auto* const block = soft_.map->publish(std::move(translation.block), stamps)) return block;
+    const auto* const block = soft_.map->publish(std::move(translation.block), stamps);
+    laps.lap(SoftAccelerator::Impl::kPublish);
+    if (block) return block;
   }
 }
 
@@ -202,7 +234,9 @@ Exit SoftVcpu::run() {
 
 jit::Stop SoftVcpu::interpret_one() {
   thread_->set_chaining(false);
-  transient_ = soft_.translate(soft_.interpreter, {state_.pc, state_.mode}, 1, nullptr).block;
+  soft_.single_steps.fetch_add(1, std::memory_order_relaxed);
+  SoftAccelerator::Impl::Laps laps(soft_);
+  transient_ = soft_.translate(soft_.interpreter, {state_.pc, state_.mode}, 1, nullptr, laps).block;
   return soft_.interpreter.run(*transient_, state_, *thread_);
 }
 
@@ -228,7 +262,7 @@ void SoftAccelerator::Impl::verify(const ir::Block& block) const {
 }
 
 ir::Block SoftAccelerator::Impl::lift(ir::BlockKey key, unsigned max_instructions,
-                                      const std::vector<uint64_t>* stops) {
+                                      const std::vector<uint64_t>* stops, Laps* laps) {
   ir::Block block;
   frontend::TranslateRequest request{.key = key, .code = &code, .max_instructions = max_instructions};
   if (stops) {
@@ -237,6 +271,7 @@ ir::Block SoftAccelerator::Impl::lift(ir::BlockKey key, unsigned max_instruction
   }
   frontend.translate(request, block);
   translations.fetch_add(1, std::memory_order_relaxed);
+  if (laps) laps->lap(kLift);
   trace::translated(block, code, frontend);
   if constexpr (ir::kVerify) verify(block);
   if (options.optimise) {
@@ -244,14 +279,18 @@ ir::Block SoftAccelerator::Impl::lift(ir::BlockKey key, unsigned max_instruction
     if constexpr (ir::kVerify) verify(block);
     trace::optimised(block, frontend);
   }
+  if (laps) laps->lap(kPasses);
   return block;
 }
 
 SoftAccelerator::Impl::Translation SoftAccelerator::Impl::translate(jit::Engine& by, ir::BlockKey key,
                                                                     unsigned max_instructions,
-                                                                    const std::vector<uint64_t>* stops) {
-  const ir::Block block = lift(key, max_instructions, stops);
-  return {by.compile(block), is_transient(block)};
+                                                                    const std::vector<uint64_t>* stops,
+                                                                    Laps& laps) {
+  const ir::Block block = lift(key, max_instructions, stops, &laps);
+  Translation translation{by.compile(block), is_transient(block)};
+  laps.lap(kCompile);
+  return translation;
 }
 
 // --- the optimising tier
@@ -325,6 +364,7 @@ void SoftAccelerator::set_breakpoints(std::vector<uint64_t> addresses) {
   {
     const std::lock_guard lock(impl_->mutex);
     old = std::exchange(impl_->breakpoints, fresh);
+    impl_->any_breakpoints.store(!fresh->empty());
   }
   std::vector<uint64_t> changed;
   std::set_symmetric_difference(old->begin(), old->end(), fresh->begin(), fresh->end(),
@@ -366,6 +406,32 @@ void SoftAccelerator::after_fork_in_child() {
   impl.map = std::make_unique<jit::BlockMap>(impl.options.memory_limit);
   for (SoftVcpu* vcpu : impl.vcpus) vcpu->move_to(*impl.map);
   if (impl.tier) impl.tier->after_fork_in_child(*impl.map);
+}
+
+void SoftAccelerator::report(Report& report) const {
+  const jit::BlockMap::Stats map = impl_->map->stats();
+  uint64_t total = 0;
+  for (const auto& phase : impl_->phases) total += phase.load(std::memory_order_relaxed);
+  const auto seconds = [](uint64_t nanoseconds) { return static_cast<double>(nanoseconds) * 1e-9; };
+  report.section("translation");
+  report.count("blocks", map.published);
+  report.count("guest instructions", map.instructions);
+  report.ratio("  per block", static_cast<double>(map.instructions), static_cast<double>(map.published));
+  if (impl_->options.measure) {
+    report.seconds("time", seconds(total));
+    constexpr const char* kNames[] = {"  lifting", "  passes", "  code", "  publishing"};
+    for (unsigned i = 0; i < Impl::kPhases; ++i) report.seconds(kNames[i], seconds(impl_->phases[i].load()));
+    report.ratio("million guest instructions per second", static_cast<double>(map.instructions) * 1e3,
+                 static_cast<double>(total));
+  }
+  report.count("single steps by the interpreter", impl_->single_steps.load());
+  impl_->engine.report(report);
+  report.section("block map");
+  report.count("blocks held at the end", map.blocks);
+  report.bytes("memory of these", map.bytes);
+  report.count("invalidated", map.invalidated, "their code changed");
+  report.count("evicted", map.evicted, "to stay below the limit");
+  report.count("refused", map.refused, "the code changed during translation");
 }
 
 SoftStats SoftAccelerator::stats() const {

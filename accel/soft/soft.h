@@ -14,6 +14,10 @@
 #include "jit/engine.h"
 #include "jit/tier/grow.h"
 
+namespace lyrebird {
+class Report;
+}
+
 namespace lyrebird::accel {
 
 /// Appends the guest code's disassembly, lines with \n, for -d in_asm.
@@ -30,6 +34,7 @@ enum class Executor : uint8_t {
 
 struct SoftOptions {
   Executor executor = Executor::Baseline;
+  bool measure = false;                     ///< time the translations, for report()
   bool zero_base = false;                   ///< every CpuHeader::memory_base is 0
   bool optimise = true;                     ///< run the IR passes
   unsigned max_instructions = 64;           ///< guest instructions per block
@@ -79,6 +84,8 @@ class SoftAccelerator {
   void stop_background(bool wait);
 
   SoftStats stats() const;
+  /// What -stats prints: the translations, the engine's own rows, the block map.
+  void report(Report& report) const;
 
   struct Impl;
 

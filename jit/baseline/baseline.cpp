@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/fault_guard.h"
+#include "base/report.h"
 #include "jit/abi.h"
 #include "jit/block_map.h"
 #include "jit/tier/sampler.h"
@@ -91,6 +92,7 @@ void Baseline::install_runtime() {
   std::memcpy(cache_.writable(code), runtime.bytes.data(), runtime_size_);
   enter_ = reinterpret_cast<baseline::Enter>(const_cast<uint8_t*>(code) + runtime.enter);
   table_.exit = code + runtime.exit;
+  table_.lookup = code + runtime.lookup;
   table_.record = reinterpret_cast<const void*>(baseline::run_record);
   for (unsigned i = 0; i < 3; ++i) table_.thunks[i] = code + runtime.thunks[i];
 }
@@ -153,6 +155,7 @@ bool Baseline::install(BaselineBlock& block, const Emitter& emitter) {
   block.host_size =
       static_cast<uint32_t>(block.code_size + sizeof(BaselineBlock) + block.exits.size() * sizeof(ExitSite) +
                             block.faults.size() * sizeof(baseline::FaultPlan));
+  counters_.host_instructions.fetch_add(emitter.hot_count(), std::memory_order_relaxed);
   counters_.hot_bytes.fetch_add(emitter.hot_size(), std::memory_order_relaxed);
   counters_.all_bytes.fetch_add(block.code_size, std::memory_order_relaxed);
   return true;
@@ -257,6 +260,7 @@ void answer_requests(ir::CpuHeader& cpu, ThreadContext& thread) {
         case ExitPlan::Kind::Stopped:
           return thread.stop;
         case ExitPlan::Kind::Indirect:
+          counters_.misses.fetch_add(1, std::memory_order_relaxed);
           break;
       }
       if (site.kind == ExitPlan::Kind::Entry) answer_requests(cpu, thread);
@@ -349,9 +353,32 @@ bool Baseline::after_fork_in_child() {
 
 BaselineStats Baseline::stats() const {
   const auto get = [](const std::atomic<uint64_t>& v) { return v.load(std::memory_order_relaxed); };
-  return {get(counters_.blocks),    get(counters_.interpreted), get(counters_.guest_instructions),
-          get(counters_.hot_bytes), get(counters_.all_bytes),   get(counters_.links),
-          get(counters_.faults)};
+  return {.blocks = get(counters_.blocks),
+          .interpreted = get(counters_.interpreted),
+          .guest_instructions = get(counters_.guest_instructions),
+          .host_instructions = get(counters_.host_instructions),
+          .hot_bytes = get(counters_.hot_bytes),
+          .all_bytes = get(counters_.all_bytes),
+          .links = get(counters_.links),
+          .faults = get(counters_.faults),
+          .misses = get(counters_.misses)};
+}
+
+void Baseline::report(Report& report) const {
+  const BaselineStats s = stats();
+  const auto guest = static_cast<double>(s.guest_instructions);
+  report.section("baseline JIT");
+  report.count("blocks compiled", s.blocks);
+  if (s.interpreted != 0)
+    report.count("  left to the interpreter", s.interpreted, "too large for the emitter");
+  report.ratio("host instructions per guest instruction", static_cast<double>(s.host_instructions), guest,
+               "emitted, without what is out of line");
+  report.bytes("host code", s.all_bytes);
+  report.ratio("  bytes per guest instruction", static_cast<double>(s.all_bytes), guest);
+  report.ratio("  of these in line", static_cast<double>(s.hot_bytes), guest);
+  report.count("links between blocks", s.links);
+  report.count("indirect jumps that C++ looked up", s.misses);
+  report.count("faults in generated code", s.faults);
 }
 
 }  // namespace lyrebird::jit

@@ -37,7 +37,10 @@ struct BaselineOptions {
 
 struct BaselineStats {
   uint64_t blocks = 0, interpreted = 0;  ///< compiled; of these, too large for the emitter
-  uint64_t guest_instructions = 0, hot_bytes = 0, all_bytes = 0, links = 0, faults = 0;
+  uint64_t guest_instructions = 0;
+  uint64_t host_instructions = 0;  ///< that were emitted for these, without what is out of line
+  uint64_t hot_bytes = 0, all_bytes = 0, links = 0, faults = 0;
+  uint64_t misses = 0;  ///< indirect jumps that C++ had to look up
 };
 
 class Baseline final : public Engine {
@@ -52,6 +55,7 @@ class Baseline final : public Engine {
   /// In the child of a fork, when no block of the parent's is left in use.
   bool after_fork_in_child() override;
   BaselineStats stats() const;
+  void report(Report& report) const override;
 
  private:
   friend struct baseline::BaselineBlock;
@@ -84,8 +88,8 @@ class Baseline final : public Engine {
   std::vector<std::unique_ptr<baseline::Emitter>> emitters_;
 
   struct Counters {
-    std::atomic<uint64_t> blocks{0}, interpreted{0}, guest_instructions{0}, hot_bytes{0}, all_bytes{0},
-        links{0}, faults{0};
+    std::atomic<uint64_t> blocks{0}, interpreted{0}, guest_instructions{0}, host_instructions{0},
+        hot_bytes{0}, all_bytes{0}, links{0}, faults{0}, misses{0};
   } counters_;
 };
 

@@ -75,6 +75,7 @@ bool Emitter::emit(const ir::Block& block, ir::HelperTable helpers, const EmitOp
   pool_.clear();
   cold_.clear();
   no_flags();
+  a_.restart();
   failed_ = false;
   pc_ = after_ = block.key.pc;
   mode_known_ = true;
@@ -90,6 +91,7 @@ bool Emitter::emit(const ir::Block& block, ir::HelperTable helpers, const EmitOp
     if (failed_) return false;
   }
   hot_size_ = static_cast<uint32_t>(a_.offset()) - kCodeHeader;
+  hot_count_ = a_.count();
   emit_tail();
   return !failed_;
 }
@@ -166,7 +168,12 @@ void Emitter::emit_tail() {
     (void)a_.bind(exit_labels_[i]);
     exits_[i].stub = static_cast<uint32_t>(a_.offset());
     (void)a_.mov(x86::ecx, i);
-    if (i + 1 < exits_.size()) (void)a_.jmp(tail_label_);
+    if (exits_[i].kind == ExitPlan::Kind::Indirect) {
+      (void)a_.mov(x86::rax, x86::ptr_64(owner_label_));
+      (void)a_.jmp(frame_mem(kFrameLookup, 8));
+    } else if (i + 1 < exits_.size()) {
+      (void)a_.jmp(tail_label_);
+    }
   }
   (void)a_.bind(tail_label_);
   (void)a_.mov(x86::rax, x86::ptr_64(owner_label_));

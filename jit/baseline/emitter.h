@@ -50,6 +50,21 @@ struct EmitOptions {
   bool strip_tags = false;  ///< AddressRule::IgnoreTop is done inline, not by the fault path
 };
 
+/// Knows how many instructions it was given.
+class CountingAssembler final : public asmjit::x86::Assembler {
+ public:
+  asmjit::Error _emit(asmjit::InstId id, const asmjit::Operand_& o0, const asmjit::Operand_& o1,
+                      const asmjit::Operand_& o2, const asmjit::Operand_* more) override {
+    ++count_;
+    return Assembler::_emit(id, o0, o1, o2, more);
+  }
+  uint32_t count() const { return count_; }
+  void restart() { count_ = 0; }
+
+ private:
+  uint32_t count_ = 0;
+};
+
 class Emitter {
  public:
   Emitter(const Pins& pins, const HostFeatures& host);
@@ -61,6 +76,7 @@ class Emitter {
   const uint8_t* code() const { return a_.bufferData(); }
   uint32_t code_size() const { return static_cast<uint32_t>(a_.offset()); }
   uint32_t hot_size() const { return hot_size_; }        ///< bytes of code that are not out of line
+  uint32_t hot_count() const { return hot_count_; }      ///< instructions of that
   uint32_t after_check() const { return after_check_; }  ///< offset of the entry without check
   const std::vector<ExitPlan>& exits() const { return exits_; }
   const std::vector<FaultPlan>& faults() const { return faults_; }
@@ -305,7 +321,7 @@ class Emitter {
   ir::HelperTable helpers_;
   EmitOptions options_;
   asmjit::CodeHolder code_;
-  asmjit::x86::Assembler a_;
+  CountingAssembler a_;
   Plan plan_;
 
   ir::ValueId now_ = 0;
@@ -345,7 +361,7 @@ class Emitter {
   void emit_cold(const Cold& cold);
 
   Label owner_label_, tail_label_;
-  uint32_t after_check_ = 0, hot_size_ = 0;
+  uint32_t after_check_ = 0, hot_size_ = 0, hot_count_ = 0;
 };
 
 }  // namespace lyrebird::jit::baseline

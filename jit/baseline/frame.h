@@ -13,6 +13,7 @@ inline constexpr uint32_t kFrameRecord = 16;    ///< C++: runs an interpreter re
 inline constexpr uint32_t kFrameMxcsr = 24;     ///< scratch
 inline constexpr uint32_t kFrameDefault = 28;   ///< MXCSR of plain FP: nearest even, all masked
 inline constexpr uint32_t kFrameThunks = 32;    ///< one pointer for each Thunk
+inline constexpr uint32_t kFrameLookup = 56;    ///< where indirect jumps go that miss the jump cache
 inline constexpr uint32_t kFrameSaveGpr = 96;   ///< 16 registers
 inline constexpr uint32_t kFrameSaveXmm = 224;  ///< 16 registers
 inline constexpr uint32_t kFrameScratch = 480;  ///< operands and result of cold paths: 4 of 32 bytes

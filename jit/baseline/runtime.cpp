@@ -5,6 +5,8 @@
 
 #include "jit/abi.h"
 #include "jit/baseline/frame.h"
+#include "jit/block_table.h"
+#include "jit/thread_context.h"
 
 namespace lyrebird::jit::baseline {
 
@@ -32,6 +34,8 @@ class Runtime {
     enter();
     code.exit = start();
     exit();
+    code.lookup = start();
+    lookup();
     for (unsigned i = 0; i < 3; ++i) {
       code.thunks[i] = start();
       thunk(static_cast<Thunk>(i));
@@ -55,6 +59,7 @@ class Runtime {
 
   void enter();
   void exit();
+  void lookup();
   void thunk(Thunk kind);
   void load_pins() {
     for (const Pin& pin : pins_.pins) (void)a_.mov(x86::gpq(pin.reg), state(pin.offset));
@@ -95,6 +100,7 @@ void Runtime::enter() {
     (void)a_.mov(frame(to), x86::rax);
   };
   copy(kFrameExit, offsetof(RuntimeTable, exit));
+  copy(kFrameLookup, offsetof(RuntimeTable, lookup));
   copy(kFrameRecord, offsetof(RuntimeTable, record));
   for (unsigned i = 0; i < 3; ++i) copy(kFrameThunks + 8 * i, offsetof(RuntimeTable, thunks) + 8 * i);
   (void)a_.mov(frame(kFrameDefault, 4), kDefaultMxcsr);
@@ -112,6 +118,75 @@ void Runtime::exit() {
   (void)a_.add(x86::rsp, kFrameEnd + 2 * abi::kFrame);
   for (unsigned i = sizeof kSaved; i-- > 0;) (void)a_.pop(x86::gpq(kSaved[i]));
   (void)a_.ret();
+}
+
+/// An indirect jump that missed the thread's jump cache: rax and ecx are for exit(), state.pc and
+/// state.mode say where to. Goes there if the map knows the block, which the cache holds from then on.
+void Runtime::lookup() {
+  // Registers that no guest register has; rax and rcx among them.
+  x86::Gp temps[2];
+  unsigned count = 0;
+  for (const uint8_t reg : {2, 10, 3, 6, 7, 8, 9, 11, 12, 13, 14, 15})
+    if (count < 2 && reg != abi::kState && !(pins_.mask >> reg & 1)) temps[count++] = x86::gpq(reg);
+  const x86::Gp slot = temps[0], thread = temps[1], pc = x86::rcx, block = x86::rax;
+  const auto in_thread = [&](int32_t offset) { return x86::ptr(thread, offset, 8); };
+  const auto in_slot = [&](size_t offset) { return x86::ptr(slot, static_cast<int32_t>(offset), 8); };
+  const auto save = [](unsigned reg) { return frame(kFrameSaveGpr + 8 * reg); };
+  const Label probe = a_.newLabel(), next = a_.newLabel(), same_pc = a_.newLabel(), miss = a_.newLabel();
+
+  (void)a_.mov(save(0), x86::rax);
+  (void)a_.mov(save(1), x86::rcx);
+  (void)a_.mov(pc, state(offsetof(ir::CpuHeader, pc)));
+  (void)a_.mov(thread, frame(kFrameThread));
+  (void)a_.mov(slot, pc);
+  (void)a_.shr(slot, BlockTable::kGroup);
+  (void)a_.imul(slot, slot, static_cast<int32_t>(BlockTable::kFactor));
+  (void)a_.shr(slot, BlockTable::kShift);
+  (void)a_.and_(slot, in_thread(kThreadTableMask));
+  (void)a_.add(slot, in_thread(kThreadTableSlots));
+  (void)a_.mov(block, pc);
+  (void)a_.and_(block, static_cast<int32_t>(BlockTable::kWithin));
+  (void)a_.add(slot, block);
+
+  (void)a_.bind(probe);
+  (void)a_.cmp(in_slot(offsetof(BlockTable::Slot, pc)), pc);
+  (void)a_.je(same_pc);
+  (void)a_.bind(next);
+  (void)a_.mov(block, in_slot(offsetof(BlockTable::Slot, block)));
+  (void)a_.add(slot, static_cast<int32_t>(sizeof(BlockTable::Slot)));
+  (void)a_.test(block, block);
+  (void)a_.jnz(probe);
+  (void)a_.bind(miss);
+  (void)a_.mov(x86::rcx, save(1));
+  (void)a_.mov(x86::rax, save(0));
+  (void)a_.jmp(frame(kFrameExit));
+
+  (void)a_.bind(same_pc);
+  (void)a_.mov(block, in_slot(offsetof(BlockTable::Slot, block)));
+  (void)a_.test(block, block);
+  (void)a_.jz(miss);
+  (void)a_.mov(x86::ecx, state(offsetof(ir::CpuHeader, mode)));
+  (void)a_.cmp(x86::ptr(block, kBlockMode, 4), x86::ecx);
+  (void)a_.mov(pc, state(offsetof(ir::CpuHeader, pc)));
+  (void)a_.jne(next);
+  (void)a_.cmp(x86::ptr(block, kBlockEntry, 8), 0);
+  (void)a_.je(miss);
+  // jump_cache_index()
+  const x86::Gp index = slot;
+  const auto entry = [&](size_t field) {
+    return x86::ptr(thread, index, 3, kThreadJumpCache + static_cast<int32_t>(field), 0);
+  };
+  (void)a_.mov(index, pc);
+  (void)a_.shr(index, kJumpCacheBits);
+  (void)a_.xor_(index.r32(), x86::ecx);
+  (void)a_.and_(index.r32(), ((1u << kJumpCacheBits) - 1) << 2);
+  (void)a_.mov(entry(offsetof(JumpCacheEntry, pc)), pc);
+  (void)a_.mov(x86::ecx, x86::ptr(block, kBlockMode, 4));
+  (void)a_.mov(entry(offsetof(JumpCacheEntry, mode)), x86::ecx);
+  (void)a_.mov(entry(offsetof(JumpCacheEntry, block)), block);
+  (void)a_.mov(x86::rcx, x86::ptr(block, kBlockEntry, 8));
+  (void)a_.mov(entry(offsetof(JumpCacheEntry, entry)), x86::rcx);
+  (void)a_.jmp(x86::rcx);
 }
 
 /// rax: the record; the caller's rax is in its place in the frame already.

@@ -16,6 +16,7 @@ struct BaselineBlock;
 /// What the way in copies into the frame, as frame.h lays it out from kFrameExit on.
 struct RuntimeTable {
   const void* exit = nullptr;
+  const void* lookup = nullptr;
   const void* record = nullptr;
   const void* thunks[3] = {};
 };
@@ -36,7 +37,7 @@ void run_record(const interp::Code* code, uint8_t* frame, uint8_t* state, Thread
 /// Position-independent code of all these, and where in it they start.
 struct RuntimeCode {
   std::vector<uint8_t> bytes;
-  uint32_t enter = 0, exit = 0, thunks[3] = {};
+  uint32_t enter = 0, exit = 0, lookup = 0, thunks[3] = {};
 };
 RuntimeCode make_runtime(const Pins& pins);
 

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "user/threads/life.h"
 
+#include <fmt/format.h>
 #include <linux/futex.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/bits.h"
+#include "base/log.h"
+#include "base/report.h"
 #include "user/debugger.h"
 #include "user/host/raw_signal.h"
 #include "user/host/safe_syscall.h"
@@ -77,8 +80,15 @@ void release_guest_thread(Thread& t) {
   }
 }
 
+static void write_stats(const Process& process) {
+  Report report;
+  process.accelerator.report(report);
+  log_always(fmt::format("--- {} (pid {})\n{}", process.program.comm, ::getpid(), report.table()));
+}
+
 void end_process(Thread& t, int status) {
   if (Debugger* const debugger = t.debugger()) debugger->on_exit(t, status);
+  if (t.process.options.stats && !t.extra.vm_child) write_stats(t.process);
   for (;;) host::call(SYS_exit_group, status);
 }
 

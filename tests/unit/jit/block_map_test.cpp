@@ -111,6 +111,39 @@ TEST(BlockMap, EvictsTheOldestAndStaysBelowTheLimit) {
   EXPECT_NE(map.find({0x1000 + 16 * 999, 0}), nullptr);
 }
 
+TEST(BlockMap, FindsAllBlocksWhileItsTableGrows) {
+  BlockMap map;
+  constexpr uint64_t kCount = 20'000;
+  for (uint64_t i = 0; i < kCount; ++i) {
+    publish(map, 0x400000 + 20 * i);
+    if (i % 3 == 0) map.invalidate(0x400000 + 20 * i, 1);
+  }
+  for (uint64_t i = 0; i < kCount; ++i) {
+    const CompiledBlock* const block = map.find({0x400000 + 20 * i, 0});
+    if (i % 3 == 0)
+      EXPECT_EQ(block, nullptr);
+    else
+      EXPECT_EQ(block->key.pc, 0x400000 + 20 * i);
+  }
+}
+
+TEST(BlockMap, AThreadFindsTheTableThatCppSees) {
+  BlockMap map;
+  ThreadContext thread(map);
+  const ThreadContext::Running running(thread);
+  for (uint64_t i = 0; i < 5000; ++i) publish(map, 0x400000 + 20 * i);
+  thread.refresh();
+  const auto* const last = map.find({0x400000 + 20 * 4999, 0});
+  const auto has = [&](const BlockTable::Slot* slots, uint64_t mask) {
+    for (uint64_t i = 0; i <= mask / sizeof(BlockTable::Slot); ++i)
+      if (slots[i].block.load() == last) return true;
+    return false;
+  };
+  EXPECT_TRUE(has(thread.table_slots, thread.table_mask));
+  thread.set_chaining(false);
+  EXPECT_FALSE(has(thread.table_slots, thread.table_mask));
+}
+
 TEST(BlockMap, FreesABlockOnlyWhenNoRunningThreadCanHoldIt) {
   alive = 0;
   BlockMap map;
@@ -141,6 +174,7 @@ TEST(BlockMap, AThreadDropsItsJumpCacheWhenBlocksGo) {
   EXPECT_NE(thread.generation, thread.map_generation->load());
   thread.refresh();
   EXPECT_EQ(thread.jump_cache[jump_cache_index(0x1000)].entry, nullptr);
+  EXPECT_NE(thread.jump_cache[jump_cache_index(0)].mode, 0u) << "an empty entry is no block at pc 0";
   EXPECT_EQ(thread.generation, thread.map_generation->load());
 }
 

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "jit/block_table.h"
+
+#include <algorithm>
+#include <bit>
+
+namespace lyrebird::jit {
+
+namespace {
+
+/// Slots behind the last home.
+constexpr size_t kTail = 1024;
+
+/// Stands where a block was; equals no key.
+struct Removed final : CompiledBlock {
+  Removed() { key = {~uint64_t{0}, ~uint32_t{0}}; }
+};
+const Removed kRemoved;
+
+}  // namespace
+
+BlockTable::BlockTable(size_t slots) : size_(slots), slots_(new Slot[slots + kTail + 1]) {}
+
+const CompiledBlock* BlockTable::find(ir::BlockKey key) const {
+  for (const Slot* slot = &slots_[home(key.pc)];; ++slot) {
+    const uint64_t pc = slot->pc.load(std::memory_order_acquire);
+    const CompiledBlock* const block = slot->block.load(std::memory_order_acquire);
+    if (!block) return nullptr;
+    if (pc == key.pc && block->key == key) return block;
+  }
+}
+
+bool BlockTable::insert(const CompiledBlock& block) {
+  Slot* slot = &slots_[home(block.key.pc)];
+  while (slot->block.load(std::memory_order_relaxed)) ++slot;
+  if (slot == &slots_[size_ + kTail]) return false;
+  // Generated code that finds the pc relies on the block.
+  slot->block.store(&block, std::memory_order_release);
+  slot->pc.store(block.key.pc, std::memory_order_release);
+  ++used_;
+  ++live_;
+  return true;
+}
+
+void BlockTable::remove(const CompiledBlock& block) {
+  for (Slot* slot = &slots_[home(block.key.pc)]; slot->block.load(std::memory_order_relaxed); ++slot) {
+    if (slot->block.load(std::memory_order_relaxed) != &block) continue;
+    slot->block.store(&kRemoved, std::memory_order_release);
+    --live_;
+    return;
+  }
+}
+
+size_t BlockTable::wanted() const { return std::max(std::bit_ceil(3 * live_ + 4), size_ / 4); }
+
+bool BlockTable::copy_to(BlockTable& other) const {
+  for (size_t i = 0; i < size_ + kTail; ++i) {
+    const CompiledBlock* const block = slots_[i].block.load(std::memory_order_relaxed);
+    if (block && block != &kRemoved && !other.insert(*block)) return false;
+  }
+  return true;
+}
+
+}  // namespace lyrebird::jit

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Blocks by (pc, mode): an open hash that C++ and generated code probe without a lock.
+///
+/// A slot is empty (no block), or holds a block and its pc. A block that is taken out leaves a
+/// slot behind that no pc ends at; slots are not used twice, so whoever finds pc in a slot finds
+/// its block there. A block lies at its home or in one of the slots behind it, with no empty one
+/// between; the table ends with an empty slot that stays so.
+///
+/// Writers are serialised by the owner (BlockMap).
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "jit/engine.h"
+
+namespace lyrebird::jit {
+
+class BlockTable {
+ public:
+  struct Slot {
+    std::atomic<uint64_t> pc{0};
+    std::atomic<const CompiledBlock*> block{nullptr};
+  };
+  static constexpr unsigned kSlotBits = 4;  ///< of sizeof(Slot)
+  static_assert(sizeof(Slot) == 1u << kSlotBits);
+
+  explicit BlockTable(size_t slots);  ///< a power of 2, at least 4
+
+  const CompiledBlock* find(ir::BlockKey key) const;
+  /// The key is not in the table. False: no place near its home, which takes very odd keys.
+  bool insert(const CompiledBlock& block);
+  void remove(const CompiledBlock& block);
+  /// A fuller table would be slow: copy it to one with wanted() slots.
+  bool full() const { return used_ > size_ / 2; }
+  size_t wanted() const;
+  bool copy_to(BlockTable& other) const;
+
+  // For generated code. The home of pc is at
+  //   slots() + (((pc >> kGroup) * kFactor >> kShift) & home_mask()) + (pc & kWithin)
+  // Blocks of the same 64 bytes of guest code share a line of the host's cache.
+  static constexpr unsigned kGroup = 6, kShift = 10;
+  static constexpr uint64_t kFactor = 0x61c88647;
+  static constexpr uint64_t kWithin = 0x30;
+  const Slot* slots() const { return slots_.get(); }
+  uint64_t home_mask() const { return (size_ << kSlotBits) - 64; }
+
+ private:
+  size_t home(uint64_t pc) const {
+    return static_cast<size_t>(((((pc >> kGroup) * kFactor) >> kShift) & home_mask()) + (pc & kWithin)) >>
+           kSlotBits;
+  }
+  size_t size_;  ///< homes; the slots are some more
+  size_t used_ = 0, live_ = 0;
+  std::unique_ptr<Slot[]> slots_;
+};
+
+}  // namespace lyrebird::jit
