@@ -60,7 +60,8 @@ bool Emitter::same_value(ValueId a, ValueId b) const {
 }
 
 std::optional<Cc> Emitter::cached(const ir::Inst& compare) const {
-  if (flags_.kind == Flags::Kind::None || flags_.type != compare.elem) return std::nullopt;
+  if (flags_.kind == Flags::Kind::None || flags_.kind == Flags::Kind::Float || flags_.type != compare.elem)
+    return std::nullopt;
   const ValueId a = compare.args[0], b = compare.args[1];
   const bool with_zero = at(root(b)).op == Op::Const && constant(b) == 0;
   if (flags_.result != kNoValue && root(a) == flags_.result && with_zero) {
@@ -141,6 +142,7 @@ Cc Emitter::evaluate(ValueId condition) {
   touch(id);
   if (plan_[id].lazy) {
     if (inst.op == Op::Not) return x86::negateCond(evaluate(inst.args[0]));
+    if (const auto cc = evaluate_order(inst)) return *cc;
     if (const auto cc = cached(inst)) return *cc;
     if (loc(id).gpr == kNoReg && loc(id).home == Home::None) return compare_flags(inst);
   }
@@ -167,6 +169,12 @@ void Emitter::materialise(ValueId lazy) {
 /// A result that was wanted for its flags alone, after these are gone.
 void Emitter::remake(ValueId id) {
   const ir::Inst& inst = at(id);
+  if (inst.op == Op::FCompare) {
+    const uint8_t reg = take_gpr();
+    make_order(inst, reg);
+    bind_gpr(id, reg);
+    return;
+  }
   const Operand second = use_rmi(inst.args[1], inst.type);
   const uint8_t reg = copy_gpr(inst.args[0]);
   (void)a_.emit(inst.op == Op::Sub ? hi::kIdSub : hi::kIdAnd, gp(reg, inst.type), second);
@@ -177,6 +185,129 @@ void Emitter::remake(ValueId id) {
             id,
             kNoValue};
   bind_gpr(id, reg);
+}
+
+// --- floating point: an FCompare of which only conditions are wanted stays in the host flags
+
+/// The FCompare that the compare asks about, if it has not been made a value.
+const ir::Inst* Emitter::compared_order(const ir::Inst& compare, ValueId* order, uint64_t* with) const {
+  if (compare.elem != Type::I8 || compare.op < Op::CmpEq || compare.op > Op::CmpTest) return nullptr;
+  for (unsigned k = 0; k < 2; ++k) {
+    const ValueId id = root(compare.args[k]);
+    if (at(id).op != Op::FCompare || !plan_[id].only_flags) continue;
+    if (locs_[id].gpr != kNoReg || locs_[id].home != Home::None) return nullptr;
+    *order = id;
+    *with = constant(compare.args[1 - k]);
+    return &at(id);
+  }
+  return nullptr;
+}
+
+/// Host flags of a comparison of a with b, or the other way round. Raises what FCompare does.
+void Emitter::order_flags(const ir::Inst& order, bool crossed) {
+  const uint8_t a = use_xmm(order.args[crossed ? 1 : 0]), b = use_xmm(order.args[crossed ? 0 : 1]);
+  const bool wide = order.elem == Type::F64, signal = order.fp_extra() & 1;
+  const InstId id =
+      signal ? (host_.avx ? (wide ? hi::kIdVcomisd : hi::kIdVcomiss) : (wide ? hi::kIdComisd : hi::kIdComiss))
+             : (host_.avx ? (wide ? hi::kIdVucomisd : hi::kIdVucomiss)
+                          : (wide ? hi::kIdUcomisd : hi::kIdUcomiss));
+  (void)a_.emit(id, xmm(a), xmm(b));
+  flags_ = {Flags::Kind::Float, order.elem,  root(order.args[crossed]), root(order.args[crossed ? 0 : 1]),
+            ir::kNoValue,       ir::kNoValue};
+}
+
+namespace {
+struct OrderCondition {
+  bool crossed, either;  ///< which comparison it is a condition of
+  Cc cc;
+};
+/// Unordered sets zero, parity and carry; less sets carry; equal sets zero.
+std::optional<OrderCondition> order_condition(Op op, bool order_first, uint64_t with) {
+  const bool equal = op == Op::CmpEq;
+  if (equal || op == Op::CmpNe) {
+    if (with == ir::kFpLess) return OrderCondition{true, false, equal ? Cc::kA : Cc::kBE};
+    if (with == ir::kFpGreater) return OrderCondition{false, false, equal ? Cc::kA : Cc::kBE};
+    if (with == ir::kFpUnordered) return OrderCondition{false, true, equal ? Cc::kP : Cc::kNP};
+  }
+  if (op == Op::CmpTest && with == 1) return OrderCondition{false, false, Cc::kB};
+  if (op == Op::CmpLtU && !order_first && with == ir::kFpLess) return OrderCondition{true, false, Cc::kB};
+  if (op == Op::CmpLeU && order_first && with == ir::kFpLess) return OrderCondition{true, false, Cc::kAE};
+  return std::nullopt;
+}
+}  // namespace
+
+/// Whether the block's last condition is one of the operands compared the other way round.
+bool Emitter::wants_crossed(ValueId order) const {
+  const ir::Inst& last = block_->insts.back();
+  if (last.op != Op::Branch) return true;
+  ValueId id = root(last.args[0]);
+  while (at(id).op == Op::Not) id = root(at(id).args[0]);
+  ValueId asked = kNoValue;
+  uint64_t with = 0;
+  if (!compared_order(at(id), &asked, &with) || asked != order) return true;
+  const auto condition = order_condition(at(id).op, root(at(id).args[0]) == asked, with);
+  return !condition || condition->crossed || condition->either;
+}
+
+std::optional<Cc> Emitter::evaluate_order(const ir::Inst& compare) {
+  ValueId id = kNoValue;
+  uint64_t with = 0;
+  const ir::Inst* const order = compared_order(compare, &id, &with);
+  if (!order) return std::nullopt;
+  touch(id);
+  if (with == ir::kFpEqual && (compare.op == Op::CmpEq || compare.op == Op::CmpNe)) {
+    const uint8_t mask = order_equal(*order), bit = take_gpr();
+    (void)a_.emit(host_.avx ? hi::kIdVmovd : hi::kIdMovd, gp32(bit), xmm(mask));
+    (void)a_.test(gp32(bit), gp32(bit));
+    no_flags();
+    return compare.op == Op::CmpEq ? Cc::kNE : Cc::kE;
+  }
+  const auto condition = order_condition(compare.op, root(compare.args[0]) == id, with);
+  if (!condition) return std::nullopt;
+  const auto there = [&](bool crossed) {
+    return flags_.kind == Flags::Kind::Float && flags_.type == order->elem &&
+           flags_.a == root(order->args[crossed ? 1 : 0]) && flags_.b == root(order->args[crossed ? 0 : 1]);
+  };
+  if (!there(condition->crossed) && !(condition->either && there(!condition->crossed)))
+    order_flags(*order, condition->crossed);
+  return condition->cc;
+}
+
+/// A mask of whether both are equal; keeps the host flags.
+uint8_t Emitter::order_equal(const ir::Inst& order) {
+  const uint8_t a = use_xmm(order.args[0]), b = use_xmm(order.args[1]);
+  const uint8_t mask = take_xmm();
+  const bool wide = order.elem == Type::F64;
+  vop_imm(wide ? VecOp{hi::kIdCmpsd, hi::kIdVcmpsd} : VecOp{hi::kIdCmpss, hi::kIdVcmpss}, mask, a, xmm(b), 0);
+  return mask;
+}
+
+/// "Equal" is two host flags: without them.
+bool Emitter::store_order_equal(ValueId value, const Mem& to) {
+  const ir::Inst& compare = at(root(value));
+  ValueId id = kNoValue;
+  uint64_t with = 0;
+  const ir::Inst* const order = compared_order(compare, &id, &with);
+  if (!order || with != ir::kFpEqual || compare.op != Op::CmpEq) return false;
+  touch(id);
+  const uint8_t mask = order_equal(*order);
+  vshift({hi::kIdPsrld, hi::kIdVpsrld}, mask, mask, 31);
+  lose_state(static_cast<uint32_t>(to.offset() + abi::kStateBias), 1);
+  (void)a_.emit(host_.avx ? hi::kIdVpextrb : hi::kIdPextrb, to, xmm(mask), Imm(0));
+  return true;
+}
+
+/// The FCompare as a value.
+void Emitter::make_order(const ir::Inst& order, uint8_t d) {
+  const uint8_t greater = take_gpr();
+  load_const(d, 0);
+  load_const(greater, 0);
+  // Each is set by an unordered pair as well.
+  order_flags(order, false);
+  (void)a_.setb(x86::gpb_lo(d));
+  order_flags(order, true);
+  (void)a_.setb(x86::gpb_lo(greater));
+  (void)a_.lea(gp32(d), x86::ptr(gp64(d), gp64(greater), 1));
 }
 
 }  // namespace lyrebird::jit::baseline

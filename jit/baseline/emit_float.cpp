@@ -42,6 +42,10 @@ constexpr Forms kDiv{{hi::kIdDivss, hi::kIdDivsd, hi::kIdDivps, hi::kIdDivpd},
                      {hi::kIdVdivss, hi::kIdVdivsd, hi::kIdVdivps, hi::kIdVdivpd}};
 constexpr Forms kSqrt{{hi::kIdSqrtss, hi::kIdSqrtsd, hi::kIdSqrtps, hi::kIdSqrtpd},
                       {hi::kIdVsqrtss, hi::kIdVsqrtsd, hi::kIdVsqrtps, hi::kIdVsqrtpd}};
+constexpr Forms kMin{{hi::kIdMinss, hi::kIdMinsd, hi::kIdMinps, hi::kIdMinpd},
+                     {hi::kIdVminss, hi::kIdVminsd, hi::kIdVminps, hi::kIdVminpd}};
+constexpr Forms kMax{{hi::kIdMaxss, hi::kIdMaxsd, hi::kIdMaxps, hi::kIdMaxpd},
+                     {hi::kIdVmaxss, hi::kIdVmaxsd, hi::kIdVmaxps, hi::kIdVmaxpd}};
 constexpr InstId kFma[4] = {hi::kIdVfmadd231ss, hi::kIdVfmadd231sd, hi::kIdVfmadd231ps, hi::kIdVfmadd231pd};
 
 }  // namespace
@@ -71,6 +75,11 @@ bool Emitter::emit_float(const ir::Inst& inst) {
       return emit_float_convert(inst);
     case Op::FRoundInt:
       return emit_float_round(inst);
+    case Op::FMin:
+    case Op::FMax:
+    case Op::FMinNum:
+    case Op::FMaxNum:
+      return emit_float_min_max(inst);
     default:
       return false;
   }
@@ -86,8 +95,12 @@ bool Emitter::emit_float_sign(const ir::Inst& inst) {
   const uint64_t mask = inst.op == Op::FAbs ? ~lane : lane;
   const uint8_t a = use_xmm(inst.args[0]);
   const uint8_t d = def_xmm(inst.args[0]);
-  const VecOp op = inst.op == Op::FAbs ? VecOp{hi::kIdPand, hi::kIdVpand} : VecOp{hi::kIdPxor, hi::kIdVpxor};
-  vop(op, d, a, pool(mask, mask));
+  const VecOp op = inst.op == Op::FAbs ? kAnd : kXor;
+  // Scalars keep zeros above them.
+  if (ir::is_vector(inst.type))
+    vop(op, d, a, pool(mask, mask));
+  else
+    vop(op, d, a, pool(elem == Type::F32 ? mask & 0xffffffff : mask, 0));
   return true;
 }
 
@@ -115,26 +128,60 @@ Emitter::Cold& Emitter::add_cold_float(const ir::Inst& inst, uint8_t d, const ui
   return cold_.back();
 }
 
-/// Leaves for the cold path unless every lane is finite or infinite and above the smallest normal number.
+namespace {
+/// Whether the result can be one that rounding lifted to the smallest normal number. Sums of that
+/// size are exact, as are roots and what becomes wider.
+bool may_be_tiny(const ir::Inst& inst) {
+  return inst.op == Op::FMul || inst.op == Op::FDiv || inst.op == Op::FMulAdd ||
+         (inst.op == Op::FConvert && inst.type == Type::F32);
+}
+}  // namespace
+
+void Emitter::leave_if_any_sign(uint8_t x, const Cold& cold) {
+  const uint8_t t = take_gpr();
+  (void)a_.emit(host_.avx ? hi::kIdVmovmskps : hi::kIdMovmskps, gp32(t), xmm(x));
+  (void)a_.test(gp32(t), gp32(t));
+  (void)a_.long_().jnz(cold.from);
+}
+
+/// Leaves for the cold path if a lane is a NaN or may have been rounded to the smallest normal number.
 void Emitter::check_result(const ir::Inst& inst, uint8_t d, const uint8_t* args, unsigned count) {
   Cold& cold = add_cold_float(inst, d, args, count);
   cold.check = true;
   const Type elem = inst.op == Op::FConvert ? inst.type : inst.elem;
   cold.elem = elem;
-  const bool wide = elem == Type::F64;
+  const bool wide = elem == Type::F64, tiny = may_be_tiny(inst);
+  const uint64_t magnitude = wide ? ~uint64_t{0} >> 1 : 0x7fffffff7fffffff;
+  const uint64_t least = wide ? uint64_t{1} << 52 : 0x0080000000800000;
   if (!ir::is_vector(inst.type)) {
-    const uint8_t t = take_gpr();
-    if (wide)
-      (void)a_.emit(host_.avx ? hi::kIdVpextrd : hi::kIdPextrd, gp32(t), xmm(d), Imm(1));
-    else
-      (void)a_.emit(host_.avx ? hi::kIdVmovd : hi::kIdMovd, gp32(t), xmm(d));
-    const uint32_t low = wide ? 0x00200002 : 0x01000002, high = wide ? 0xffe00000 : 0xff000000;
-    (void)a_.lea(gp32(t), x86::ptr(gp64(t), gp64(t), 0, -static_cast<int32_t>(low)));
-    (void)a_.cmp(gp32(t), static_cast<int32_t>(high - low));
-    (void)a_.long_().ja(cold.from);
+    const InstId compare =
+        host_.avx ? (wide ? hi::kIdVucomisd : hi::kIdVucomiss) : (wide ? hi::kIdUcomisd : hi::kIdUcomiss);
+    if (tiny) {
+      const uint8_t x = take_xmm();
+      vop(kAnd, x, d, pool(magnitude, magnitude));
+      Mem limit = pool(least, least);
+      limit.setSize(wide ? 8 : 4);
+      (void)a_.emit(compare, xmm(x), limit);
+      (void)a_.long_().jbe(cold.from);
+    } else {
+      (void)a_.emit(compare, xmm(d), xmm(d));
+      (void)a_.long_().jp(cold.from);
+    }
+  } else if (!tiny || host_.avx) {
+    constexpr uint32_t kUnordered = 3, kNotGreaterQuiet = 0x1a;
+    const VecOp op = wide ? VecOp{hi::kIdCmppd, hi::kIdVcmppd} : VecOp{hi::kIdCmpps, hi::kIdVcmpps};
+    const uint8_t x = take_xmm();
+    if (tiny) {
+      vop(kAnd, x, d, pool(magnitude, magnitude));
+      vop_imm(op, x, x, pool(least, least), kNotGreaterQuiet);
+    } else {
+      vop_imm(op, x, d, xmm(d), kUnordered);
+    }
+    leave_if_any_sign(x, cold);
   } else {
-    const uint8_t x = take_xmm(), t = take_gpr();
-    const VecOp add = wide ? VecOp{hi::kIdPaddq, hi::kIdVpaddq} : VecOp{hi::kIdPaddd, hi::kIdVpaddd};
+    // SSE's compares that are not quiet would raise something for a NaN.
+    const uint8_t x = take_xmm();
+    const VecOp add = wide ? VecOp{hi::kIdPaddq, hi::kIdVpaddq} : kAdd32;
     const VecOp greater =
         wide ? VecOp{hi::kIdPcmpgtq, hi::kIdVpcmpgtq} : VecOp{hi::kIdPcmpgtd, hi::kIdVpcmpgtd};
     const uint64_t bias = wide ? 0x7fdffffffffffffe : 0x7efffffe7efffffe;
@@ -142,9 +189,7 @@ void Emitter::check_result(const ir::Inst& inst, uint8_t d, const uint8_t* args,
     vop(add, x, d, xmm(d));
     vop(add, x, x, pool(bias, bias));
     vop(greater, x, x, pool(limit, limit));
-    (void)a_.emit(host_.avx ? hi::kIdVmovmskps : hi::kIdMovmskps, gp32(t), xmm(x));
-    (void)a_.test(gp32(t), gp32(t));
-    (void)a_.long_().jnz(cold.from);
+    leave_if_any_sign(x, cold);
   }
   (void)a_.bind(cold.back);
 }
@@ -203,6 +248,14 @@ void Emitter::emit_cold_float(const Cold& cold) {
   (void)a_.jmp(cold.back);
 }
 
+/// A V64 operand with itself above: what lies there must not raise anything.
+uint8_t Emitter::both_halves(const ir::Inst& inst, uint8_t x) {
+  if (inst.type != Type::V64) return x;
+  const uint8_t both = take_xmm();
+  (void)a_.emit(host_.avx ? hi::kIdVmovddup : hi::kIdMovddup, xmm(both), xmm(x));
+  return both;
+}
+
 bool Emitter::emit_float_arithmetic(const ir::Inst& inst) {
   const Type elem = inst.elem;
   const FpMode mode = inst.fp_mode();
@@ -215,11 +268,7 @@ bool Emitter::emit_float_arithmetic(const ir::Inst& inst) {
   uint8_t args[3] = {};
   for (unsigned k = 0; k < count; ++k) {
     args[k] = use_xmm(inst.args[k]);
-    if (inst.type != Type::V64) continue;
-    // What lies above must not raise anything.
-    const uint8_t both = take_xmm();
-    (void)a_.emit(host_.avx ? hi::kIdVmovddup : hi::kIdMovddup, xmm(both), xmm(args[k]));
-    args[k] = both;
+    args[k] = both_halves(inst, args[k]);
   }
   const uint8_t d = def_xmm();
   const auto with = [&](const Forms& forms) {
@@ -258,22 +307,13 @@ bool Emitter::emit_float_compare(const ir::Inst& inst) {
   if (!is_host_float(elem)) return false;
   const bool wide = elem == Type::F64;
   if (inst.op == Op::FCompare) {
-    const uint8_t a = use_xmm(inst.args[0]), b = use_xmm(inst.args[1]);
-    const bool signal = inst.fp_extra() & 1;
-    const InstId compare = signal ? (host_.avx ? (wide ? hi::kIdVcomisd : hi::kIdVcomiss)
-                                               : (wide ? hi::kIdComisd : hi::kIdComiss))
-                                  : (host_.avx ? (wide ? hi::kIdVucomisd : hi::kIdVucomiss)
-                                               : (wide ? hi::kIdUcomisd : hi::kIdUcomiss));
-    const uint8_t less = take_gpr(), greater = take_gpr();
-    load_const(less, 0);
-    load_const(greater, 0);
-    // Each is set by an unordered pair as well.
-    (void)a_.emit(compare, xmm(a), xmm(b));
-    (void)a_.setb(x86::gpb_lo(less));
-    (void)a_.emit(compare, xmm(b), xmm(a));
-    (void)a_.setb(x86::gpb_lo(greater));
-    const uint8_t d = def_gpr();
-    (void)a_.lea(gp32(d), x86::ptr(gp64(less), gp64(greater), 1));
+    if (plan_[now_].only_flags) {
+      order_flags(inst, wants_crossed(now_));
+      return true;
+    }
+    const uint8_t t = take_gpr();
+    make_order(inst, t);
+    (void)a_.mov(gp32(def_gpr()), gp32(t));
     no_flags();
     return true;
   }
@@ -284,13 +324,8 @@ bool Emitter::emit_float_compare(const ir::Inst& inst) {
   const bool scalar = inst.type == Type::I1;
   if (!scalar && (class_of(inst.type) != ValueClass::Xmm || !ir::is_vector(inst.type))) return false;
   uint8_t a = use_xmm(inst.args[0]), b = use_xmm(inst.args[1]);
-  if (inst.type == Type::V64) {
-    for (uint8_t* const x : {&a, &b}) {
-      const uint8_t both = take_xmm();
-      (void)a_.emit(host_.avx ? hi::kIdVmovddup : hi::kIdMovddup, xmm(both), xmm(*x));
-      *x = both;
-    }
-  }
+  a = both_halves(inst, a);
+  b = both_halves(inst, b);
   const VecOp op = scalar ? (wide ? VecOp{hi::kIdCmpsd, hi::kIdVcmpsd} : VecOp{hi::kIdCmpss, hi::kIdVcmpss})
                           : (wide ? VecOp{hi::kIdCmppd, hi::kIdVcmppd} : VecOp{hi::kIdCmpps, hi::kIdVcmpps});
   const uint8_t d = scalar ? take_xmm() : def_xmm();
@@ -314,13 +349,21 @@ bool Emitter::emit_float_convert(const ir::Inst& inst) {
     const uint8_t d = def_xmm();
     const VecOp op =
         to == Type::F64 ? VecOp{hi::kIdCvtss2sd, hi::kIdVcvtss2sd} : VecOp{hi::kIdCvtsd2ss, hi::kIdVcvtsd2ss};
-    vop(op, d, a, xmm(a));
+    uint8_t above = a;
+    if (to == Type::F32) {
+      above = take_xmm();
+      load_const_xmm(above, 0, 0);
+    }
+    vop(op, d, above, xmm(a));
     check_result(inst, d, &a, 1);
     no_flags();
     return true;
   }
   if (inst.fp_extra() != 0 || mode.no_inexact) return false;
+  if (ir::is_vector(to)) return emit_float_vector_convert(inst);
   if (inst.op == Op::FToIntS || inst.op == Op::FToIntU) {
+    if (mode.round != Round::TowardZero && mode.round != Round::NearestEven)
+      return emit_float_to_int_rounding(inst);
     if ((to != Type::I32 && to != Type::I64) || !is_host_float(from)) return false;
     if (mode.round != Round::TowardZero && mode.round != Round::NearestEven) return false;
     const bool cut = mode.round == Round::TowardZero, wide = from == Type::F64,
@@ -360,37 +403,169 @@ bool Emitter::emit_float_convert(const ir::Inst& inst) {
   return true;
 }
 
+namespace {
+/// The host's rounding control for ROUNDSD and its like.
+std::optional<uint32_t> round_control(Round round) {
+  switch (round) {
+    case Round::NearestEven:
+      return 0;
+    case Round::TowardNegative:
+      return 1;
+    case Round::TowardPositive:
+      return 2;
+    case Round::TowardZero:
+      return 3;
+    default:
+      return std::nullopt;
+  }
+}
+constexpr uint32_t kNoInexact = 8;
+/// The largest number below a half.
+constexpr uint64_t kAlmostHalf[2] = {0x3effffff, 0x3fdfffffffffffff};
+}  // namespace
+
+/// d = a rounded to an integral value, raising nothing but for a signalling NaN. False: no code.
+bool Emitter::round_quietly(uint8_t d, uint8_t a, Round round, bool wide) {
+  const VecOp op = wide ? VecOp{hi::kIdRoundsd, hi::kIdVroundsd} : VecOp{hi::kIdRoundss, hi::kIdVroundss};
+  if (const auto control = round_control(round)) {
+    vop_imm(op, d, a, xmm(a), *control | kNoInexact);
+    return true;
+  }
+  if (round != Round::NearestAway || !host_.avx512) return false;
+  // Add almost a half away from zero, then cut.
+  const uint64_t sign = wide ? uint64_t{1} << 63 : uint64_t{1} << 31;
+  vop(kAnd, d, a, pool(sign, 0));
+  vop(kOr, d, d, pool(kAlmostHalf[wide], 0));
+  a_.rn_sae();
+  (void)a_.emit(wide ? hi::kIdVaddsd : hi::kIdVaddss, xmm(d), xmm(a), xmm(d));
+  vop_imm(op, d, d, xmm(d), 3 | kNoInexact);
+  return true;
+}
+
+/// Rounds before it converts. What does not fit has raised nothing when it leaves for the cold path.
+bool Emitter::emit_float_to_int_rounding(const ir::Inst& inst) {
+  const Type from = type_of(inst.args[0]), to = inst.type;
+  if ((to != Type::I32 && to != Type::I64) || !is_host_float(from)) return false;
+  const bool wide = from == Type::F64, is_signed = inst.op == Op::FToIntS;
+  const Round round = inst.fp_mode().round;
+  if (!is_signed && !host_.avx512) return false;
+  if (!round_control(round) && (round != Round::NearestAway || !host_.avx512)) return false;
+  const InstId id = is_signed ? (wide ? hi::kIdCvttsd2si : hi::kIdCvttss2si)
+                              : (wide ? hi::kIdVcvttsd2usi : hi::kIdVcvttss2usi);
+  const uint8_t a = use_xmm(inst.args[0]), t = take_xmm(), cut = take_gpr();
+  round_quietly(t, a, round, wide);
+  const uint8_t d = def_gpr();
+  (void)a_.emit(id, gp(d, to), xmm(t));
+  Cold& cold = add_cold_float(inst, d, &a, 1);
+  cold.gpr_result = true;
+  (void)a_.cmp(gp(d, to), is_signed ? 1 : -1);
+  a_.long_();
+  (void)a_.emit(is_signed ? hi::kIdJo : hi::kIdJe, cold.from);
+  // What fits when it is rounded fits when it is cut; this tells whether it was integral.
+  (void)a_.emit(id, gp(cut, to), xmm(a));
+  (void)a_.bind(cold.back);
+  no_flags();
+  return true;
+}
+
+/// Between lanes of ints and floats of the same size.
+bool Emitter::emit_float_vector_convert(const ir::Inst& inst) {
+  if (class_of(inst.type) != ValueClass::Xmm) return false;
+  const Round round = inst.fp_mode().round;
+  const bool to_int = inst.op == Op::FToIntS || inst.op == Op::FToIntU;
+  const bool is_signed = inst.op == Op::FToIntS || inst.op == Op::FFromIntS;
+  const bool wide = inst.elem == Type::F64, cut = round == Round::TowardZero;
+  if (!is_host_float(inst.elem) || (wide && inst.type == Type::V64)) return false;
+  if (round != Round::NearestEven && !(to_int && cut)) return false;
+  if ((wide || !is_signed) && !host_.avx512) return false;
+  const uint8_t a = both_halves(inst, use_xmm(inst.args[0]));
+  const uint8_t d = def_xmm();
+  if (!to_int) {
+    const InstId id =
+        wide ? (is_signed ? hi::kIdVcvtqq2pd : hi::kIdVcvtuqq2pd)
+             : (is_signed ? (host_.avx ? hi::kIdVcvtdq2ps : hi::kIdCvtdq2ps) : hi::kIdVcvtudq2ps);
+    (void)a_.emit(id, xmm(d), xmm(a));
+    return true;
+  }
+  const InstId id = wide        ? (is_signed ? (cut ? hi::kIdVcvttpd2qq : hi::kIdVcvtpd2qq)
+                                             : (cut ? hi::kIdVcvttpd2uqq : hi::kIdVcvtpd2uqq))
+                    : is_signed ? (cut ? (host_.avx ? hi::kIdVcvttps2dq : hi::kIdCvttps2dq)
+                                       : (host_.avx ? hi::kIdVcvtps2dq : hi::kIdCvtps2dq))
+                                : (cut ? hi::kIdVcvttps2udq : hi::kIdVcvtps2udq);
+  (void)a_.emit(id, xmm(d), xmm(a));
+  // The host's answer to what does not fit: only the most negative, or the largest.
+  const uint64_t odd = !is_signed ? ~uint64_t{0} : wide ? uint64_t{1} << 63 : 0x8000000080000000;
+  const uint8_t x = take_xmm();
+  Cold& cold = add_cold_float(inst, d, &a, 1);
+  vop(wide ? VecOp{hi::kIdPcmpeqq, hi::kIdVpcmpeqq} : VecOp{hi::kIdPcmpeqd, hi::kIdVpcmpeqd}, x, d,
+      pool(odd, odd));
+  leave_if_any_sign(x, cold);
+  (void)a_.bind(cold.back);
+  no_flags();
+  return true;
+}
+
+/// NaNs go to the cold path before the host sees them: it would raise invalid for every one.
+bool Emitter::emit_float_min_max(const ir::Inst& inst) {
+  const Type elem = inst.elem;
+  if (class_of(inst.type) != ValueClass::Xmm || !is_host_float(elem)) return false;
+  const bool wide = elem == Type::F64, scalar = !ir::is_vector(inst.type);
+  const bool least = inst.op == Op::FMin || inst.op == Op::FMinNum;
+  const unsigned form = form_of(inst.type, elem);
+  const uint8_t args[2] = {both_halves(inst, use_xmm(inst.args[0])),
+                           both_halves(inst, use_xmm(inst.args[1]))};
+  const uint8_t d = def_xmm(), t = take_xmm();
+  Cold& cold = add_cold_float(inst, d, args, 2);
+  if (scalar) {
+    (void)a_.emit(
+        host_.avx ? (wide ? hi::kIdVucomisd : hi::kIdVucomiss) : (wide ? hi::kIdUcomisd : hi::kIdUcomiss),
+        xmm(args[0]), xmm(args[1]));
+    (void)a_.long_().jp(cold.from);
+  } else {
+    vop_imm(wide ? VecOp{hi::kIdCmppd, hi::kIdVcmppd} : VecOp{hi::kIdCmpps, hi::kIdVcmpps}, t, args[0],
+            xmm(args[1]), 3);
+    leave_if_any_sign(t, cold);
+  }
+  // Of zeros with different signs the host gives the second: both ways, and their signs combined.
+  const Forms& forms = least ? kMin : kMax;
+  vop({forms.sse[form], forms.avx[form]}, d, args[0], xmm(args[1]));
+  vop({forms.sse[form], forms.avx[form]}, t, args[1], xmm(args[0]));
+  vop(least ? kOr : kAnd, d, d, xmm(t));
+  (void)a_.bind(cold.back);
+  no_flags();
+  return true;
+}
+
 bool Emitter::emit_float_round(const ir::Inst& inst) {
   const FpMode mode = inst.fp_mode();
-  if (!is_host_float(inst.type) || inst.fp_extra() != 0) return false;
-  uint32_t control;
-  switch (mode.round) {
-    case Round::NearestEven:
-      control = 0;
-      break;
-    case Round::TowardNegative:
-      control = 1;
-      break;
-    case Round::TowardPositive:
-      control = 2;
-      break;
-    case Round::TowardZero:
-      control = 3;
-      break;
-    default:
-      return false;
-  }
-  if (mode.no_inexact) control |= 8;
-  const bool wide = inst.type == Type::F64;
-  const uint8_t a = use_xmm(inst.args[0]);
+  const Type elem = inst.elem;
+  if (class_of(inst.type) != ValueClass::Xmm || !is_host_float(elem) || inst.fp_extra() != 0) return false;
+  const bool wide = elem == Type::F64, scalar = !ir::is_vector(inst.type);
+  const auto control = round_control(mode.round);
+  if (!control && !(scalar && mode.no_inexact && mode.round == Round::NearestAway && host_.avx512))
+    return false;
+  const uint8_t a = both_halves(inst, use_xmm(inst.args[0]));
   const uint8_t d = def_xmm();
-  vop_imm(wide ? VecOp{hi::kIdRoundsd, hi::kIdVroundsd} : VecOp{hi::kIdRoundss, hi::kIdVroundss}, d, a,
-          xmm(a), control);
+  const uint32_t how = control ? *control | (mode.no_inexact ? kNoInexact : 0) : 0;
+  if (!control)
+    round_quietly(d, a, mode.round, wide);
+  else if (scalar)
+    vop_imm(wide ? VecOp{hi::kIdRoundsd, hi::kIdVroundsd} : VecOp{hi::kIdRoundss, hi::kIdVroundss}, d, a,
+            xmm(a), how);
+  else
+    vun_imm(wide ? VecOp{hi::kIdRoundpd, hi::kIdVroundpd} : VecOp{hi::kIdRoundps, hi::kIdVroundps}, d, xmm(a),
+            how);
   Cold& cold = add_cold_float(inst, d, &a, 1);
-  (void)a_.emit(
-      host_.avx ? (wide ? hi::kIdVucomisd : hi::kIdVucomiss) : (wide ? hi::kIdUcomisd : hi::kIdUcomiss),
-      xmm(d), xmm(d));
-  (void)a_.long_().jp(cold.from);
+  if (scalar) {
+    (void)a_.emit(
+        host_.avx ? (wide ? hi::kIdVucomisd : hi::kIdVucomiss) : (wide ? hi::kIdUcomisd : hi::kIdUcomiss),
+        xmm(d), xmm(d));
+    (void)a_.long_().jp(cold.from);
+  } else {
+    const uint8_t x = take_xmm();
+    vop_imm(wide ? VecOp{hi::kIdCmppd, hi::kIdVcmppd} : VecOp{hi::kIdCmpps, hi::kIdVcmpps}, x, d, xmm(d), 3);
+    leave_if_any_sign(x, cold);
+  }
   (void)a_.bind(cold.back);
   no_flags();
   return true;

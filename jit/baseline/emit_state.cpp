@@ -88,6 +88,7 @@ void Emitter::store_to_state(ValueId value, uint32_t offset) {
         return;
       }
       if (plan_[id].lazy && l.gpr == kNoReg && l.home == Home::None) {
+        if (store_order_equal(value, to)) return;
         const auto cc = evaluate(value);
         lose_state(offset, size);
         (void)a_.emit(hi::setccFromCond(cc), to);
@@ -119,8 +120,10 @@ void Emitter::store_to_state(ValueId value, uint32_t offset) {
     }
   }
   // If the register is wanted for something else, nothing need be saved.
-  if (l.home == Home::None && at(id).op != Op::Const && ir::byte_size(type_of(id)) == size &&
-      offset >= sizeof(ir::CpuHeader) && class_of(type) == class_of(type_of(id)))
+  const uint32_t own = ir::byte_size(type_of(id));
+  const bool whole = own == size || (own < size && class_of(type) == ValueClass::Xmm);
+  if (l.home == Home::None && at(id).op != Op::Const && whole && offset >= sizeof(ir::CpuHeader) &&
+      class_of(type) == class_of(type_of(id)))
     set_home(id, Home::State, offset);
 }
 

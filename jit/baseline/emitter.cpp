@@ -33,6 +33,7 @@ bool keeps_flags(Op op) {
     case Op::CarryOfAdd:
     case Op::OverflowOfAdd:
     case Op::Select:
+    case Op::FCompare:
       return true;
     default:
       return false;

@@ -7,7 +7,7 @@
 ///
 /// Conventions for values in host registers: an int is zero-extended to 64 bits unless
 /// its plan says it is not clean; what lies above a float or V64 in a vector register is
-/// undefined.
+/// undefined unless its plan says zeros_above.
 #pragma once
 
 #include <asmjit/x86.h>
@@ -96,7 +96,7 @@ class Emitter {
   };
   /// What the host flags are those of.
   struct Flags {
-    enum class Kind : uint8_t { None, Sub, Add, Logic } kind = Kind::None;
+    enum class Kind : uint8_t { None, Sub, Add, Logic, Float } kind = Kind::None;
     ir::Type type = ir::Type::None;
     ir::ValueId a = ir::kNoValue, b = ir::kNoValue, result = ir::kNoValue;  // roots
     ir::ValueId carry = ir::kNoValue;
@@ -211,6 +211,13 @@ class Emitter {
   Cc compare_flags(const ir::Inst& compare);
   bool same_value(ir::ValueId a, ir::ValueId b) const;
   void remake(ir::ValueId id);
+  const ir::Inst* compared_order(const ir::Inst& compare, ir::ValueId* order, uint64_t* with) const;
+  std::optional<Cc> evaluate_order(const ir::Inst& compare);
+  bool store_order_equal(ir::ValueId value, const Mem& to);
+  void order_flags(const ir::Inst& order, bool crossed);
+  bool wants_crossed(ir::ValueId order) const;
+  uint8_t order_equal(const ir::Inst& order);
+  void make_order(const ir::Inst& order, uint8_t d);
   void no_flags() { flags_ = {}; }
   void materialise(ir::ValueId lazy);
 
@@ -289,6 +296,13 @@ class Emitter {
   bool emit_float_compare(const ir::Inst& inst);
   bool emit_float_convert(const ir::Inst& inst);
   bool emit_float_round(const ir::Inst& inst);
+  bool round_quietly(uint8_t d, uint8_t a, ir::Round round, bool wide);
+  bool emit_float_min_max(const ir::Inst& inst);
+  bool emit_float_vector_convert(const ir::Inst& inst);
+  bool emit_float_to_int_rounding(const ir::Inst& inst);
+  uint8_t both_halves(const ir::Inst& inst, uint8_t x);
+  /// Leaves for the cold path if any lane's top bit is set.
+  void leave_if_any_sign(uint8_t x, const Cold& cold);
   bool emit_float_sign(const ir::Inst& inst);
   void check_result(const ir::Inst& inst, uint8_t d, const uint8_t* args, unsigned count);
   Cold& add_cold_float(const ir::Inst& inst, uint8_t d, const uint8_t* args, unsigned count);

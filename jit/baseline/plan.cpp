@@ -97,6 +97,47 @@ bool Plan::is_lazy(const Inst& inst) const {
   return false;
 }
 
+/// Whether every way to make the value (a root) leaves zeros above it. What the host's scalar
+/// instructions leave there is what their first operand has.
+bool Plan::has_zeros_above(ValueId id) const {
+  const Inst& inst = block_->insts[id];
+  if (class_of(inst.type) != ValueClass::Xmm || inst.type == Type::V128) return false;
+  const auto zeros = [&](unsigned k) {
+    const ValueId root = values_[inst.args[k]].root;
+    return values_[root].zeros_above && block_->insts[root].type == block_->insts[inst.args[k]].type;
+  };
+  if (inst.op == Op::GetState || inst.op == Op::Load) return true;
+  if (inst.type == Type::V64) return false;
+  switch (inst.op) {
+    case Op::Const:
+    case Op::FAbs:
+    case Op::FFromIntS:
+    case Op::FFromIntU:
+      return true;
+    case Op::Bitcast:
+      return class_of(block_->insts[inst.args[0]].type) == ValueClass::Gpr;
+    case Op::FConvert:
+      return inst.type == Type::F32 || zeros(0);
+    case Op::FNeg:
+    case Op::FAdd:
+    case Op::FSub:
+    case Op::FMul:
+    case Op::FDiv:
+    case Op::FSqrt:
+    case Op::FRoundInt:
+      return zeros(0);
+    case Op::FMin:
+    case Op::FMax:
+    case Op::FMinNum:
+    case Op::FMaxNum:
+      return zeros(0) && zeros(1);
+    case Op::FMulAdd:
+      return zeros(2);
+    default:
+      return false;
+  }
+}
+
 void Plan::find_views() {
   ++epoch_;
   const auto& insts = block_->insts;
@@ -144,8 +185,18 @@ void Plan::find_views() {
           view(a, false);
         break;
       }
+      case Op::VecFromScalar: {
+        const ValueId a = inst.args[0], r = values_[a].root;
+        if (class_of(inst.type) == ValueClass::Xmm && values_[r].zeros_above &&
+            insts[r].type == insts[a].type && insts[r].op != Op::Const)
+          view(a, true);
+        break;
+      }
       case Op::Resize: {
-        const ValueId a = inst.args[0];
+        const ValueId a = inst.args[0], r = values_[a].root;
+        if (inst.type == Type::V128 && values_[r].zeros_above && insts[r].type == insts[a].type &&
+            insts[r].op != Op::Const)
+          view(a, true);
         if (inst.type == Type::V64 && insts[a].type == Type::V128 && insts[values_[a].root].op != Op::Const)
           view(a, true);
         break;
@@ -169,6 +220,7 @@ void Plan::find_views() {
         break;
     }
     if (insts[v.root].op == Op::Const && v.root != i && insts[v.root].type != inst.type) v.root = i;
+    if (v.root == i) v.zeros_above = has_zeros_above(i);
   }
 }
 
@@ -203,7 +255,7 @@ void Plan::use(ValueId value, uint32_t at) {
   for (unsigned k = 0; k < 2; ++k) use(block_->insts[v.root].args[k], at);
 }
 
-/// Subtractions and ands of which nothing but host flags is wanted.
+/// Subtractions, ands and comparisons of floats of which nothing but host flags is wanted.
 void Plan::find_only_flags() {
   const auto& insts = block_->insts;
   all_uses_.assign(insts.size(), 0);
@@ -215,11 +267,16 @@ void Plan::find_only_flags() {
                        (inst.op == Op::CmpLtS || inst.op == Op::CmpEq || inst.op == Op::CmpNe) &&
                        is_const(inst.args[1]) && insts[inst.args[1]].imm == 0;
     if (flags) ++flag_uses_[values_[inst.args[0]].root];
+    if (values_[i].lazy && inst.elem == Type::I8 && inst.op != Op::Not)
+      for (unsigned k = 0; k < 2; ++k)
+        if (insts[values_[inst.args[k]].root].op == Op::FCompare && is_const(inst.args[1 - k]))
+          ++flag_uses_[values_[inst.args[k]].root];
   }
   for (ValueId i = 0; i < insts.size(); ++i) {
     const Inst& inst = insts[i];
-    values_[i].only_flags = (inst.op == Op::Sub || inst.op == Op::And) && is_word(inst.type) &&
-                            flag_uses_[i] != 0 && all_uses_[i] == flag_uses_[i];
+    const bool maker = ((inst.op == Op::Sub || inst.op == Op::And) && is_word(inst.type)) ||
+                       (inst.op == Op::FCompare && class_of(inst.elem) == ValueClass::Xmm);
+    values_[i].only_flags = maker && flag_uses_[i] != 0 && all_uses_[i] == flag_uses_[i];
   }
 }
 

@@ -3,7 +3,8 @@
 /// instructions, so that emission itself is one pass.
 ///
 /// - A root is a value with a place of its own. Trunc, most ZExt, and reads of state that
-///   the block has just read or written are views of an earlier root: its low bits.
+///   the block has just read or written are views of an earlier root: its low bits. So is a vector
+///   made of a scalar whose register has zeros above it.
 /// - A lazy value is a compare (or its negation). It is evaluated where it is used, from
 ///   host flags if they are still there.
 /// - A write of state is dead if another one follows before anybody can look.
@@ -61,12 +62,13 @@ struct ValuePlan {
   ir::ValueId root = ir::kNoValue;
   uint32_t last_use = 0;  ///< (roots, lazy values) index of the instruction
   uint16_t uses = 0;
-  uint8_t pinned = kNoReg;  ///< (roots) made in that host register
-  bool needed = false;      ///< (roots) something reads it, or making it has effects
-  bool lazy = false;        ///< (compares)
-  bool clean = true;        ///< the register's bits above the type are zero
-  bool flags_used = false;  ///< (Add, Sub, And) a lazy compare would like its host flags
-  bool only_flags = false;  ///< (Sub, And) nothing but such compares uses it
+  uint8_t pinned = kNoReg;   ///< (roots) made in that host register
+  bool needed = false;       ///< (roots) something reads it, or making it has effects
+  bool lazy = false;         ///< (compares)
+  bool clean = true;         ///< the register's bits above the type are zero
+  bool flags_used = false;   ///< (Add, Sub, And) a lazy compare would like its host flags
+  bool only_flags = false;   ///< (Sub, And, FCompare) nothing but such compares uses it
+  bool zeros_above = false;  ///< (roots) a vector register that holds it has zeros above the type
 };
 
 /// Of a memory access: base + (index << shift) + displacement.
@@ -100,6 +102,7 @@ class Plan {
   void find_uses();
   void hoist();
   bool is_lazy(const ir::Inst& inst) const;
+  bool has_zeros_above(ir::ValueId id) const;
   void forget(uint32_t offset, uint32_t size);
   void note(uint32_t offset, ir::ValueId value);
   bool forward(ir::ValueId get_state);
