@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <climits>
 #include <vector>
 
@@ -40,11 +41,17 @@ Root::Root(std::string directory) : directory_(std::move(directory)) {
 }
 
 std::string Root::find(std::string_view guest_path, bool follow) const {
+  return walk(guest_path, follow, nullptr);
+}
+
+/// With `only_last_missing` also the path of something that could be made there, and then true in it.
+std::string Root::walk(std::string_view guest_path, bool follow, bool* only_last_missing) const {
   if (directory_.empty() || guest_path.empty() || guest_path[0] != '/') return {};
   std::vector<std::string> todo;
   push_components(guest_path, todo);
   std::string path = directory_;
   unsigned links = 0;
+  bool dangling = false;
   while (!todo.empty()) {
     const std::string component = std::move(todo.back());
     todo.pop_back();
@@ -59,11 +66,16 @@ std::string Root::find(std::string_view guest_path, bool follow) const {
     std::array<char, PATH_MAX> target;
     const ssize_t n = ::readlink(path.c_str(), target.data(), target.size());
     if (n < 0) {
-      if (errno != EINVAL) return {};
-      continue;
+      if (errno == EINVAL) continue;
+      if (errno != ENOENT || !todo.empty() || !only_last_missing || dangling) return {};
+      path.resize(parent);
+      if (::access(path.c_str(), F_OK) != 0) return {};
+      *only_last_missing = true;
+      return path + '/' + component;
     }
     if (todo.empty() && !follow && guest_path.back() != '/') continue;
     if (++links > kMaxLinks) return {};
+    dangling |= todo.empty();
     const std::string_view link(target.data(), static_cast<size_t>(n));
     push_components(link, todo);
     path.resize(link.starts_with('/') ? directory_.size() : parent);
@@ -87,7 +99,13 @@ std::string Root::translate(std::string_view guest_path, bool follow) const {
     bool host_only = false;
     for (const std::string_view directory : kHostOnly) host_only |= below(guest_path, directory);
     if (!host_only) {
-      std::string found = find(guest_path, follow);
+      bool missing = false;
+      std::string found = walk(guest_path, follow, &missing);
+      if (missing) {
+        // Whose is the directory? The host's, if it has one of that name.
+        const std::string directory = found.substr(directory_.size(), found.rfind('/') - directory_.size());
+        if (::access(directory.empty() ? "/" : directory.c_str(), F_OK) == 0) found.clear();
+      }
       if (!found.empty()) return found;
     }
   }

@@ -3,7 +3,8 @@
 ///
 /// Symbolic links are followed component by component with ROOT as `/`, so an absolute link in
 /// the root stays in it. What is not there, and everything below a few directories that belong to
-/// the running system (/proc, /sys, /dev, /run, /tmp), is the host's.
+/// the running system (/proc, /sys, /dev, /run, /tmp), is the host's; but a new name in a directory
+/// that only ROOT has belongs there.
 #pragma once
 
 #include <string>
@@ -27,6 +28,8 @@ class Root {
   std::string find(std::string_view guest_path, bool follow) const;
 
  private:
+  std::string walk(std::string_view guest_path, bool follow, bool* only_last_missing) const;
+
   std::string directory_;  // without a slash at the end
 };
 

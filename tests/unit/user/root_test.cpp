@@ -41,6 +41,15 @@ TEST_F(RootTest, FilesInTheRootAreFound) { EXPECT_EQ(root.translate("/etc/name",
 
 TEST_F(RootTest, WhatIsNotInTheRootIsTheHosts) { EXPECT_EQ(root.translate("/bin/none", true), "/bin/none"); }
 
+TEST_F(RootTest, NewNamesGoWhereTheirDirectoryIs) {
+  ::mkdir((base + "/usr/lib/only-in-the-root").c_str(), 0755);
+  EXPECT_EQ(root.translate("/usr/lib/only-in-the-root/new", true), base + "/usr/lib/only-in-the-root/new");
+  EXPECT_EQ(root.translate("/lib/only-in-the-root/new", false), base + "/usr/lib/only-in-the-root/new");
+  EXPECT_EQ(root.translate("/lib/only-in-the-root/a/b", true), "/lib/only-in-the-root/a/b");
+  EXPECT_EQ(root.translate("/etc/new", true), "/etc/new");
+  EXPECT_EQ(root.translate("/etc/dangling", true), "/etc/dangling");
+}
+
 TEST_F(RootTest, AbsoluteLinksStayInTheRoot) {
   EXPECT_EQ(root.translate("/lib/ld.so", true), base + "/usr/lib/ld.so");
   EXPECT_EQ(root.translate("/etc/absolute", true), base + "/usr/lib/ld.so");
