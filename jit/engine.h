@@ -70,9 +70,12 @@ class Engine {
   /// come back as ExitKind::MemoryFault through base/fault_guard.h. The caller holds a
   /// ThreadContext::Running on `thread`.
   virtual Stop run(const CompiledBlock& first, ir::CpuHeader& cpu, ThreadContext& thread) = 0;
-  /// In the child of a fork, for engines whose memory the child shares with its parent: forgets all
-  /// blocks, none of which may be used any more. True if the caller must start with an empty map.
-  virtual bool after_fork_in_child() { return false; }
+  /// Around fork(); the map's mutex is held, so that nobody changes the map meanwhile.
+  virtual void before_fork() {}
+  virtual void after_fork_in_parent() {}
+  /// `prepared`: after before_fork(). False: all blocks are forgotten, none of them may be used any
+  /// more, and the caller must start with an empty map.
+  virtual bool after_fork_in_child(bool prepared) { return prepared; }
   /// Adds the engine's rows to what -stats prints.
   virtual void report(Report&) const {}
 };

@@ -376,11 +376,13 @@ void SoftAccelerator::set_breakpoints(std::vector<uint64_t> addresses) {
 void SoftAccelerator::before_fork() {
   impl_->mutex.lock();
   impl_->map->before_fork();
+  impl_->engine.before_fork();
   impl_->fork_prepared = true;
 }
 
 void SoftAccelerator::after_fork_in_parent() {
   impl_->fork_prepared = false;
+  impl_->engine.after_fork_in_parent();
   impl_->map->after_fork_in_parent();
   impl_->mutex.unlock();
 }
@@ -388,8 +390,7 @@ void SoftAccelerator::after_fork_in_parent() {
 void SoftAccelerator::after_fork_in_child() {
   Impl& impl = *impl_;
   SoftVcpu* survivor = nullptr;
-  const bool start_anew = impl.engine.after_fork_in_child();
-  if (impl.fork_prepared && !start_anew) {
+  if (impl.engine.after_fork_in_child(impl.fork_prepared)) {
     for (SoftVcpu* vcpu : impl.vcpus)
       if (vcpu->runs_here()) survivor = vcpu;
     impl.map->after_fork_in_child(survivor ? survivor->context() : nullptr);

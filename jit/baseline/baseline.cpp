@@ -89,7 +89,7 @@ void Baseline::install_runtime() {
   const baseline::RuntimeCode runtime = baseline::make_runtime(pins_);
   runtime_size_ = runtime.bytes.size();
   const uint8_t* const code = cache_.allocate(runtime_size_);
-  std::memcpy(cache_.writable(code), runtime.bytes.data(), runtime_size_);
+  cache_.write(code, runtime.bytes.data(), runtime_size_);
   enter_ = reinterpret_cast<baseline::Enter>(const_cast<uint8_t*>(code) + runtime.enter);
   table_.exit = code + runtime.exit;
   table_.lookup = code + runtime.lookup;
@@ -140,10 +140,9 @@ bool Baseline::install(BaselineBlock& block, const Emitter& emitter) {
   block.code_size = emitter.code_size();
   block.code = cache_.allocate(block.code_size);
   if (!block.code) return false;
-  uint8_t* const to = cache_.writable(block.code);
-  std::memcpy(to, emitter.code(), block.code_size);
+  cache_.write(block.code, emitter.code(), block.code_size);
   const BaselineBlock* const owner = &block;
-  std::memcpy(to, &owner, sizeof owner);
+  cache_.write(block.code, &owner, sizeof owner);
   block.entry = block.code + baseline::kCodeHeader;
   block.after_check = emitter.after_check();
   block.faults = emitter.faults();
@@ -166,10 +165,9 @@ bool Baseline::install(BaselineBlock& block, const Emitter& emitter) {
 namespace {
 
 /// Lets the exit's jump go to `to`, an address of executable memory. Other threads may be running it.
-void patch(baseline::CodeCache& cache, const ExitSite& site, const uint8_t* to) {
+bool patch(baseline::CodeCache& cache, const ExitSite& site, const uint8_t* to, bool optional = false) {
   const uint8_t* const field = site.owner->code + site.patch;
-  const auto distance = static_cast<int32_t>(to - (field + 4));
-  __atomic_store_n(reinterpret_cast<int32_t*>(cache.writable(field)), distance, __ATOMIC_RELEASE);
+  return cache.patch(field, static_cast<int32_t>(to - (field + 4)), optional);
 }
 
 }  // namespace
@@ -180,12 +178,13 @@ void Baseline::link(BaselineBlock& from, unsigned exit, const CompiledBlock& to)
   if (site.patch == 0 || !target.code) return;
   const std::lock_guard lock(link_mutex_);
   if (site.target || from.gone || target.gone) return;
+  // Loops pass the check for requests; what only goes forward needs none.
+  const bool forward = target.key.pc > from.key.pc;
+  if (!patch(cache_, site, target.code + (forward ? target.after_check : baseline::kCodeHeader), true))
+    return;
   site.target = &target;
   site.next = target.incoming;
   target.incoming = &site;
-  // Loops pass the check for requests; what only goes forward needs none.
-  const bool forward = target.key.pc > from.key.pc;
-  patch(cache_, site, target.code + (forward ? target.after_check : baseline::kCodeHeader));
   counters_.links.fetch_add(1, std::memory_order_relaxed);
 }
 
@@ -341,14 +340,32 @@ Stop Baseline::fault(const FaultGuard& guard, ir::CpuHeader& cpu, ThreadContext&
   return {};
 }
 
-bool Baseline::after_fork_in_child() {
+void Baseline::before_fork() {
+  link_mutex_.lock();
+  emitters_mutex_.lock();
+  cache_.before_fork();
+}
+
+void Baseline::after_fork_in_parent() {
+  cache_.after_fork_in_parent();
+  emitters_mutex_.unlock();
+  link_mutex_.unlock();
+}
+
+bool Baseline::after_fork_in_child(bool prepared) {
+  if (prepared) {
+    cache_.after_fork_in_child();
+    emitters_mutex_.unlock();
+    link_mutex_.unlock();
+    return true;
+  }
   new (&link_mutex_) std::mutex;
   new (&emitters_mutex_) std::mutex;
   for (auto& emitter : emitters_) (void)emitter.release();
   emitters_.clear();
-  cache_.after_fork_in_child(runtime_size_);
+  cache_.start_anew_in_child(runtime_size_);
   if (!cache_.usable()) usable_ = false;
-  return true;
+  return false;
 }
 
 BaselineStats Baseline::stats() const {

@@ -52,8 +52,9 @@ class Baseline final : public Engine {
   bool usable() const { return usable_; }
   std::unique_ptr<CompiledBlock> compile(const ir::Block& block) override;
   Stop run(const CompiledBlock& first, ir::CpuHeader& cpu, ThreadContext& thread) override;
-  /// In the child of a fork, when no block of the parent's is left in use.
-  bool after_fork_in_child() override;
+  void before_fork() override;
+  void after_fork_in_parent() override;
+  bool after_fork_in_child(bool prepared) override;
   BaselineStats stats() const;
   void report(Report& report) const override;
 

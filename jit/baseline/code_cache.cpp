@@ -4,7 +4,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <bit>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <new>
 
@@ -12,6 +15,12 @@ namespace lyrebird::jit::baseline {
 
 namespace {
 size_t rounded(size_t size) { return (size + CodeCache::kAlignment - 1) & ~(CodeCache::kAlignment - 1); }
+
+/// What must be written can't be: to go on would run wrong code.
+[[noreturn]] void no_memory() {
+  std::fputs("lyrebird: no memory left for a copy of generated code\n", stderr);
+  std::abort();
+}
 }  // namespace
 
 CodeCache::CodeCache(size_t capacity) {
@@ -19,6 +28,8 @@ CodeCache::CodeCache(size_t capacity) {
   if (!map(nullptr, nullptr)) return;
   live_.assign(capacity_ / kSegment, 0);
   starts_.assign(capacity_ / kAlignment / 64, 0);
+  share_.assign(capacity_ / kGranule, kOwn);
+  foreign_from_ = capacity_;
   for (uint32_t i = static_cast<uint32_t>(live_.size()); i-- > 1;) free_.push_back(i);
 }
 
@@ -57,6 +68,7 @@ uint8_t* CodeCache::allocate(size_t size) {
     if (live_[current_] == 0) free_.insert(free_.begin(), current_);
     current_ = free_.back();
     free_.pop_back();
+    top_ = std::max(top_, current_);
     used_ = 0;
   }
   uint8_t* const code = execute_ + current_ * kSegment + used_;
@@ -96,7 +108,87 @@ void CodeCache::release(const uint8_t* code, size_t size) {
   if (live_[segment] == 0 && segment != current_) free_.push_back(segment);
 }
 
-void CodeCache::after_fork_in_child(size_t keep) {
+void CodeCache::write(const uint8_t* code, const void* from, size_t size) {
+  const std::lock_guard lock(mutex_);
+  if (!own(code, size)) no_memory();
+  std::memcpy(write_ + (code - execute_), from, size);
+}
+
+bool CodeCache::patch(const uint8_t* code, int32_t value, bool optional) {
+  const std::lock_guard lock(mutex_);
+  uint8_t& share = share_[static_cast<size_t>(code - execute_) / kGranule];
+  if (optional && share != kOwn && share < kPatience) {
+    ++share;
+    return false;
+  }
+  if (!own(code, 4)) {
+    if (optional) return false;
+    no_memory();
+  }
+  __atomic_store_n(reinterpret_cast<int32_t*>(write_ + (code - execute_)), value, __ATOMIC_RELEASE);
+  return true;
+}
+
+// --- fork
+
+bool CodeCache::own(const uint8_t* code, size_t size) {
+  const size_t start = static_cast<size_t>(code - execute_);
+  if (start + size > foreign_from_) {
+    if (!replace(foreign_from_, capacity_ - foreign_from_, false)) return false;
+    foreign_from_ = capacity_;
+  }
+  for (size_t granule = start / kGranule; granule <= (start + size - 1) / kGranule; ++granule) {
+    if (share_[granule] == kOwn) continue;
+    if (!replace(granule * kGranule, kGranule, true)) return false;
+    share_[granule] = kOwn;
+  }
+  return true;
+}
+
+/// New memory at both addresses. Other threads may be running what is copied. Needs no file
+/// descriptor: the guest may have used them all.
+bool CodeCache::replace(size_t start, size_t size, bool copy) {
+  constexpr int kFlags = MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE;
+  void* const write = mmap(nullptr, size, PROT_READ | PROT_WRITE, kFlags, -1, 0);
+  if (write == MAP_FAILED) return false;
+  if (copy) std::memcpy(write, execute_ + start, size);
+  // An old size of 0 maps shared memory a second time.
+  void* const execute = mremap(write, 0, size, MREMAP_MAYMOVE);
+  if (execute == MAP_FAILED || mprotect(execute, size, PROT_READ | PROT_EXEC) != 0 ||
+      mremap(execute, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, execute_ + start) == MAP_FAILED) {
+    if (execute != MAP_FAILED) munmap(execute, size);
+    munmap(write, size);
+    return false;
+  }
+  if (mremap(write, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, write_ + start) == MAP_FAILED) no_memory();
+  return true;
+}
+
+/// All memory from here on was never used.
+size_t CodeCache::high_water() const {
+  const size_t used = current_ == top_ ? used_ : kSegment;
+  return top_ * kSegment + ((used + kGranule - 1) & ~(kGranule - 1));
+}
+
+void CodeCache::before_fork() { mutex_.lock(); }
+
+void CodeCache::after_fork_in_parent() {
+  if (usable())
+    for (size_t i = 0; i < high_water() / kGranule; ++i) share_[i] = std::max<uint8_t>(share_[i], 1);
+  mutex_.unlock();
+}
+
+void CodeCache::after_fork_in_child() {
+  if (usable()) {
+    for (size_t i = 0; i < high_water() / kGranule; ++i) share_[i] = 1;
+    foreign_from_ = std::min(foreign_from_, high_water());
+    // New code goes where nothing has to be copied first.
+    if (current_ == top_) used_ = high_water() - top_ * kSegment;
+  }
+  mutex_.unlock();
+}
+
+void CodeCache::start_anew_in_child(size_t keep) {
   new (&mutex_) std::mutex;
   if (!usable()) return;
   std::vector<uint8_t> kept(execute_, execute_ + keep);
@@ -107,9 +199,11 @@ void CodeCache::after_fork_in_child(size_t keep) {
   std::memcpy(write_, kept.data(), keep);
   live_.assign(live_.size(), 0);
   starts_.assign(starts_.size(), 0);
+  share_.assign(share_.size(), kOwn);
+  foreign_from_ = capacity_;
   free_.clear();
   for (uint32_t i = static_cast<uint32_t>(live_.size()); i-- > 1;) free_.push_back(i);
-  current_ = 0;
+  current_ = top_ = 0;
   used_ = rounded(keep);
   live_[0] = static_cast<uint32_t>(used_);
 }

@@ -2,6 +2,9 @@
 /// Memory for generated code, mapped twice: once to write, once to execute, so that no
 /// page is ever both. Bounded; what does not fit is refused.
 ///
+/// After fork() parent and child go on with the same memory, which neither changes any more:
+/// who wants to write first makes himself a copy of that granule, at the same address.
+///
 /// Thread-safe; mutex_ is a leaf lock.
 #pragma once
 
@@ -16,6 +19,7 @@ class CodeCache {
  public:
   static constexpr size_t kSegment = size_t{256} << 10;
   static constexpr size_t kAlignment = 32;
+  static constexpr size_t kGranule = size_t{64} << 10;  ///< what is copied after fork()
 
   explicit CodeCache(size_t capacity);
   ~CodeCache();
@@ -27,19 +31,34 @@ class CodeCache {
   /// Where to run `size` bytes of code, aligned to kAlignment; nullptr if the cache is full.
   uint8_t* allocate(size_t size);
   void release(const uint8_t* code, size_t size);
-  /// Where to write what runs at `code`.
-  uint8_t* writable(const uint8_t* code) const { return write_ + (code - execute_); }
+  /// Writes what runs at `code`: memory that no thread runs yet.
+  void write(const uint8_t* code, const void* from, size_t size);
+  /// Changes the aligned 4 bytes at `code`, which threads may be running. `optional`: may be left
+  /// undone (false) where it would cost a copy of memory shared with another process.
+  bool patch(const uint8_t* code, int32_t value, bool optional = false);
   bool contains(uint64_t address) const {
     return address - reinterpret_cast<uint64_t>(execute_) < capacity_ && usable();
   }
   /// Start of the allocation that holds the address; nullptr if there is none.
   const uint8_t* start_of(uint64_t address);
-  /// In the child of a fork: the memory is still the parent's. Gets its own, empty but for the
-  /// first `keep` bytes, at the same addresses.
-  void after_fork_in_child(size_t keep);
+
+  /// Around fork(): the child keeps all code.
+  void before_fork();
+  void after_fork_in_parent();
+  void after_fork_in_child();
+  /// In the child of a fork without before_fork(): the memory is still the parent's. Gets its own,
+  /// empty but for the first `keep` bytes, at the same addresses.
+  void start_anew_in_child(size_t keep);
 
  private:
+  static constexpr uint8_t kOwn = 0;        ///< (a granule's share_) not shared with another process
+  static constexpr uint8_t kPatience = 64;  ///< optional patches that are left undone before a copy is made
+
   bool map(void* write_at, void* execute_at);
+  /// Makes the granules of [code, code + size) this process's own. False: no memory.
+  bool own(const uint8_t* code, size_t size);
+  bool replace(size_t start, size_t size, bool copy);
+  size_t high_water() const;
   void mark(const uint8_t* code, bool start);
 
   size_t capacity_ = 0;
@@ -51,7 +70,10 @@ class CodeCache {
   std::vector<uint32_t> free_;    ///< segments without live bytes, last one taken first
   std::vector<uint64_t> starts_;  ///< a bit for every kAlignment bytes: an allocation starts there
   uint32_t current_ = 0;
-  size_t used_ = 0;  ///< of the current segment
+  size_t used_ = 0;             ///< of the current segment
+  uint32_t top_ = 0;            ///< the highest segment ever taken
+  std::vector<uint8_t> share_;  ///< of each granule: kOwn, or 1 + optional patches refused
+  size_t foreign_from_ = 0;     ///< from here to the end the memory is the parent's, and unused
 };
 
 }  // namespace lyrebird::jit::baseline

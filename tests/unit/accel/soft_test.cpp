@@ -37,6 +37,7 @@ class CodeMemory final : public frontend::CodeSource {
     return true;
   }
   bool guarded(uint64_t) const override { return false; }
+  std::mutex& mutex() { return mutex_; }  // for fork()
 
   void put(uint64_t pc, std::initializer_list<uint32_t> words) {
     const std::lock_guard lock(mutex_);
@@ -206,6 +207,102 @@ TEST_F(Soft, AForkedChildGoesOn) {
     EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 42) << "prepared: " << prepared;
   }
   EXPECT_EQ(run_from(kCode).kind, ir::ExitKind::Syscall);
+}
+
+TEST_F(Soft, AForkedChildKeepsItsCodeAndNeitherSideSeesTheOthers) {
+  // A loop of two blocks, so that there are links; the parent goes on changing them.
+  code.put(kCode, {add_x0(1), 0xf10fa01fu /* cmp x0, #1000 */, 0x54ffffc1u /* b.ne -8 */, kSvc});
+  state.x[0] = 0;
+  run_from(kCode);
+  const uint64_t before = accelerator.stats().translations;
+  int ready[2], go[2];
+  ASSERT_EQ(pipe(ready), 0);
+  ASSERT_EQ(pipe(go), 0);
+  accelerator.before_fork();
+  const pid_t pid = fork();
+  if (pid == 0) {
+    accelerator.after_fork_in_child();
+    char byte = 0;
+    (void)!read(go[0], &byte, 1);  // the parent has thrown its blocks away and made others in their place
+    state.x[0] = 0;
+    run_from(kCode);
+    const bool kept = state.x[0] == 1000 && accelerator.stats().translations == before;
+    for (unsigned i = 0; i < 100; ++i) {
+      code.put(kCode + 64 + 16 * i, {add_x0(2), kSvc});
+      run_from(kCode + 64 + 16 * i);
+    }
+    accelerator.invalidate(kCode, 64);
+    code.put(kCode, {mov_x0(5), kSvc});
+    run_from(kCode);
+    (void)!write(ready[1], "c", 1);
+    _exit(kept && state.x[0] == 5 ? 42 : 1);
+  }
+  accelerator.after_fork_in_parent();
+  accelerator.invalidate(kCode, 64);
+  for (unsigned i = 0; i < 100; ++i) code.put(kCode + 16 * i, {mov_x0(7), kSvc});
+  for (unsigned i = 0; i < 100; ++i) run_from(kCode + 16 * i);
+  (void)!write(go[1], "p", 1);
+  char byte = 0;
+  (void)!read(ready[0], &byte, 1);
+  state.x[0] = 0;
+  for (unsigned i = 0; i < 100; ++i) {
+    run_from(kCode + 16 * i);
+    EXPECT_EQ(state.x[0], 7u);
+  }
+  int status = 0;
+  waitpid(pid, &status, 0);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 42) << status;
+  for (const int fd : {ready[0], ready[1], go[0], go[1]}) close(fd);
+}
+
+TEST_F(Soft, ForksOfForksAndThreadsThatTranslateMeanwhile) {
+  for (unsigned i = 0; i < 200; ++i) code.put(kCode + 16 * i, {add_x0(1), branch(3)});
+  code.put(kCode + 16 * 200, {kSvc});
+  std::atomic<bool> stop{false};
+  std::thread other([&] {
+    arm::A64State own;
+    const auto mine = accelerator.create_vcpu(own.header);
+    while (!stop.load()) {
+      own.x[0] = 0;
+      own.header.pc = kCode;
+      mine->run();
+      EXPECT_EQ(own.x[0], 200u);
+      accelerator.invalidate(kCode + 160, 1600);
+    }
+  });
+  for (unsigned round = 0; round < 20; ++round) {
+    code.mutex().lock();
+    accelerator.before_fork();
+    const pid_t pid = fork();
+    code.mutex().unlock();
+    if (pid == 0) {
+      accelerator.after_fork_in_child();
+      for (unsigned depth = 0; depth < 3; ++depth) {
+        state.x[0] = 0;
+        run_from(kCode);
+        if (state.x[0] != 200) _exit(1);
+        accelerator.before_fork();
+        const pid_t grandchild = fork();
+        if (grandchild == 0) {
+          accelerator.after_fork_in_child();
+          continue;
+        }
+        accelerator.after_fork_in_parent();
+        state.x[0] = 0;
+        run_from(kCode);
+        int status = 0;
+        waitpid(grandchild, &status, 0);
+        _exit(state.x[0] == 200 && WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+      }
+      _exit(42);
+    }
+    accelerator.after_fork_in_parent();
+    int status = 0;
+    waitpid(pid, &status, 0);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 42) << status;
+  }
+  stop = true;
+  other.join();
 }
 
 TEST_F(Soft, ASmallLimitOnlyCostsTranslations) {
