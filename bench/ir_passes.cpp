@@ -4,11 +4,9 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
-#include <fstream>
-#include <iterator>
 #include <vector>
 
+#include "bench/elf_text.h"
 #include "frontend/arm/a64_frontend.h"
 #include "ir/passes.h"
 #include "ir/print.h"
@@ -17,42 +15,6 @@
 namespace {
 
 using namespace lyrebird;
-
-/// The executable segment of a little-endian 64-bit ELF file.
-class Text final : public frontend::CodeSource {
- public:
-  explicit Text(std::vector<char> file) : file_(std::move(file)) {
-    const auto at = [&]<typename T>(size_t offset, T) {
-      T value{};
-      if (offset + sizeof value <= file_.size()) std::memcpy(&value, file_.data() + offset, sizeof value);
-      return value;
-    };
-    const uint64_t headers = at(32, uint64_t{});
-    const unsigned count = at(56, uint16_t{});
-    for (unsigned i = 0; i < count; ++i) {
-      const uint64_t header = headers + 56 * i;
-      if (at(header, uint32_t{}) != 1 || (at(header + 4, uint32_t{}) & 1) == 0) continue;
-      offset_ = at(header + 8, uint64_t{});
-      start = at(header + 16, uint64_t{});
-      size_ = at(header + 32, uint64_t{});
-    }
-    entry = at(24, uint64_t{});
-    if (offset_ > file_.size() || size_ > file_.size() - offset_) size_ = 0;
-  }
-  bool fetch(uint64_t pc, void* to, unsigned size) override {
-    if (pc < start || pc - start + size > size_) return false;
-    std::memcpy(to, file_.data() + offset_ + (pc - start), size);
-    return true;
-  }
-  bool guarded(uint64_t) const override { return false; }
-
-  uint64_t start = 0, entry = 0;
-  uint64_t end() const { return start + size_; }
-
- private:
-  std::vector<char> file_;
-  uint64_t offset_ = 0, size_ = 0;
-};
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -65,8 +27,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: ir_passes AARCH64-ELF [ROUNDS]\n");
     return 1;
   }
-  std::ifstream in(argv[1], std::ios::binary);
-  Text text(std::vector<char>(std::istreambuf_iterator<char>(in), {}));
+  bench::ElfText text(argv[1]);
   const unsigned rounds = argc > 2 ? static_cast<unsigned>(std::atoi(argv[2])) : 5;
   const arm::A64Frontend frontend(*arm::find_cpu_model("max"));
 

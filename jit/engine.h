@@ -60,6 +60,8 @@ class Engine {
  public:
   virtual ~Engine() = default;
   virtual std::unique_ptr<CompiledBlock> compile(const ir::Block& block) = 0;
+  /// Whether compile() gains by the IR passes more than they cost.
+  virtual bool wants_passes() const { return true; }
   /// Optimised code for each region, entered like the block of the first part's key; nullptr where
   /// there is none to be had. Thread-safe, and slow: never called by a guest thread.
   virtual std::vector<std::unique_ptr<CompiledBlock>> compile_regions(std::span<const ir::Region> regions) {

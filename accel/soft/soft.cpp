@@ -118,8 +118,8 @@ struct SoftAccelerator::Impl {
     bool transient = false;
   };
   void verify(const ir::Block& block) const;
-  ir::Block lift(ir::BlockKey key, unsigned max_instructions, const std::vector<uint64_t>* stops,
-                 Laps* laps = nullptr);
+  void lift(ir::Block& block, ir::BlockKey key, unsigned max_instructions, const std::vector<uint64_t>* stops,
+            bool passes, Laps* laps = nullptr);
   Translation translate(jit::Engine& by, ir::BlockKey key, unsigned max_instructions,
                         const std::vector<uint64_t>* stops, Laps& laps);
 
@@ -261,9 +261,8 @@ void SoftAccelerator::Impl::verify(const ir::Block& block) const {
   std::abort();
 }
 
-ir::Block SoftAccelerator::Impl::lift(ir::BlockKey key, unsigned max_instructions,
-                                      const std::vector<uint64_t>* stops, Laps* laps) {
-  ir::Block block;
+void SoftAccelerator::Impl::lift(ir::Block& block, ir::BlockKey key, unsigned max_instructions,
+                                 const std::vector<uint64_t>* stops, bool passes, Laps* laps) {
   frontend::TranslateRequest request{.key = key, .code = &code, .max_instructions = max_instructions};
   if (stops) {
     request.breakpoints = stops->data();
@@ -274,20 +273,21 @@ ir::Block SoftAccelerator::Impl::lift(ir::BlockKey key, unsigned max_instruction
   if (laps) laps->lap(kLift);
   trace::translated(block, code, frontend);
   if constexpr (ir::kVerify) verify(block);
-  if (options.optimise) {
+  if (options.optimise && passes) {
     ir::optimise(block, frontend.layout(), frontend.helpers());
     if constexpr (ir::kVerify) verify(block);
     trace::optimised(block, frontend);
   }
   if (laps) laps->lap(kPasses);
-  return block;
 }
 
 SoftAccelerator::Impl::Translation SoftAccelerator::Impl::translate(jit::Engine& by, ir::BlockKey key,
                                                                     unsigned max_instructions,
                                                                     const std::vector<uint64_t>* stops,
                                                                     Laps& laps) {
-  const ir::Block block = lift(key, max_instructions, stops, &laps);
+  // One for all of a thread's blocks: making them would cost more than filling them.
+  static thread_local ir::Block block;
+  lift(block, key, max_instructions, stops, by.wants_passes(), &laps);
   Translation translation{by.compile(block), is_transient(block)};
   laps.lap(kCompile);
   return translation;
@@ -311,7 +311,8 @@ std::vector<ir::BlockKey> SoftAccelerator::Impl::optimise_hot(const std::vector<
     const auto source = [&](ir::BlockKey at) -> std::optional<ir::Block> {
       if (!map->find(at)) return std::nullopt;
       seen.back().push_back({at.pc, map->stamps(at.pc)});
-      ir::Block block = lift(at, options.max_instructions, stops.get());
+      ir::Block block;
+      lift(block, at, options.max_instructions, stops.get(), true);
       if (is_transient(block)) return std::nullopt;
       return block;
     };

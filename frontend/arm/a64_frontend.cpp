@@ -31,15 +31,44 @@ void set_header(LiftContext& context, size_t field, ir::Type type, uint64_t valu
   context.ir.SetState(offset, context.ir.Const(type, value));
 }
 
+/// The guest's words from `start` on, read some at a time: a word for itself costs more than its lifting.
+class Window {
+ public:
+  Window(const frontend::TranslateRequest& request, uint64_t page_end)
+      : code_(*request.code),
+        end_(std::min(page_end, request.key.pc + 4 * uint64_t{request.max_instructions})) {}
+
+  /// The word at pc, which grows from call to call; false if there is no executable memory.
+  bool read(uint64_t pc, uint32_t& word) {
+    if (pc - start_ >= size_ && !fill(pc)) return false;
+    word = words_[(pc - start_) / 4];
+    return true;
+  }
+
+ private:
+  bool fill(uint64_t pc) {
+    start_ = pc;
+    size_ = std::max<uint64_t>(4, std::min<uint64_t>(sizeof words_, end_ - pc));
+    if (code_.fetch(pc, words_, static_cast<unsigned>(size_))) return true;
+    size_ = code_.fetch(pc, words_, 4) ? 4 : 0;
+    return size_ != 0;
+  }
+
+  frontend::CodeSource& code_;
+  const uint64_t end_;
+  uint64_t start_ = 0, size_ = 0;
+  uint32_t words_[8];
+};
+
 /// Lifts the instruction at context.pc; false when the block has ended.
-bool lift_one(const frontend::TranslateRequest& request, LiftContext& context) {
+bool lift_one(Window& code, LiftContext& context) {
   if ((context.pc & 3) != 0) {
     set_header(context, offsetof(ir::CpuHeader, fault_address), ir::Type::I64, context.pc);
     context.ir.Insn(context.pc, 4);
     context.ir.Raise(ir::ExitKind::Unaligned);
     return false;
   }
-  if (!request.code->fetch(context.pc, &context.word, 4)) {
+  if (!code.read(context.pc, context.word)) {
     context.ir.Raise(ir::ExitKind::FetchFault, context.pc);
     return false;
   }
@@ -108,6 +137,7 @@ void A64Frontend::translate(const frontend::TranslateRequest& request, ir::Block
     out.guest_size = 4;
     return;
   }
+  Window code(request, page_end);
   bool go_on = true;
   while (go_on) {
     builder.Insn(context.pc, 4);
@@ -116,7 +146,7 @@ void A64Frontend::translate(const frontend::TranslateRequest& request, ir::Block
       builder.Raise(ir::ExitKind::Debug);
       break;
     }
-    go_on = (!first || check_branch_target(request, context)) && lift_one(request, context);
+    go_on = (!first || check_branch_target(request, context)) && lift_one(code, context);
     context.pc += 4;
     ++out.guest_count;
     if (go_on && (out.guest_count >= request.max_instructions || context.pc == page_end)) {

@@ -51,6 +51,8 @@ class Baseline final : public Engine {
   /// False if the host lacks SSE4.2 or gives no executable memory: use the interpreter.
   bool usable() const { return usable_; }
   std::unique_ptr<CompiledBlock> compile(const ir::Block& block) override;
+  /// Its plan sees nearly all that they would (docs/decisions.md).
+  bool wants_passes() const override { return false; }
   Stop run(const CompiledBlock& first, ir::CpuHeader& cpu, ThreadContext& thread) override;
   void before_fork() override;
   void after_fork_in_parent() override;

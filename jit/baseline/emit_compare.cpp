@@ -159,7 +159,10 @@ Cc Emitter::evaluate(ValueId condition) {
 
 /// The compare as a value of 0 or 1.
 void Emitter::materialise(ValueId lazy) {
+  // What is compared is wanted no more: an instruction on several compares would run out of registers.
+  const uint16_t locked = locked_gpr_;
   const Cc cc = evaluate(lazy);
+  locked_gpr_ = locked;
   const uint8_t reg = take_gpr();
   (void)a_.emit(hi::setccFromCond(cc), x86::gpb_lo(reg));
   (void)a_.movzx(gp32(reg), x86::gpb_lo(reg));
@@ -175,8 +178,10 @@ void Emitter::remake(ValueId id) {
     bind_gpr(id, reg);
     return;
   }
+  const uint16_t locked = locked_gpr_;
   const Operand second = use_rmi(inst.args[1], inst.type);
   const uint8_t reg = copy_gpr(inst.args[0]);
+  locked_gpr_ = static_cast<uint16_t>(locked | 1u << reg);
   (void)a_.emit(inst.op == Op::Sub ? hi::kIdSub : hi::kIdAnd, gp(reg, inst.type), second);
   flags_ = {inst.op == Op::Sub ? Flags::Kind::Sub : Flags::Kind::Logic,
             inst.type,

@@ -361,6 +361,7 @@ void Emitter::emit_divide(const ir::Inst& inst) {
   const Type type = inst.type;
   take_this_gpr(0);
   take_this_gpr(2);
+  locked_gpr_ = 1u << 0 | 1u << 2;  // not where their values went
   const uint8_t b = use_gpr(inst.args[1]), a = use_gpr(inst.args[0]);
   const Label zero = a_.newLabel(), minus_one = a_.newLabel(), done = a_.newLabel();
   (void)a_.mov(gp(0, type), gp(a, type));
@@ -387,6 +388,7 @@ void Emitter::emit_divide(const ir::Inst& inst) {
   (void)a_.bind(zero);
   (void)a_.xor_(x86::eax, x86::eax);
   (void)a_.bind(done);
+  locked_gpr_ = 1u << 0;
   (void)a_.mov(gp(def_gpr(), type), gp(0, type));
 }
 

@@ -42,17 +42,25 @@ bool keeps_flags(Op op) {
 
 }  // namespace
 
+void BlockAssembler::start_block(CodeHolder& holder) {
+  if (!code() || BaseAssembler::offset() > kEnough) {
+    holder.reset();
+    (void)holder.init(Environment(Arch::kX64));
+    (void)holder.attach(this);
+    (void)holder.reserveBuffer(&holder.textSection()->buffer(), 2 * kEnough);
+  }
+  (void)align(AlignMode::kZero, 32);
+  start_ = BaseAssembler::offset();
+  count_ = 0;
+}
+
 Emitter::Emitter(const Pins& pins, const HostFeatures& host) : pins_(pins), host_(host) {
-  (void)code_.init(Environment(Arch::kX64));
-  (void)code_.attach(&a_);
   // All registers but rsp, the state's and the pinned ones.
   temps_ = static_cast<uint16_t>(0xffff & ~(1u << 4 | 1u << abi::kState) & ~pins.mask);
 }
 
 bool Emitter::emit(const ir::Block& block, ir::HelperTable helpers, const EmitOptions& options) {
-  code_.reset();
-  (void)code_.init(Environment(Arch::kX64));
-  (void)code_.attach(&a_);
+  a_.start_block(code_);
   block_ = &block;
   helpers_ = helpers;
   options_ = options;
@@ -76,7 +84,6 @@ bool Emitter::emit(const ir::Block& block, ir::HelperTable helpers, const EmitOp
   pool_.clear();
   cold_.clear();
   no_flags();
-  a_.restart();
   failed_ = false;
   pc_ = after_ = block.key.pc;
   mode_known_ = true;

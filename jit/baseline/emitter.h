@@ -50,18 +50,24 @@ struct EmitOptions {
   bool strip_tags = false;  ///< AddressRule::IgnoreTop is done inline, not by the fault path
 };
 
-/// Knows how many instructions it was given.
-class CountingAssembler final : public asmjit::x86::Assembler {
+/// Many blocks one after the other in AsmJit's buffer, each with offsets of its own: starting with a new
+/// buffer costs more than a block. Knows how many instructions it was given.
+class BlockAssembler final : public asmjit::x86::Assembler {
  public:
+  /// The next block starts here.
+  void start_block(asmjit::CodeHolder& holder);
+  size_t offset() const { return BaseAssembler::offset() - start_; }
+  const uint8_t* block_data() const { return bufferData() + start_; }
   asmjit::Error _emit(asmjit::InstId id, const asmjit::Operand_& o0, const asmjit::Operand_& o1,
                       const asmjit::Operand_& o2, const asmjit::Operand_* more) override {
     ++count_;
     return Assembler::_emit(id, o0, o1, o2, more);
   }
   uint32_t count() const { return count_; }
-  void restart() { count_ = 0; }
 
  private:
+  static constexpr size_t kEnough = size_t{64} << 10;  ///< bytes of blocks before all is thrown away
+  size_t start_ = 0;
   uint32_t count_ = 0;
 };
 
@@ -73,7 +79,7 @@ class Emitter {
   bool emit(const ir::Block& block, ir::HelperTable helpers, const EmitOptions& options);
 
   // The result.
-  const uint8_t* code() const { return a_.bufferData(); }
+  const uint8_t* code() const { return a_.block_data(); }
   uint32_t code_size() const { return static_cast<uint32_t>(a_.offset()); }
   uint32_t hot_size() const { return hot_size_; }        ///< bytes of code that are not out of line
   uint32_t hot_count() const { return hot_count_; }      ///< instructions of that
@@ -335,7 +341,7 @@ class Emitter {
   ir::HelperTable helpers_;
   EmitOptions options_;
   asmjit::CodeHolder code_;
-  CountingAssembler a_;
+  BlockAssembler a_;
   Plan plan_;
 
   ir::ValueId now_ = 0;
