@@ -339,7 +339,7 @@ TEST_F(Exclusive, SixteenBytes) {
 
 // --- threads
 
-constexpr unsigned kThreads = 4, kRounds = 20000;
+constexpr unsigned kThreads = 4, kRounds = 100000;
 
 /// Every thread runs the block kRounds times on a machine of its own.
 template <typename Build>
@@ -423,45 +423,87 @@ TEST(Atomics, ExclusivePairsLoseNothing) {
   EXPECT_GT(successes.load(), 0u);
 }
 
+/// Two threads, each with a block that it runs once a step, freely: the step's number is in kValue,
+/// what the block saw (in kResult) is logged.
+using Log = std::vector<uint64_t>;
+template <typename Build>
+Log step_by_step(uint64_t first, uint64_t second, std::atomic<unsigned>& ready, Build build) {
+  Machine machine;
+  OneOp one;
+  build(one);
+  const auto compiled = machine.engine.compile(one.block);
+  machine.put<uint64_t>(kAddress, first);
+  machine.put<uint64_t>(kDesired, second);
+  Log log(kRounds + 1);
+  const ThreadContext::Running running(*machine.thread);
+  for (++ready; ready < 2;) std::this_thread::yield();
+  for (uint64_t i = 1; i <= kRounds; ++i) {
+    machine.put<uint64_t>(kValue, i);
+    machine.engine.run(*compiled, machine.state->header, *machine.thread);
+    log[i] = machine.get<uint64_t>(kResult);
+  }
+  return log;
+}
+
+/// How often the log's owner saw the other at work; few times if they took turns on one processor.
+size_t meetings(const Log& log) {
+  size_t n = 0;
+  for (size_t i = 2; i < log.size(); ++i) n += log[i] != log[i - 1];
+  return n;
+}
+
+/// Runs both until they have met often enough, on two words that start at zero each time.
+template <typename First, typename Second, typename Judge>
+void side_by_side(First first, Second second, Judge judge) {
+  alignas(64) uint64_t words[2][8];
+  const uint64_t x = reinterpret_cast<uint64_t>(words[0]), y = reinterpret_cast<uint64_t>(words[1]);
+  size_t met = 0;
+  for (unsigned tries = 0; tries < 50 && met < 2000; ++tries) {
+    std::memset(words, 0, sizeof words);
+    std::atomic<unsigned> ready{0};
+    Log theirs;
+    std::thread other([&] { theirs = step_by_step(y, x, ready, second); });
+    const Log ours = step_by_step(x, y, ready, first);
+    other.join();
+    met += meetings(theirs);
+    judge(ours, theirs);
+  }
+}
+
 /// Store buffering (Dekker): with SeqCst on both sides one thread must see the other's store.
 TEST(Atomics, SequentiallyConsistentStoresAreSeen) {
-  Machine a, b;
-  alignas(64) uint64_t x[8] = {}, y[8] = {};
-  const auto side = [](Machine& machine, uint64_t* mine, uint64_t* other) {
-    OneOp one;
+  const auto side = [](OneOp& one) {
     const MemInfo info{.size = 8, .order = ir::Order::SeqCst};
-    one.builder.Store(one.address(), one.builder.Const(Type::I64, 1), info);
-    const Value there = one.builder.GetState(field(kDesired), Type::I64);
-    one.finish(one.builder.Load(Type::I64, there, info));
-    machine.put<uint64_t>(kAddress, reinterpret_cast<uint64_t>(mine));
-    machine.put<uint64_t>(kDesired, reinterpret_cast<uint64_t>(other));
-    return machine.engine.compile(one.block);
+    one.builder.Store(one.address(), one.value(Type::I64), info);
+    one.finish(one.builder.Load(Type::I64, one.desired(Type::I64), info));
   };
-  const auto first = side(a, x, y), second = side(b, y, x);
-  std::atomic<unsigned> arrived{0};
-  const auto meet = [&](unsigned round) {
-    ++arrived;
-    while (arrived.load() < 2 * (round + 1)) std::this_thread::yield();
-  };
-  constexpr unsigned kMeetings = 2000;
   unsigned both_missed = 0;
-  const auto loop = [&](Machine& machine, const CompiledBlock& block, bool counts) {
-    const ThreadContext::Running running(*machine.thread);
-    for (unsigned i = 0; i < kMeetings; ++i) {
-      meet(3 * i);
-      machine.engine.run(block, machine.state->header, *machine.thread);
-      meet(3 * i + 1);
-      if (counts) {
-        both_missed += a.get<uint64_t>(kResult) == 0 && b.get<uint64_t>(kResult) == 0;
-        x[0] = y[0] = 0;
-      }
-      meet(3 * i + 2);
+  side_by_side(side, side, [&](const Log& a, const Log& b) {
+    for (uint64_t i = 1; i <= kRounds; ++i) {
+      const uint64_t missed = a[i] + 1;  // the first that step i did not see
+      both_missed += missed <= kRounds && b[missed] < i;
     }
-  };
-  std::thread other([&] { loop(b, *second, false); });
-  loop(a, *first, true);
-  other.join();
+  });
   EXPECT_EQ(both_missed, 0u);
+}
+
+/// Message passing: the datum is there when the flag is.
+TEST(Atomics, ReleasedStoresAreSeenByAcquire) {
+  const auto sender = [](OneOp& one) {
+    one.builder.Store(one.address(), one.value(Type::I64), {.size = 8});
+    one.builder.Store(one.desired(Type::I64), one.value(Type::I64), {.size = 8, .order = ir::Order::Release});
+    one.finish();
+  };
+  const auto receiver = [](OneOp& one) {
+    const Value seen = one.builder.Load(Type::I64, one.address(), {.size = 8, .order = ir::Order::Acquire});
+    const Value there = one.builder.Load(Type::I64, one.desired(Type::I64), {.size = 8});
+    one.finish(one.builder.Sub(there, seen));  // never negative
+  };
+  unsigned too_early = 0;
+  side_by_side(sender, receiver, [&](const Log&, const Log& ahead) {
+    for (const uint64_t by : ahead) too_early += static_cast<int64_t>(by) < 0;
+  });
+  EXPECT_EQ(too_early, 0u);
 }
 
 }  // namespace
