@@ -64,7 +64,7 @@ class Fuzzer {
       : options_(std::move(options)),
         rows_(rows_to_test(options_.row)),
         random_(options_.seed),
-        plain_(false),
+        plain_({.executor = accel::Executor::Interp, .optimise = false}),
         peer_(options_.guest) {}
 
   int run();
@@ -86,7 +86,7 @@ class Fuzzer {
   Options options_;
   std::vector<const Row*> rows_;
   Random random_;
-  Ours ours_{true};
+  Ours ours_{accel::SoftOptions{}};
   Ours plain_;
   Peer peer_;
   std::map<const Row*, RowStats> stats_;
@@ -164,7 +164,8 @@ void Fuzzer::compare(const DiffInput& in, const DiffOutput& ours, const DiffOutp
   instructions_ += in.word_count;
   if (!agree(in, ours, peers)) report_shortest(in);
   DiffOutput other;
-  if (plain_.run(in, other, has_branch(in)) && !same(ours, other)) report(in, ours, other, "without passes");
+  if (plain_.run(in, other, has_branch(in)) && !same(ours, other))
+    report(in, ours, other, "interpreter without passes");
 }
 
 /// Leaves instructions out, from the end, while the two sides still differ.

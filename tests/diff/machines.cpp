@@ -48,10 +48,10 @@ class Ours::Code final : public frontend::CodeSource {
   uint32_t words[kDiffPage / 4];
 };
 
-Ours::Ours(bool optimise)
+Ours::Ours(const accel::SoftOptions& options)
     : code_(std::make_unique<Code>()),
       frontend_(*arm::find_cpu_model("max")),
-      accelerator_(frontend_, *code_, {.optimise = optimise}),
+      accelerator_(frontend_, *code_, options),
       vcpu_(accelerator_.create_vcpu(state_.header)) {
   void* const at = mmap(nullptr, kReservation, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (at == MAP_FAILED) fail("mmap");

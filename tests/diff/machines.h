@@ -18,7 +18,7 @@ namespace lyrebird::diff {
 
 class Ours {
  public:
-  explicit Ours(bool optimise);
+  explicit Ours(const accel::SoftOptions& options);
   ~Ours();
   /// False if it does not end: then `out` says nothing.
   bool run(const DiffInput& in, DiffOutput& out, bool single_step);
