@@ -104,6 +104,21 @@ bool Emitter::emit_word(const ir::Inst& inst) {
     case Op::RotR:
       emit_shift(inst);
       return true;
+    case Op::BitSelect: {
+      // c ^ (a & (b ^ c))
+      const auto mask = imm32(inst.args[0], inst.type);
+      const Gp c = gp(use_gpr(inst.args[2]), inst.type);
+      const Gp t = gp(copy_gpr(inst.args[1]), inst.type);
+      (void)a_.xor_(t, c);
+      if (mask)
+        (void)a_.and_(t, *mask);
+      else
+        (void)a_.and_(t, gp(use_gpr(inst.args[0]), inst.type));
+      (void)a_.xor_(t, c);
+      const uint8_t d = def_gpr();
+      (void)a_.mov(gp(d, inst.type), t);
+      return true;
+    }
     case Op::FunnelShr: {
       const ValueId amount = inst.args[2];
       if (!is_const(amount)) return false;

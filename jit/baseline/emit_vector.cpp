@@ -102,6 +102,22 @@ const ByLane* lanewise(Op op) {
   }
 }
 
+/// AVX-512's forms for 64-bit lanes.
+Pair wide_of(Op op, Pair other) {
+  switch (op) {
+    case Op::MinS:
+      return {hi::kIdNone, hi::kIdVpminsq};
+    case Op::MaxS:
+      return {hi::kIdNone, hi::kIdVpmaxsq};
+    case Op::MinU:
+      return {hi::kIdNone, hi::kIdVpminuq};
+    case Op::MaxU:
+      return {hi::kIdNone, hi::kIdVpmaxuq};
+    default:
+      return other;
+  }
+}
+
 std::array<uint64_t, 2> words_of(const uint8_t* bytes) {
   std::array<uint64_t, 2> words;
   std::memcpy(words.data(), bytes, 16);
@@ -187,7 +203,8 @@ bool Emitter::emit_vector(const ir::Inst& inst) {
     return emit_vector_reduce(inst);
   if (!ir::is_vector(inst.type)) return false;
   return emit_vector_binary(inst) || emit_vector_shift(inst) || emit_vector_compare(inst) ||
-         emit_vector_unary(inst) || emit_vector_move(inst) || emit_vector_lanes(inst) || emit_crypto(inst);
+         emit_vector_unary(inst) || emit_vector_move(inst) || emit_vector_lanes(inst) || emit_lanes(inst) ||
+         emit_crypto(inst);
 }
 
 bool Emitter::emit_vector_binary(const ir::Inst& inst) {
@@ -221,7 +238,7 @@ bool Emitter::emit_vector_binary(const ir::Inst& inst) {
       const unsigned lane = lane_index(inst.elem);
       if (!table || lane > 3) return false;
       op = table->of[lane];
-      if (inst.op == Op::Mul && lane == 3 && host_.avx512) op = {hi::kIdNone, hi::kIdVpmullq};
+      if (lane == 3 && host_.avx512) op = wide_of(inst.op, op);
     }
   }
   if (op.avx == hi::kIdNone) return false;
@@ -495,9 +512,21 @@ bool Emitter::emit_vector_lanes(const ir::Inst& inst) {
     }
     case Op::UnzipEven:
     case Op::UnzipOdd: {
-      if (lane > 3 || half) return false;
+      if (lane > 3 || (half && lane == 3)) return false;
       const bool odd = inst.op == Op::UnzipOdd;
       const uint8_t a = use_xmm(inst.args[0]), b = use_xmm(inst.args[1]);
+      if (half) {
+        // Both operands as one, of which the even or odd lanes are the lower half.
+        const unsigned step = 1u << lane;
+        uint8_t order[16];
+        for (unsigned i = 0; i < 16; ++i)
+          order[i] = i < 8 ? static_cast<uint8_t>(i / step * 2 * step + (odd ? step : 0) + i % step) : 0x80;
+        const auto words = words_of(order);
+        const uint8_t t = take_xmm();
+        vop({hi::kIdPunpcklqdq, hi::kIdVpunpcklqdq}, t, a, xmm(b));
+        vop({kPshufb.sse, kPshufb.avx}, def_xmm(), t, pool(words[0], words[1]));
+        return true;
+      }
       if (lane == 3) {
         const Pair op = odd ? kZipHi.of[3] : kZipLo.of[3];
         vop({op.sse, op.avx}, def_xmm(), a, xmm(b));
@@ -531,14 +560,21 @@ bool Emitter::emit_vector_lanes(const ir::Inst& inst) {
       return true;
     }
     case Op::TableLookup: {
-      if (half) return false;
       const ir::Inst& other = at(root(inst.args[2]));
       const bool zero = other.op == Op::Const && other.imm == 0 && other.high() == 0;
-      const uint8_t a = use_xmm(inst.args[0]), b = use_xmm(inst.args[1]);
+      uint8_t a = use_xmm(inst.args[0]);
+      const uint8_t b = use_xmm(inst.args[1]);
       const uint8_t c = zero ? kNoReg : use_xmm(inst.args[2]);
       const uint8_t t = take_xmm();
-      // 16 and above get bit 7, which gives zero.
-      vop({hi::kIdPaddusb, hi::kIdVpaddusb}, t, b, pool(0x7070707070707070, 0x7070707070707070));
+      // 16 (8) and above get bit 7, which gives zero.
+      if (half) {
+        // 8 more is the same byte of the other half.
+        const uint8_t twice = take_xmm();
+        vun({hi::kIdMovddup, hi::kIdVmovddup}, twice, xmm(a));
+        a = twice;
+      }
+      const uint64_t bias = half ? 0x7878787878787878 : 0x7070707070707070;
+      vop({hi::kIdPaddusb, hi::kIdVpaddusb}, t, b, pool(bias, bias));
       if (zero) {
         vop({kPshufb.sse, kPshufb.avx}, def_xmm(), a, xmm(t));
         return true;

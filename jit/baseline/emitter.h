@@ -283,6 +283,19 @@ class Emitter {
   void vshift(VecOp op, uint8_t d, uint8_t a, uint32_t by);
   std::optional<uint64_t> splat_constant(ir::ValueId id, ir::Type elem) const;
 
+  // --- emit_lanes.cpp
+  bool emit_lanes(const ir::Inst& inst);
+  Mem lanes_of(uint64_t value, unsigned lane);
+  void shift_lanes(ir::Op op, unsigned lane, uint8_t d, uint8_t a, uint32_t by);
+  void blend_by_sign(unsigned lane, uint8_t d, uint8_t a, uint8_t b, uint8_t mask);
+  bool emit_lane_shift(const ir::Inst& inst, unsigned lane);
+  bool emit_wide_saturation(const ir::Inst& inst, unsigned lane);
+  void emit_halving(const ir::Inst& inst, unsigned lane);
+  bool emit_lane_product(const ir::Inst& inst, unsigned lane);
+  void emit_dot(const ir::Inst& inst);
+  bool emit_byte_bits(const ir::Inst& inst);
+  void emit_transpose(const ir::Inst& inst, unsigned lane);
+
   // --- emit_crypto.cpp
   bool emit_crypto(const ir::Inst& inst);
   bool emit_sha1_rounds(const ir::Inst& inst);
