@@ -58,14 +58,14 @@ struct Block {
 /// without FpFlags where the mode raises none.
 inline uint16_t effects(const Inst& inst, HelperTable helpers) {
   if (inst.op == Op::CallHelper) return helpers[inst.aux].effects;
-  const uint16_t all = info(inst.op).effects;
+  const uint16_t all = kOpEffects[static_cast<unsigned>(inst.op)];
   const bool quiet = (all & FpFlags) && inst.fp_mode().no_flags;
   return quiet ? all & ~FpFlags : all;
 }
 
 /// Number of value operands of an instruction (CallHelper: counts its arguments).
 inline unsigned arg_count(const Inst& inst) {
-  if (inst.op != Op::CallHelper) return info(inst.op).args;
+  if (inst.op != Op::CallHelper) return kOpArgs[static_cast<unsigned>(inst.op)];
   unsigned n = 0;
   while (n < 4 && inst.args[n] != kNoValue) ++n;
   return n;

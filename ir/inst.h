@@ -42,6 +42,16 @@ struct OpInfo {
   uint8_t args = 0;  ///< value operands; for CallHelper the most there can be
 };
 extern const OpInfo kOps[kOpCount];
+// What every walk over a block asks, close together.
+inline constexpr uint16_t kOpEffects[kOpCount] = {
+#define OP(name, kind, signature, effects, meaning) effects,
+#include "ir/ops.inc"
+};
+inline constexpr uint8_t kOpArgs[kOpCount] = {
+#define OP(name, kind, signature, effects, meaning) \
+  static_cast<uint8_t>(std::string_view(signature).find('>')),
+#include "ir/ops.inc"
+};
 inline const OpInfo& info(Op op) { return kOps[static_cast<unsigned>(op)]; }
 
 /// A value is the index of the instruction that makes it.

@@ -61,8 +61,7 @@ baseline::Pins pins_of(const ir::StateLayout& layout) {
   std::sort(hot.begin(), hot.end(), [](const auto& a, const auto& b) { return a.hot < b.hot; });
   baseline::Pins pins;
   for (size_t i = 0; i < hot.size() && i < std::size(abi::kPinned); ++i) {
-    pins.pins.push_back({hot[i].offset, abi::kPinned[i]});
-    pins.mask |= static_cast<uint16_t>(1u << abi::kPinned[i]);
+    pins.add({hot[i].offset, abi::kPinned[i]});
   }
   return pins;
 }

@@ -66,7 +66,7 @@ bool Emitter::emit(const ir::Block& block, ir::HelperTable helpers, const EmitOp
   options_ = options;
   plan_.make(block, helpers, pins_);
 
-  locs_.assign(block.insts.size(), {});
+  locs_.resize(block.insts.size());
   std::fill(std::begin(gpr_owner_), std::end(gpr_owner_), ir::kNoValue);
   std::fill(std::begin(xmm_owner_), std::end(xmm_owner_), ir::kNoValue);
   for (auto& list : aliases_) list.clear();
@@ -94,6 +94,7 @@ bool Emitter::emit(const ir::Block& block, ir::HelperTable helpers, const EmitOp
   emit_entry();
   for (ValueId i = 0; i < block.insts.size(); ++i) {
     now_ = i;
+    locs_[i] = {};
     emit_inst(block.insts[i]);
     end_of_instruction();
     if (failed_) return false;

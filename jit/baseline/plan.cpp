@@ -27,14 +27,15 @@ bool is_memory_access(Op op) {
          (op >= Op::AtomicAdd && op <= Op::CompareSwap);
 }
 
-Plan::Plan() : bytes_(kTracked) {}
+Plan::Plan() : known_at_(kTracked) {}
 
 void Plan::make(const ir::Block& block, ir::HelperTable helpers, const Pins& pins) {
   block_ = &block;
   helpers_ = helpers;
   pins_ = &pins;
-  values_.assign(block.insts.size(), {});
-  skip_.assign(block.insts.size(), 0);
+  values_.resize(block.insts.size());
+  flag_makers_.clear();
+  stops_.clear();
   find_views();
   find_only_flags();
   find_uses();
@@ -43,30 +44,34 @@ void Plan::make(const ir::Block& block, ir::HelperTable helpers, const Pins& pin
 
 // --- what the state is known to hold
 
+/// Values that share bytes with these are known no more.
 void Plan::forget(uint32_t offset, uint32_t size) {
-  for (uint32_t at = offset; at < offset + size && at < kTracked; ++at) {
-    if (bytes_[at].epoch != epoch_) continue;
-    // Whoever covers the byte is known no more.
-    bytes_[bytes_[at].start].value = kNoValue;
-    bytes_[at].epoch = 0;
-  }
+  const auto from = [&](uint32_t before) { return offset > before ? offset - before : 0; };
+  const auto take_out = [&](Bytes& set, uint32_t before) {
+    const uint32_t start = from(before);
+    set.members(start, offset + size - start, [&](uint32_t at) {
+      if (at + ir::byte_size(block_->insts[known_at_[at]].type) > offset) set.reset(at, 1);
+    });
+  };
+  take_out(small_, 7);
+  take_out(large_, kLargest - 1);
 }
 
 void Plan::note(uint32_t offset, ValueId value) {
   const uint32_t size = ir::byte_size(block_->insts[value].type);
-  forget(offset, size);
-  if (offset < sizeof(ir::CpuHeader) || offset + size > kTracked) return;
-  for (uint32_t at = offset; at < offset + size; ++at) bytes_[at] = {epoch_, offset, kNoValue};
-  bytes_[offset].value = value;
+  if (offset < sizeof(ir::CpuHeader) || offset >= kTracked) return;
+  forget(offset, std::min(size, kTracked - offset));
+  if (offset + size > kTracked) return;
+  (size <= 8 ? small_ : large_).set(offset, 1);
+  known_at_[offset] = value;
 }
 
 /// Makes the GetState a view of what the block read or wrote there before.
 bool Plan::forward(ValueId id) {
   const Inst& inst = block_->insts[id];
   const auto offset = static_cast<uint32_t>(inst.imm);
-  if (offset >= kTracked || bytes_[offset].epoch != epoch_ || bytes_[offset].start != offset) return false;
-  const ValueId known = bytes_[offset].value;
-  if (known == kNoValue) return false;
+  if (offset >= kTracked || (!small_.has(offset) && !large_.has(offset))) return false;
+  const ValueId known = known_at_[offset];
   const Type type = block_->insts[known].type;
   const ValueClass cls = class_of(inst.type);
   if (class_of(type) != cls || cls == ValueClass::Memory) return false;
@@ -139,12 +144,14 @@ bool Plan::has_zeros_above(ValueId id) const {
 }
 
 void Plan::find_views() {
-  ++epoch_;
-  const auto& insts = block_->insts;
-  for (ValueId i = 0; i < insts.size(); ++i) {
+  small_.clear();
+  large_.clear();
+  const Inst* const insts = block_->insts.data();
+  const auto count = static_cast<ValueId>(block_->insts.size());
+  for (ValueId i = 0; i < count; ++i) {
     const Inst& inst = insts[i];
     ValuePlan& v = values_[i];
-    v.root = i;
+    v = {.root = i};
     const auto view = [&](ValueId of, bool clean) {
       v.root = values_[of].root;
       v.clean = clean;
@@ -169,7 +176,10 @@ void Plan::find_views() {
         break;
       }
       case Op::CallHelper:
-        if (ir::effects(inst, helpers_) & ir::WritesState) ++epoch_;
+        if (ir::effects(inst, helpers_) & ir::WritesState) {
+          small_.clear();
+          large_.clear();
+        }
         break;
       case Op::ZExt: {
         const ValueId a = inst.args[0];
@@ -220,7 +230,9 @@ void Plan::find_views() {
         break;
     }
     if (insts[v.root].op == Op::Const && v.root != i && insts[v.root].type != inst.type) v.root = i;
-    if (v.root == i) v.zeros_above = has_zeros_above(i);
+    if (v.root == i && class_of(inst.type) == ValueClass::Xmm) v.zeros_above = has_zeros_above(i);
+    for (unsigned k = 0, n = value_args(inst); k < n; ++k) ++values_[values_[inst.args[k]].root].uses;
+    if (v.lazy) count_flag_uses(inst, v);
   }
 }
 
@@ -240,7 +252,6 @@ void Plan::use(ValueId value, uint32_t at) {
   if (v.lazy) {
     v.needed = true;
     v.last_use = std::max(v.last_use, at);
-    ++v.uses;
     const Inst& inst = block_->insts[value];
     if (inst.op != Op::Not) mark_flags(inst);
     for (unsigned k = 0; k < value_args(inst); ++k) use(inst.args[k], at);
@@ -249,34 +260,34 @@ void Plan::use(ValueId value, uint32_t at) {
   ValuePlan& root = values_[v.root];
   root.needed = true;
   root.last_use = std::max(root.last_use, at);
-  if (root.uses != 0xffff) ++root.uses;
   if (!root.only_flags) return;
   // It may have to be made again.
   for (unsigned k = 0; k < 2; ++k) use(block_->insts[v.root].args[k], at);
 }
 
+/// Notes a compare that host flags may answer which its operand's maker leaves behind.
+void Plan::count_flag_uses(const Inst& inst, const ValuePlan& v) {
+  const Inst* const insts = block_->insts.data();
+  const auto count = [&](ValueId operand) {
+    const ValueId root = values_[operand].root;
+    if (values_[root].flag_uses++ == 0) flag_makers_.push_back(root);
+  };
+  if ((inst.op == Op::CmpLtS || inst.op == Op::CmpEq || inst.op == Op::CmpNe) && is_const(inst.args[1]) &&
+      insts[inst.args[1]].imm == 0)
+    count(inst.args[0]);
+  if (v.lazy && inst.elem == Type::I8 && inst.op != Op::Not)
+    for (unsigned k = 0; k < 2; ++k)
+      if (insts[values_[inst.args[k]].root].op == Op::FCompare && is_const(inst.args[1 - k]))
+        count(inst.args[k]);
+}
+
 /// Subtractions, ands and comparisons of floats of which nothing but host flags is wanted.
 void Plan::find_only_flags() {
-  const auto& insts = block_->insts;
-  all_uses_.assign(insts.size(), 0);
-  flag_uses_.assign(insts.size(), 0);
-  for (ValueId i = 0; i < insts.size(); ++i) {
-    const Inst& inst = insts[i];
-    for (unsigned k = 0; k < value_args(inst); ++k) ++all_uses_[values_[inst.args[k]].root];
-    const bool flags = values_[i].lazy &&
-                       (inst.op == Op::CmpLtS || inst.op == Op::CmpEq || inst.op == Op::CmpNe) &&
-                       is_const(inst.args[1]) && insts[inst.args[1]].imm == 0;
-    if (flags) ++flag_uses_[values_[inst.args[0]].root];
-    if (values_[i].lazy && inst.elem == Type::I8 && inst.op != Op::Not)
-      for (unsigned k = 0; k < 2; ++k)
-        if (insts[values_[inst.args[k]].root].op == Op::FCompare && is_const(inst.args[1 - k]))
-          ++flag_uses_[values_[inst.args[k]].root];
-  }
-  for (ValueId i = 0; i < insts.size(); ++i) {
-    const Inst& inst = insts[i];
+  for (const ValueId i : flag_makers_) {
+    const Inst& inst = block_->insts[i];
     const bool maker = ((inst.op == Op::Sub || inst.op == Op::And) && is_word(inst.type)) ||
                        (inst.op == Op::FCompare && class_of(inst.elem) == ValueClass::Xmm);
-    values_[i].only_flags = maker && flag_uses_[i] != 0 && all_uses_[i] == flag_uses_[i];
+    values_[i].only_flags = maker && values_[i].uses == values_[i].flag_uses;
   }
 }
 
@@ -316,41 +327,53 @@ Address Plan::address(ValueId value) const {
 }
 
 void Plan::find_uses() {
-  const auto& insts = block_->insts;
-  ++epoch_;  // now: a byte of this epoch is overwritten before anybody can look
-  for (ValueId i = static_cast<ValueId>(insts.size()); i-- > 0;) {
+  const Inst* const insts = block_->insts.data();
+  dead_.clear();
+  for (auto i = static_cast<ValueId>(block_->insts.size()); i-- > 0;) {
     const Inst& inst = insts[i];
     ValuePlan& v = values_[i];
-    if (inst.op == Op::Insn || inst.op == Op::Const) continue;
-    const uint16_t effects = ir::effects(inst, helpers_);
-    const auto offset = static_cast<uint32_t>(inst.imm);
-    if (inst.op == Op::SetState && offset >= sizeof(ir::CpuHeader)) {
-      const uint32_t end = offset + ir::byte_size(inst.type);
-      bool dead = end <= kTracked;
-      for (uint32_t at = offset; at < end && dead; ++at) dead = bytes_[at].epoch == epoch_;
-      if (dead) {
-        skip_[i] = 1;
+    switch (inst.op) {
+      case Op::Insn:
+      case Op::Const:
+        continue;
+      case Op::GetState: {
+        const auto offset = static_cast<uint32_t>(inst.imm);
+        if (!v.needed || v.root != i) continue;
+        if (offset < kTracked) dead_.reset(offset, std::min(ir::byte_size(inst.type), kTracked - offset));
+        if (pins_->at(offset)) stops_.push_back(i);
         continue;
       }
-      for (uint32_t at = offset; at < end && at < kTracked; ++at) bytes_[at].epoch = epoch_;
+      case Op::SetState: {
+        const auto offset = static_cast<uint32_t>(inst.imm);
+        const uint32_t size = ir::byte_size(inst.type);
+        if (offset >= sizeof(ir::CpuHeader) && offset + size <= kTracked) {
+          if (dead_.all(offset, size)) {
+            v.skipped = true;
+            continue;
+          }
+          dead_.set(offset, size);
+        }
+        if (pins_->at(offset)) stops_.push_back(i);
+        v.needed = true;
+        use(inst.args[0], i);
+        continue;
+      }
+      default:
+        break;
     }
-    if (inst.op == Op::GetState) {
-      if (!v.needed || v.root != i) continue;
-      for (uint32_t at = offset; at < offset + ir::byte_size(inst.type) && at < kTracked; ++at)
-        bytes_[at].epoch = 0;
-      continue;
-    }
-    if (effects & (kBarrier | ir::ReadsState)) ++epoch_;
+    if (v.lazy) continue;  // its uses were counted at its users
+    const uint16_t effects = ir::effects(inst, helpers_);
+    if (effects & (kBarrier | ir::ReadsState)) dead_.clear();
+    if (effects & kBarrier) stops_.push_back(i);
     const bool pure = (effects & ~(ir::Reads | ir::ReadsState)) == 0;
     if (pure && (!v.needed || v.root != i)) continue;
-    if (v.lazy) continue;  // its uses were counted at its users
     v.needed = true;
     unsigned first = 0;
     if (is_memory_access(inst.op)) {
       use_address(inst.args[0], i);
       first = 1;
     }
-    for (unsigned k = first; k < value_args(inst); ++k) use(inst.args[k], i);
+    for (unsigned k = first, n = value_args(inst); k < n; ++k) use(inst.args[k], i);
   }
 }
 
@@ -364,23 +387,21 @@ void Plan::hoist() {
   };
   PinState states[16];
   uint32_t last_barrier = 0;  // index + 1
-  const auto& insts = block_->insts;
-  for (ValueId i = 0; i < insts.size(); ++i) {
+  const Inst* const insts = block_->insts.data();
+  for (size_t next = stops_.size(); next-- > 0;) {
+    const ValueId i = stops_[next];
     const Inst& inst = insts[i];
-    if (inst.op == Op::GetState) {
-      if (const Pin* pin = pins_->at(static_cast<uint32_t>(inst.imm)); pin && values_[i].needed) {
-        states[pin->reg].last_get = i + 1;
-        states[pin->reg].alias_end = std::max(states[pin->reg].alias_end, values_[i].last_use);
-      }
+    if (inst.op != Op::GetState && inst.op != Op::SetState) {
+      last_barrier = i + 1;
       continue;
     }
-    if (inst.op != Op::SetState) {
-      if (inst.op != Op::Insn && (ir::effects(inst, helpers_) & kBarrier)) last_barrier = i + 1;
-      continue;
-    }
-    const Pin* pin = pins_->at(static_cast<uint32_t>(inst.imm));
-    if (!pin || skip_[i]) continue;
+    const Pin* const pin = pins_->at(static_cast<uint32_t>(inst.imm));
     PinState& state = states[pin->reg];
+    if (inst.op == Op::GetState) {
+      state.last_get = i + 1;
+      state.alias_end = std::max(state.alias_end, values_[i].last_use);
+      continue;
+    }
     const ValueId root = values_[inst.args[0]].root;
     ValuePlan& r = values_[root];
     const Inst& maker = insts[root];
@@ -392,7 +413,7 @@ void Plan::hoist() {
                       state.alias_end <= root;
     if (fits && made && free) {
       r.pinned = pin->reg;
-      skip_[i] = 1;
+      values_[i].skipped = true;
       state.alias_end = r.last_use;
     } else {
       state.alias_end = 0;

@@ -12,6 +12,8 @@
 ///   register in between.
 #pragma once
 
+#include <algorithm>
+#include <bit>
 #include <cstdint>
 #include <vector>
 
@@ -27,13 +29,20 @@ struct Pin {
   uint8_t reg;      ///< host register number
 };
 struct Pins {
+  static constexpr uint32_t kReach = 2048;  ///< fields behind that many bytes of state stay in memory
   std::vector<Pin> pins;
-  uint16_t mask = 0;  ///< of host registers
+  uint16_t mask = 0;                 ///< of host registers
+  uint8_t by_word[kReach / 8] = {};  ///< index + 1, of each 8 bytes of state
+  void add(Pin pin) {
+    if (pin.offset % 8 != 0 || pin.offset >= kReach) return;
+    pins.push_back(pin);
+    mask |= static_cast<uint16_t>(1u << pin.reg);
+    by_word[pin.offset / 8] = static_cast<uint8_t>(pins.size());
+  }
   /// The pin of the field that holds byte `offset` of the state, or nullptr.
   const Pin* at(uint32_t offset) const {
-    for (const Pin& pin : pins)
-      if (offset - pin.offset < 8) return &pin;
-    return nullptr;
+    const unsigned index = offset < kReach ? by_word[offset / 8] : 0;
+    return index ? &pins[index - 1] : nullptr;
   }
 };
 
@@ -60,14 +69,16 @@ constexpr ValueClass class_of(ir::Type type) {
 
 struct ValuePlan {
   ir::ValueId root = ir::kNoValue;
-  uint32_t last_use = 0;  ///< (roots, lazy values) index of the instruction
-  uint16_t uses = 0;
+  uint32_t last_use = 0;     ///< (roots, lazy values) index of the instruction
+  uint16_t uses = 0;         ///< (roots) while the plan is made
+  uint16_t flag_uses = 0;    ///< (roots) of these, by compares that its host flags answer
   uint8_t pinned = kNoReg;   ///< (roots) made in that host register
   bool needed = false;       ///< (roots) something reads it, or making it has effects
   bool lazy = false;         ///< (compares)
   bool clean = true;         ///< the register's bits above the type are zero
   bool flags_used = false;   ///< (Add, Sub, And) a lazy compare would like its host flags
   bool only_flags = false;   ///< (Sub, And, FCompare) nothing but such compares uses it
+  bool skipped = false;      ///< (SetState) dead, or its value is made in its place
   bool zeros_above = false;  ///< (roots) a vector register that holds it has zeros above the type
 };
 
@@ -86,17 +97,57 @@ class Plan {
   void make(const ir::Block& block, ir::HelperTable helpers, const Pins& pins);
 
   const ValuePlan& operator[](ir::ValueId id) const { return values_[id]; }
-  bool skipped(ir::ValueId set_state) const { return skip_[set_state]; }  ///< dead or hoisted
   Address address(ir::ValueId value) const;
   bool is_const(ir::ValueId id) const { return block_->insts[id].op == ir::Op::Const; }
 
  private:
   static constexpr uint32_t kTracked = 8192;  ///< bytes of state that are followed
-  struct Byte {
-    uint32_t epoch = 0;
-    uint32_t start = 0;     ///< of the entry that covers the byte
-    ir::ValueId value = 0;  ///< (at the start)
+  /// A set of bytes of the state; clear() costs nothing.
+  class Bytes {
+   public:
+    void clear() { ++epoch_; }
+    void set(uint32_t offset, uint32_t size) {
+      each(offset, size, [&](Word& word, uint64_t mask) { word.bits |= mask; });
+    }
+    void reset(uint32_t offset, uint32_t size) {
+      each(offset, size, [&](Word& word, uint64_t mask) { word.bits &= ~mask; });
+    }
+    bool all(uint32_t offset, uint32_t size) {
+      bool all = true;
+      each(offset, size, [&](Word& word, uint64_t mask) { all = all && (word.bits & mask) == mask; });
+      return all;
+    }
+    bool has(uint32_t offset) { return all(offset, 1); }
+    /// Calls f(byte) for each member of [offset, offset + size); f may take it out.
+    template <typename F>
+    void members(uint32_t offset, uint32_t size, F f) {
+      each(offset, size, [&](Word& word, uint64_t mask) {
+        const auto base = static_cast<uint32_t>(&word - words_) * 64;
+        for (uint64_t bits = word.bits & mask; bits != 0; bits &= bits - 1)
+          f(base + static_cast<uint32_t>(std::countr_zero(bits)));
+      });
+    }
+
+   private:
+    struct Word {
+      uint64_t bits = 0;
+      uint64_t epoch = 0;
+    };
+    template <typename F>
+    void each(uint32_t offset, uint32_t size, F f) {
+      while (size != 0) {
+        const uint32_t at = offset & 63, count = std::min(size, 64 - at);
+        Word& word = words_[offset >> 6];
+        if (word.epoch != epoch_) word = {0, epoch_};
+        f(word, (~uint64_t{0} >> (64 - count)) << at);
+        offset += count;
+        size -= count;
+      }
+    }
+    Word words_[kTracked / 64];
+    uint64_t epoch_ = 1;
   };
+  static constexpr uint32_t kLargest = 32;  ///< bytes of a value
 
   void find_views();
   void find_uses();
@@ -109,16 +160,18 @@ class Plan {
   void use(ir::ValueId value, uint32_t at);
   void use_address(ir::ValueId value, uint32_t at);
   void mark_flags(const ir::Inst& compare);
+  void count_flag_uses(const ir::Inst& inst, const ValuePlan& v);
   void find_only_flags();
-  std::vector<uint16_t> all_uses_, flag_uses_;
 
   const ir::Block* block_ = nullptr;
   ir::HelperTable helpers_;
   const Pins* pins_ = nullptr;
   std::vector<ValuePlan> values_;
-  std::vector<uint8_t> skip_;
-  std::vector<Byte> bytes_;
-  uint32_t epoch_ = 0;
+  Bytes small_, large_;                ///< where known values of up to 8 bytes start, and larger ones
+  std::vector<ir::ValueId> known_at_;  ///< by offset
+  Bytes dead_;                         ///< overwritten before anybody can look
+  std::vector<ir::ValueId> flag_makers_;
+  std::vector<ir::ValueId> stops_;  ///< what hoist() looks at, the last one first
 };
 
 }  // namespace lyrebird::jit::baseline
