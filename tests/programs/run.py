@@ -75,7 +75,8 @@ class Runner:
         self.emulator = shlex.split(options.emulator)
         self.binfmt = options.binfmt
         self.scale = options.timeout_scale
-        self.work = pathlib.Path(tempfile.mkdtemp(prefix="lyrebird-programs."))
+        folder = sandbox.work_folder() if sandbox.inside() else tempfile.mkdtemp(prefix="lyrebird-programs.")
+        self.work = pathlib.Path(folder)
         self.box = None
         self.why_no_peer = "this machine does not permit new namespaces"
         if sandbox.inside():

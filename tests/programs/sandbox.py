@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A private place to run guest programs in: own mounts, network and binfmt_misc.
 
-`enter()` restarts the script inside new user, mount, network and process
+`enter()` runs the script again inside new user, mount, network and process
 namespaces. There `Sandbox` prepares the guest root so that the same command
 sees the same files in both ways of running it: by `-L ROOT` from outside, and
 by chroot with the emulator as a binfmt_misc handler, which is how a guest
@@ -13,10 +13,12 @@ import fcntl
 import os
 import pathlib
 import shutil
+import signal
 import socket
 import struct
 import subprocess
 import sys
+import tempfile
 
 INSIDE = "LYREBIRD_SANDBOX"
 MAGIC = r"\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00"
@@ -24,6 +26,7 @@ MASK = r"\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xf
 BINFMT = "/proc/sys/fs/binfmt_misc"
 MS_BIND, MS_REC = 0x1000, 0x4000
 CLONE_NEWUSER = 0x10000000
+PR_SET_PDEATHSIG = 1
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -33,15 +36,29 @@ class Refused(Exception):
 
 
 def enter() -> None:
-    """Restarts this script inside the namespaces; returns inside, or outside when they are refused."""
+    """Runs this script again inside the namespaces and ends with it; returns inside, or outside when
+    they are refused. A signal that ends this process ends everything that runs in there."""
     if os.environ.get(INSIDE):
         return
     unshare = ["unshare", "--user", "--map-root-user", "--mount", "--net", "--pid", "--fork", "--kill-child",
                "--mount-proc"]
     if subprocess.run([*unshare, "true"], capture_output=True).returncode != 0:
         return
-    os.environ[INSIDE] = "1"
-    os.execvp(unshare[0], [*unshare, sys.executable, *sys.argv])
+    work = tempfile.mkdtemp(prefix="lyrebird-programs.")
+    ended_by = []
+    # unshare itself holds SIGTERM back. Its death is that of process 1 in there, and so of all.
+    p = subprocess.Popen([*unshare, sys.executable, *sys.argv], env=os.environ | {INSIDE: work},
+                         preexec_fn=lambda: _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL))
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, lambda n, frame: (ended_by.append(n), p.kill()))
+    status = p.wait()
+    shutil.rmtree(work, ignore_errors=True)
+    sys.exit(128 + ended_by[0] if ended_by else status)
+
+
+def work_folder() -> str:
+    """Inside: a folder that is removed at the end, however that comes."""
+    return os.environ[INSIDE]
 
 
 def inside() -> bool:
