@@ -73,6 +73,8 @@ int run_program(int argc, char** argv, char** environment, const std::string& in
   ::prctl(PR_SET_NAME, process.program.comm.c_str());
   Thread& thread = *new Thread(process, nullptr);
   abi->set_start(thread.cpu(), process.program.entry, process.program.stack_pointer);
+  if (process.options.seccomp_fd >= 0 && !thread.seccomp.load(process.options.seccomp_fd))
+    return complain(invoked_as, "-seccompfd: not what execve() passes on", 1);
   start_first_thread(thread);
   if (!process.options.gdb.empty()) {
     if (!debugger) return complain(invoked_as, "-g: no debugger support in this program", 1);

@@ -198,13 +198,21 @@ constexpr OptionRow kOptions[] = {
        s.options.exec_fd = static_cast<int>(fd);
        return done;
      }},
+    {"seccompfd", "FD", nullptr, "",
+     [](State& s, const std::string& v) -> Result<void> {
+       uint64_t fd = 0;
+       const Result<void> done = set_number("seccompfd", v, false, fd);
+       s.options.seccomp_fd = static_cast<int>(fd);
+       return done;
+     }},
     {"reexec", "", nullptr, "",
      [](State& s, const std::string&) -> Result<void> { return s.options.reexec = true, Result<void>(); }},
 };
 
 /// Holds for this program alone, not for those that it starts.
 bool concerns_one_program(std::string_view name) {
-  return name == "0" || name == "g" || name == "E" || name == "U" || name == "execfd" || name == "reexec";
+  return name == "0" || name == "g" || name == "E" || name == "U" || name == "execfd" ||
+         name == "seccompfd" || name == "reexec";
 }
 
 /// A variable that would have changed our own loader came under another name (process/exec.h).

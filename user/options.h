@@ -29,6 +29,7 @@ struct Options {
   std::vector<std::string> environment;  ///< for the guest, after -E and -U
   std::string program;                   ///< host path
   std::vector<std::string> arguments;    ///< of the guest; [0] included
+  int seccomp_fd = -1;                   ///< filters of the program before (Seccomp::load)
   int exec_fd = -1;                      ///< program, opened already (execveat by the guest)
   bool reexec = false;                   ///< a guest program started us with execve
   std::vector<std::string> kept;         ///< what a program started by the guest is run with, as given

@@ -11,6 +11,7 @@
 #include "accel/vcpu.h"
 #include "user/abi/abi.h"
 #include "user/process.h"
+#include "user/seccomp/seccomp.h"
 #include "user/signals/thread_signals.h"
 #include "user/threads/thread_extra.h"
 
@@ -43,6 +44,7 @@ class Thread {
   pid_t tid = 0;  ///< host tid, which is the guest's
   ThreadSignals signals;
   ThreadExtra extra;
+  Seccomp seccomp;
 
   /// Runs guest code on the calling host thread until finish() was called; returns its status.
   int run();

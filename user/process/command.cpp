@@ -26,6 +26,8 @@ HostCommand emulator_command(const Options& options, const ExecTarget& target,
   }
   if (target.fd >= 0)
     command.arguments.insert(command.arguments.end(), {"-execfd", std::to_string(target.fd)});
+  if (target.seccomp_fd >= 0)
+    command.arguments.insert(command.arguments.end(), {"-seccompfd", std::to_string(target.seccomp_fd)});
   command.arguments.insert(command.arguments.end(), {"-0", target.arguments[0], "--", target.host_path});
   command.arguments.insert(command.arguments.end(), target.arguments.begin() + 1, target.arguments.end());
   return command;

@@ -12,6 +12,7 @@
 #include <cstring>
 
 #include "base/bits.h"
+#include "base/log.h"
 #include "user/debugger.h"
 #include "user/host/raw_signal.h"
 #include "user/host/safe_syscall.h"
@@ -209,10 +210,16 @@ int64_t do_exec(Thread& t, const ExecRequest& request) {
   if (const int64_t error = find_exec_target(t, request, target)) return error;
   if (Debugger* const debugger = t.debugger()) debugger->on_exec(t);
   int64_t error;
-  if (target.native) {
+  if (target.native && t.seccomp.active()) {
+    log_unimplemented("execve of a host program, which the guest's seccomp filters could not hold");
+    error = -EPERM;
+  } else if (target.native) {
     std::vector<std::string> environment = request.environment;
     error = run_on_host(t, target.host_path.c_str(), target.arguments, environment);
   } else {
+    const OwnedFd filters(t.seccomp.active() ? t.seccomp.save() : -1);
+    if (t.seccomp.active() && filters.get() < 0) return filters.get();
+    target.seccomp_fd = filters.get();
     HostCommand command = emulator_command(t.process.options, target, request.environment);
     error = run_on_host(t, "/proc/self/exe", command.arguments, command.environment);
   }

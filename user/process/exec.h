@@ -20,6 +20,7 @@ struct ExecTarget {
   std::string host_path;
   std::string guest_path;
   int fd = -1;  ///< the file was given by descriptor: its number in the new program
+  int seccomp_fd = -1;  ///< the filters that the new program inherits (Seccomp::save)
   bool native = false;
   std::string guest;  ///< name of the Abi otherwise
   std::vector<std::string> arguments;

@@ -9,6 +9,8 @@
 #include "user/abi/structs.h"
 #include "user/host/safe_syscall.h"
 #include "user/process/syscalls.h"
+#include "user/seccomp/syscalls.h"
+#include "user/thread.h"
 
 namespace lyrebird::user::sys::proc {
 
@@ -52,6 +54,10 @@ Errno<Int> prctl(Thread& t, Int option, Hex a, Hex b, Hex c, Hex d) {
       return get_int(t, option, untag(t, a));
     case PR_GET_TID_ADDRESS:
       return put_word(t, untag(t, a), t.extra.clear_child_tid) ? 0 : -EFAULT;
+    case PR_GET_SECCOMP:
+      return t.seccomp.mode();
+    case PR_SET_SECCOMP:
+      return prctl_set_seccomp(t, a, untag(t, b));
     case PR_SET_PDEATHSIG:
     case PR_GET_DUMPABLE:
     case PR_SET_DUMPABLE:

@@ -187,17 +187,12 @@ void Thread::deliver_pending_signals() {
   }
 }
 
-void force_signal(Thread& t, const FaultSignal& fault) {
+// The host has all signals but faults blocked.
+static void deliver_forced(Thread& t, const siginfo_t& info) {
   ThreadSignals& s = t.signals;
   DeliveredSignal d;
-  d.signal = fault.signal;
-  d.info.si_signo = fault.signal;
-  d.info.si_code = fault.code;
-  d.info.si_addr = reinterpret_cast<void*>(fault.address);
-  if (fault.recorded) {
-    s.fault_address = fault.fault_address;
-    s.fault_syndrome = fault.fault_syndrome;
-  }
+  d.signal = info.si_signo;
+  d.info = info;
   const bool refused =
       contains(s.blocked.load(), d.signal) || s.actions->get(d.signal).handler == GuestAction::kIgnore;
   if (refused) {
@@ -205,6 +200,24 @@ void force_signal(Thread& t, const FaultSignal& fault) {
     s.blocked.fetch_and(~sig_bit(d.signal));
   }
   deliver_one(t, d);
+}
+
+void force_signal(Thread& t, const FaultSignal& fault) {
+  if (fault.recorded) {
+    t.signals.fault_address = fault.fault_address;
+    t.signals.fault_syndrome = fault.fault_syndrome;
+  }
+  siginfo_t info{};
+  info.si_signo = fault.signal;
+  info.si_code = fault.code;
+  info.si_addr = reinterpret_cast<void*>(fault.address);
+  deliver_forced(t, info);
+}
+
+void force_signal(Thread& t, const siginfo_t& info) {
+  host::set_signal_mask(SIG_SETMASK, kAllButFaults);
+  deliver_forced(t, info);
+  if (!t.signals.pending.load()) apply_host_mask(t.signals);
 }
 
 void force_segv(Thread& t, int code, uint64_t address) {

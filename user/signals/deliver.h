@@ -17,6 +17,8 @@ int64_t set_blocked(Thread& t, SigSet mask);
 
 /// A signal that can't be refused, from the thread itself: blocked or ignored, it kills.
 void force_signal(Thread& t, const FaultSignal& fault);
+/// The same for one that is not a fault, in the middle of a system call.
+void force_signal(Thread& t, const siginfo_t& info);
 /// The same with SI_KERNEL and no address (a frame that can't be written).
 void force_segv(Thread& t, int code, uint64_t address);
 

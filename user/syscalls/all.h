@@ -3,6 +3,7 @@
 #pragma once
 
 #include "user/process/syscalls.h"
+#include "user/seccomp/syscalls.h"
 #include "user/signals/syscalls.h"
 #include "user/syscalls/fs.h"
 #include "user/syscalls/io.h"

@@ -41,6 +41,15 @@ const SyscallRow* find_row(Thread& t, uint64_t number) {
   return number < rows.size() ? rows[number] : nullptr;
 }
 
+int64_t answer(Thread& t, const SyscallRow* row, const SyscallFrame& frame) {
+  int64_t refusal;
+  if (t.seccomp.active() && !seccomp_permits(t, frame, row ? row->name : nullptr, refusal)) return refusal;
+  if (row && row->call) return row->call(t, frame);
+  log_unimplemented(fmt::format("{}: system call {} ({})", t.abi().name, frame.number,
+                                row ? row->name : "not in the table"));
+  return -ENOSYS;
+}
+
 }  // namespace
 
 int64_t answer_vdso(Thread& t, const SyscallFrame& frame) {
@@ -66,12 +75,7 @@ int64_t dispatch_syscall(Thread& t, const SyscallFrame& frame) {
     log_detail::write(text + " = ?\n");
     text.clear();
   }
-  int64_t result = -ENOSYS;
-  if (row && row->call)
-    result = row->call(t, frame);
-  else
-    log_unimplemented(fmt::format("{}: system call {} ({})", t.abi().name, frame.number,
-                                  row ? row->name : "not in the table"));
+  const int64_t result = answer(t, row, frame);
   if (trace && !text.empty()) {
     text += " = ";
     print_result(t, row, result, text);

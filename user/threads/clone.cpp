@@ -55,6 +55,7 @@ std::unique_ptr<Thread> make_child(Thread& parent, const CloneRequest& r) {
   child->signals.blocked.store(parent.signals.blocked.load());
   child->signals.actions = r.flags & CLONE_SIGHAND ? parent.signals.actions
                                                    : std::make_shared<SignalActions>(*parent.signals.actions);
+  child->seccomp.inherit(parent.seccomp);
   set_up_child(*child, r);
   // The alternate stack is kept by fork and vfork only (copy_process()).
   if (r.flags & CLONE_VFORK) child->signals.alt_stack = parent.signals.alt_stack;
