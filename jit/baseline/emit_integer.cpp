@@ -364,6 +364,15 @@ void Emitter::emit_shift(const ir::Inst& inst) {
 }
 
 void Emitter::emit_multiply_high(const ir::Inst& inst) {
+  if (inst.op == Op::MulHiU && host_.bmi2) {
+    take_this_gpr(2);
+    const Gp a = gp64(use_gpr(inst.args[0]));
+    const Operand b = use_rm(inst.args[1], Type::I64);
+    (void)a_.mov(x86::rdx, a);
+    const Gp d = gp64(def_gpr());
+    (void)a_.emit(hi::kIdMulx, d, d, b);
+    return;
+  }
   take_this_gpr(0);
   take_this_gpr(2);
   const uint8_t b = use_gpr(inst.args[1]), a = use_gpr(inst.args[0]);
@@ -376,7 +385,6 @@ void Emitter::emit_divide(const ir::Inst& inst) {
   const Type type = inst.type;
   take_this_gpr(0);
   take_this_gpr(2);
-  locked_gpr_ = 1u << 0 | 1u << 2;  // not where their values went
   const uint8_t b = use_gpr(inst.args[1]), a = use_gpr(inst.args[0]);
   const Label zero = a_.newLabel(), minus_one = a_.newLabel(), done = a_.newLabel();
   (void)a_.mov(gp(0, type), gp(a, type));

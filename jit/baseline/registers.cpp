@@ -228,6 +228,7 @@ uint8_t Emitter::take_gpr() {
 }
 
 void Emitter::take_this_gpr(uint8_t reg) {
+  const bool operand = locked_gpr_ >> reg & 1;
   lock_gpr(reg);
   const ValueId owner = gpr_owner_[reg];
   if (owner == kNoValue) return;
@@ -237,6 +238,7 @@ void Emitter::take_this_gpr(uint8_t reg) {
   (void)a_.mov(gp64(other), gp64(reg));
   gpr_owner_[reg] = kNoValue;
   bind_gpr(owner, other);
+  if (!operand) locked_gpr_ &= static_cast<uint16_t>(~(1u << other));
 }
 
 uint8_t Emitter::take_xmm() {
