@@ -20,12 +20,15 @@ add_compile_options(-Wall -Wextra -Werror -Wno-missing-designated-field-initiali
 include_directories(${CMAKE_SOURCE_DIR})
 add_compile_definitions($<$<CONFIG:Debug>:LYREBIRD_VERIFY_IR>) # ir::kVerify
 
-# lyrebird_library(folder LINK libs...): every .cpp below the folder becomes one
+# lyrebird_library(folder LINK libs... EXCLUDE patterns...): every .cpp below the folder becomes one
 # static library, named as the folder with / turned into _.
 function(lyrebird_library folder)
-  cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "LINK;EXCLUDE" ${ARGN})
   string(REPLACE "/" "_" name ${folder})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*.cpp ${CMAKE_SOURCE_DIR}/${folder}/*.S)
+  foreach(pattern ${ARG_EXCLUDE})
+    list(FILTER sources EXCLUDE REGEX ${pattern})
+  endforeach()
   if(sources)
     add_library(${name} STATIC ${sources})
     target_link_libraries(${name} PUBLIC ${ARG_LINK})

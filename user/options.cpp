@@ -180,10 +180,10 @@ constexpr OptionRow kOptions[] = {
      [](State& s, const std::string& v) -> Result<void> { return s.log_file = v, Result<void>(); }},
     {"g", "PORT|PATH", "LYREBIRD_GDB", "wait for gdb on this TCP port or Unix socket",
      [](State& s, const std::string& v) -> Result<void> { return s.options.gdb = v, Result<void>(); }},
-    {"jit", "NAME", "LYREBIRD_JIT", "what runs guest code: baseline (the default), tiered, interp",
+    {"jit", "NAME", "LYREBIRD_JIT", "what runs guest code: baseline (the default), tiered, interp, llvm",
      [](State& s, const std::string& v) -> Result<void> {
-       if (v != "interp" && v != "baseline" && v != "tiered")
-         return Error{fmt::format("-jit {}: there are interp, baseline and tiered", v)};
+       if (v != "interp" && v != "baseline" && v != "tiered" && v != "llvm")
+         return Error{fmt::format("-jit {}: there are interp, baseline, tiered and llvm", v)};
        return s.options.jit = v, Result<void>();
      }},
     {"singlestep", "", "LYREBIRD_SINGLESTEP", "run one instruction at a time",

@@ -15,6 +15,7 @@ SpaceLayout layout_for(const Abi& abi, const Options& options) {
 
 accel::Executor executor_of(const std::string& name) {
   if (name == "interp") return accel::Executor::Interp;
+  if (name == "llvm") return accel::Executor::Llvm;
   return name == "tiered" ? accel::Executor::Tiered : accel::Executor::Baseline;
 }
 

@@ -50,6 +50,13 @@ static std::unique_ptr<jit::Engine> make_compiler([[maybe_unused]] const fronten
   if (options.executor != Executor::Interp) {
     auto baseline = std::make_unique<jit::Baseline>(frontend.layout(), frontend.helpers(),
                                                     jit::BaselineOptions{.zero_base = options.zero_base});
+    if (options.executor == Executor::Llvm) {
+      const auto regions = baseline->use_regions_for_every_block();
+      if (!regions) {
+        std::fprintf(stderr, "lyrebird: -jit llvm: %s\n", regions.error().message.c_str());
+        std::exit(1);
+      }
+    }
     if (baseline->usable()) return baseline;
   }
 #endif

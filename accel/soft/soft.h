@@ -30,6 +30,7 @@ enum class Executor : uint8_t {
   Interp,    ///< jit/interp
   Baseline,  ///< jit/baseline, or the interpreter where the host cannot
   Tiered,    ///< jit/baseline, and jit/llvm for what is hot
+  Llvm,      ///< jit/llvm for every block at once: slow, for tests
 };
 
 struct SoftOptions {

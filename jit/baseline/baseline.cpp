@@ -13,6 +13,7 @@
 #include "base/report.h"
 #include "jit/abi.h"
 #include "jit/block_map.h"
+#include "jit/interp/select.h"
 #include "jit/tier/sampler.h"
 
 namespace lyrebird::jit {
@@ -34,7 +35,9 @@ struct BaselineBlock final : CompiledBlock {
 
   Baseline& engine;
   const uint8_t* code = nullptr;  ///< nullptr: see interpreted
-  uint32_t code_size = 0, after_check = 0;
+  uint32_t code_size = 0;
+  const uint8_t* after_check = nullptr;  ///< where jumps from lower addresses go
+  bool region = false;
   std::vector<ExitSite> exits;
   std::vector<FaultPlan> faults;
   std::unique_ptr<CompiledBlock> interpreted;
@@ -48,7 +51,6 @@ struct BaselineBlock final : CompiledBlock {
 
 using baseline::BaselineBlock;
 using baseline::Emitter;
-using baseline::ExitPlan;
 using baseline::ExitSite;
 using baseline::Leave;
 
@@ -72,7 +74,8 @@ constexpr unsigned kTagFaultLimit = 64;
 }  // namespace
 
 Baseline::Baseline(const ir::StateLayout& layout, ir::HelperTable helpers, BaselineOptions options)
-    : helpers_(helpers),
+    : layout_(layout),
+      helpers_(helpers),
       options_(options),
       host_(baseline::host_features()),
       pins_(pins_of(layout)),
@@ -85,7 +88,7 @@ Baseline::Baseline(const ir::StateLayout& layout, ir::HelperTable helpers, Basel
 Baseline::~Baseline() = default;
 
 void Baseline::install_runtime() {
-  const baseline::RuntimeCode runtime = baseline::make_runtime(pins_);
+  const baseline::RuntimeCode runtime = baseline::make_runtime(pins_, host_.avx);
   runtime_size_ = runtime.bytes.size();
   const uint8_t* const code = cache_.allocate(runtime_size_);
   cache_.write(code, runtime.bytes.data(), runtime_size_);
@@ -94,6 +97,7 @@ void Baseline::install_runtime() {
   table_.lookup = code + runtime.lookup;
   table_.record = reinterpret_cast<const void*>(baseline::run_record);
   for (unsigned i = 0; i < 3; ++i) table_.thunks[i] = code + runtime.thunks[i];
+  for (unsigned i = 0; i < 2; ++i) table_.region_thunks[i] = code + runtime.region_thunks[i];
 }
 
 // --- compilation
@@ -116,6 +120,11 @@ void Baseline::give_emitter(std::unique_ptr<Emitter> emitter) {
 }
 
 std::unique_ptr<CompiledBlock> Baseline::compile(const ir::Block& block) {
+  if (every_block_.load(std::memory_order_relaxed)) {
+    ir::Region region;
+    region.parts.push_back({.block = block, .guesses = {}});
+    if (auto compiled = compile_region(region)) return compiled;
+  }
   auto compiled = std::make_unique<BaselineBlock>(*this);
   compiled->key = block.key;
   compiled->guest_size = block.guest_size;
@@ -142,21 +151,126 @@ bool Baseline::install(BaselineBlock& block, const Emitter& emitter) {
   cache_.write(block.code, emitter.code(), block.code_size);
   const BaselineBlock* const owner = &block;
   cache_.write(block.code, &owner, sizeof owner);
-  block.entry = block.code + baseline::kCodeHeader;
-  block.after_check = emitter.after_check();
+  block.entry = block.code + kCodeHeader;
+  block.after_check = block.code + emitter.after_check();
   block.faults = emitter.faults();
-  block.exits.resize(emitter.exits().size());
-  for (size_t i = 0; i < block.exits.size(); ++i) {
-    static_cast<ExitPlan&>(block.exits[i]) = emitter.exits()[i];
-    block.exits[i].owner = &block;
-  }
-  block.host_size =
-      static_cast<uint32_t>(block.code_size + sizeof(BaselineBlock) + block.exits.size() * sizeof(ExitSite) +
-                            block.faults.size() * sizeof(baseline::FaultPlan));
+  add_exits(block, emitter.exits());
   counters_.host_instructions.fetch_add(emitter.hot_count(), std::memory_order_relaxed);
   counters_.hot_bytes.fetch_add(emitter.hot_size(), std::memory_order_relaxed);
   counters_.all_bytes.fetch_add(block.code_size, std::memory_order_relaxed);
   return true;
+}
+
+void Baseline::add_exits(BaselineBlock& block, const std::vector<ExitPlan>& exits) {
+  block.exits.resize(exits.size());
+  for (size_t i = 0; i < exits.size(); ++i) {
+    static_cast<ExitPlan&>(block.exits[i]) = exits[i];
+    block.exits[i].owner = &block;
+  }
+  block.host_size =
+      static_cast<uint32_t>(block.code_size + sizeof(BaselineBlock) + block.exits.size() * sizeof(ExitSite) +
+                            block.faults.size() * sizeof(FaultPlan));
+}
+
+// --- regions
+
+/// False if the interpreter has no handler for it.
+bool Baseline::put_record(uint8_t* to, const RecordPlan& plan) const {
+  constexpr uint16_t kScratch = baseline::kFrameScratch;
+  interp::Code codes[3];
+  static_assert(sizeof codes == kRecordSize);
+  codes[0] = {.d = kScratch + 96, .a = kScratch, .b = kScratch + 32, .c = kScratch + 64};
+  codes[1].handler = baseline::return_handler();
+  switch (plan.kind) {
+    case RecordPlan::Kind::Value:
+      codes[0].handler = interp::select_general(plan.inst, plan.operand);
+      codes[0].imm = plan.inst.imm;
+      codes[0].aux = plan.inst.aux;
+      break;
+    case RecordPlan::Kind::Memory:
+      codes[0].handler = interp::select_memory(plan.inst, interp::Place::Frame, interp::Place::Frame);
+      codes[0].imm = plan.pc;
+      codes[0].extra = 0;
+      codes[0].aux = (plan.inst.aux & 0xffffff) |
+                     ((ir::info(plan.inst.op).effects & ir::Writes) ? interp::kMemWrites : 0) |
+                     (plan.inst.type == ir::Type::I8 ? interp::kMemByteResult : 0);
+      break;
+    case RecordPlan::Kind::Helper:
+      codes[0].handler = interp::call_helper();
+      codes[0].imm = reinterpret_cast<uint64_t>(helpers_[plan.inst.aux].fn);
+      codes[0].aux = baseline::kFrameSaveXmm;
+      codes[1] = {.handler = interp::call_helper(),  // never run
+                  .d = static_cast<uint16_t>(ir::bit_width(plan.inst.type)),
+                  .imm = plan.pc};
+      codes[1].aux = interp::kMemHelper | interp::kMemWrites;
+      codes[2].handler = baseline::return_handler();
+      break;
+  }
+  std::memcpy(to, codes, sizeof codes);
+  return codes[0].handler != nullptr;
+}
+
+std::unique_ptr<CompiledBlock> Baseline::install_region(const ir::Region& region, RegionCode code) {
+  const ir::Block& first = region.parts.front().block;
+  auto block = std::make_unique<BaselineBlock>(*this);
+  block->key = first.key;
+  block->guest_size = first.guest_size;
+  block->guest_count = region.guest_count();
+  for (size_t i = 1; i < region.parts.size(); ++i)
+    block->more.push_back({region.parts[i].block.key.pc, region.parts[i].block.guest_size});
+  block->region = true;
+  block->code_size = static_cast<uint32_t>(code.bytes.size());
+  block->code = cache_.allocate(block->code_size);
+  if (!block->code) return nullptr;
+  uint8_t* const bytes = code.bytes.data();
+  const BaselineBlock* const owner = block.get();
+  std::memcpy(bytes, &owner, sizeof owner);
+  for (const RecordPlan& plan : code.records)
+    if (!put_record(bytes + plan.offset, plan)) return nullptr;
+  for (const ExitPlan& exit : code.exits) {
+    const uint8_t* const stub = block->code + exit.stub;
+    if (exit.patch != 0) std::memcpy(bytes + exit.patch, &stub, sizeof stub);
+  }
+  cache_.write(block->code, bytes, block->code_size);
+  block->entry = block->after_check = block->code + code.entry;
+  block->faults = std::move(code.faults);
+  add_exits(*block, code.exits);
+  counters_.regions.fetch_add(1, std::memory_order_relaxed);
+  counters_.region_bytes.fetch_add(block->code_size, std::memory_order_relaxed);
+  return block;
+}
+
+std::unique_ptr<CompiledBlock> Baseline::compile_region(const ir::Region& region) {
+  std::optional<RegionCode> code;
+  {
+    const std::lock_guard lock(regions_mutex_);
+    if (!regions_ && !no_regions_) {
+      auto made = make_region_compiler(
+          {.layout = &layout_, .helpers = helpers_, .host = host_, .zero_base = options_.zero_base});
+      if (made)
+        regions_ = std::move(*made);
+      else
+        no_regions_ = true;
+    }
+    if (regions_)
+      code = regions_->compile(region, {.strip_tags = strip_tags_.load(std::memory_order_relaxed)});
+  }
+  return code ? install_region(region, std::move(*code)) : nullptr;
+}
+
+std::vector<std::unique_ptr<CompiledBlock>> Baseline::compile_regions(std::span<const ir::Region> regions) {
+  std::vector<std::unique_ptr<CompiledBlock>> compiled;
+  for (const ir::Region& region : regions) compiled.push_back(compile_region(region));
+  return compiled;
+}
+
+Result<void> Baseline::use_regions_for_every_block() {
+  auto made = make_region_compiler(
+      {.layout = &layout_, .helpers = helpers_, .host = host_, .zero_base = options_.zero_base});
+  if (!made) return made.error();
+  regions_ = std::move(*made);
+  every_block_ = true;
+  return {};
 }
 
 // --- links
@@ -166,6 +280,7 @@ namespace {
 /// Lets the exit's jump go to `to`, an address of executable memory. Other threads may be running it.
 bool patch(baseline::CodeCache& cache, const ExitSite& site, const uint8_t* to, bool optional = false) {
   const uint8_t* const field = site.owner->code + site.patch;
+  if (site.owner->region) return cache.patch(field, reinterpret_cast<uint64_t>(to), optional);
   return cache.patch(field, static_cast<int32_t>(to - (field + 4)), optional);
 }
 
@@ -174,12 +289,12 @@ bool patch(baseline::CodeCache& cache, const ExitSite& site, const uint8_t* to, 
 void Baseline::link(BaselineBlock& from, unsigned exit, const CompiledBlock& to) {
   ExitSite& site = from.exits[exit];
   auto& target = const_cast<BaselineBlock&>(static_cast<const BaselineBlock&>(to));
-  if (site.patch == 0 || !target.code) return;
+  if (site.patch == 0 || !site.mode_known || !target.code) return;
   const std::lock_guard lock(link_mutex_);
   if (site.target || from.gone || target.gone) return;
   // Loops pass the check for requests; what only goes forward needs none.
   const bool forward = target.key.pc > from.key.pc;
-  if (!patch(cache_, site, target.code + (forward ? target.after_check : baseline::kCodeHeader), true))
+  if (!patch(cache_, site, forward ? target.after_check : static_cast<const uint8_t*>(target.entry), true))
     return;
   site.target = &target;
   site.next = target.incoming;
@@ -312,10 +427,10 @@ Stop Baseline::fault(const FaultGuard& guard, ir::CpuHeader& cpu, ThreadContext&
   BaselineBlock* block = nullptr;
   if (code && code != cache_.start_of(reinterpret_cast<uint64_t>(table_.exit)))
     std::memcpy(&block, code, sizeof block);
-  const baseline::FaultPlan* at = nullptr;
+  const FaultPlan* at = nullptr;
   if (block) {
     const auto offset = static_cast<uint32_t>(host.pc - reinterpret_cast<uint64_t>(code));
-    for (const baseline::FaultPlan& plan : block->faults)
+    for (const FaultPlan& plan : block->faults)
       if (plan.offset == offset) at = &plan;
   }
   if (!at) {
@@ -327,9 +442,10 @@ Stop Baseline::fault(const FaultGuard& guard, ir::CpuHeader& cpu, ThreadContext&
     std::abort();
   }
   auto* const state = reinterpret_cast<uint8_t*>(&cpu);
-  for (const baseline::Pin& pin : pins_.pins) std::memcpy(state + pin.offset, &host.general[pin.reg], 8);
+  if (!block->region)
+    for (const baseline::Pin& pin : pins_.pins) std::memcpy(state + pin.offset, &host.general[pin.reg], 8);
   cpu.fp_flags |= baseline::flags_of_mxcsr(host.mxcsr);
-  cpu.pc = block->key.pc + at->guest;
+  cpu.pc = block->key.pc + static_cast<uint64_t>(static_cast<int32_t>(at->guest));
   thread.interpret_next = true;
   // An address that is not canonical has no address in the report.
   if (guard.address == 0 && guard.code == SI_KERNEL && ++tag_faults_ >= kTagFaultLimit) {
@@ -352,6 +468,9 @@ void Baseline::after_fork_in_parent() {
 }
 
 bool Baseline::after_fork_in_child(bool prepared) {
+  // The optimising tier's memory may be in the middle of a change by a thread that the child lacks.
+  new (&regions_mutex_) std::mutex;
+  (void)regions_.release();
   if (prepared) {
     cache_.after_fork_in_child();
     emitters_mutex_.unlock();
@@ -377,7 +496,9 @@ BaselineStats Baseline::stats() const {
           .all_bytes = get(counters_.all_bytes),
           .links = get(counters_.links),
           .faults = get(counters_.faults),
-          .misses = get(counters_.misses)};
+          .misses = get(counters_.misses),
+          .regions = get(counters_.regions),
+          .region_bytes = get(counters_.region_bytes)};
 }
 
 void Baseline::report(Report& report) const {
@@ -395,6 +516,10 @@ void Baseline::report(Report& report) const {
   report.count("links between blocks", s.links);
   report.count("indirect jumps that C++ looked up", s.misses);
   report.count("faults in generated code", s.faults);
+  if (s.regions == 0) return;
+  report.section("optimising JIT");
+  report.count("regions compiled", s.regions);
+  report.bytes("host code of these", s.region_bytes);
 }
 
 }  // namespace lyrebird::jit

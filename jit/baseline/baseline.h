@@ -21,8 +21,10 @@
 #include "jit/baseline/emitter.h"
 #include "jit/baseline/host.h"
 #include "jit/baseline/runtime.h"
+#include "jit/code_plan.h"
 #include "jit/engine.h"
 #include "jit/interp/interp.h"
+#include "jit/region_compiler.h"
 
 namespace lyrebird {
 class FaultGuard;
@@ -41,6 +43,7 @@ struct BaselineStats {
   uint64_t host_instructions = 0;  ///< that were emitted for these, without what is out of line
   uint64_t hot_bytes = 0, all_bytes = 0, links = 0, faults = 0;
   uint64_t misses = 0;  ///< indirect jumps that C++ had to look up
+  uint64_t regions = 0, region_bytes = 0;
 };
 
 class Baseline final : public Engine {
@@ -60,12 +63,22 @@ class Baseline final : public Engine {
   BaselineStats stats() const;
   void report(Report& report) const override;
 
+  /// Loads the optimising tier when first called.
+  std::vector<std::unique_ptr<CompiledBlock>> compile_regions(std::span<const ir::Region> regions) override;
+  /// From now on every block is compiled as a region of its own; for tests. An error if there is no
+  /// optimising tier.
+  Result<void> use_regions_for_every_block();
+
  private:
   friend struct baseline::BaselineBlock;
 
   std::unique_ptr<baseline::Emitter> take_emitter();
   void give_emitter(std::unique_ptr<baseline::Emitter> emitter);
   bool install(baseline::BaselineBlock& block, const baseline::Emitter& emitter);
+  void add_exits(baseline::BaselineBlock& block, const std::vector<ExitPlan>& exits);
+  bool put_record(uint8_t* to, const RecordPlan& plan) const;
+  std::unique_ptr<CompiledBlock> compile_region(const ir::Region& region);
+  std::unique_ptr<CompiledBlock> install_region(const ir::Region& region, RegionCode code);
   void install_runtime();
   void link(baseline::BaselineBlock& from, unsigned exit, const CompiledBlock& to);
   void unlink(baseline::BaselineBlock& block);
@@ -73,6 +86,7 @@ class Baseline final : public Engine {
   Stop interpret(const baseline::BaselineBlock& block, ir::CpuHeader& cpu, ThreadContext& thread);
   Stop fault(const FaultGuard& guard, ir::CpuHeader& cpu, ThreadContext& thread);
 
+  const ir::StateLayout& layout_;
   ir::HelperTable helpers_;
   const BaselineOptions options_;
   const baseline::HostFeatures host_;
@@ -90,9 +104,15 @@ class Baseline final : public Engine {
   std::mutex emitters_mutex_;
   std::vector<std::unique_ptr<baseline::Emitter>> emitters_;
 
+  /// Held during compilation by LLVM.
+  std::mutex regions_mutex_;
+  std::unique_ptr<RegionCompiler> regions_;
+  bool no_regions_ = false;  ///< there is no optimising tier
+  std::atomic<bool> every_block_{false};
+
   struct Counters {
     std::atomic<uint64_t> blocks{0}, interpreted{0}, guest_instructions{0}, host_instructions{0},
-        hot_bytes{0}, all_bytes{0}, links{0}, faults{0}, misses{0};
+        hot_bytes{0}, all_bytes{0}, links{0}, faults{0}, misses{0}, regions{0}, region_bytes{0};
   } counters_;
 };
 

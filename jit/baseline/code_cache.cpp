@@ -71,21 +71,11 @@ uint8_t* CodeCache::allocate(size_t size) {
     top_ = std::max(top_, current_);
     used_ = 0;
   }
-  const size_t start = current_ * kSegment + used_;
-  uint8_t* const code = execute_ + start;
-  for (size_t next = (start + kGranule - 1) / kGranule * kGranule; next < start + size; next += kGranule)
-    populate(next);
+  uint8_t* const code = execute_ + current_ * kSegment + used_;
   used_ += size;
   live_[current_] += static_cast<uint32_t>(size);
   mark(code, true);
   return code;
-}
-
-/// Lets both mappings have the granule's pages at once: a fault for each costs more. Only advice.
-void CodeCache::populate(size_t start) {
-  if (share_[start / kGranule] != kOwn || start + kGranule > foreign_from_) return;
-  (void)madvise(write_ + start, kGranule, MADV_POPULATE_WRITE);
-  (void)madvise(execute_ + start, kGranule, MADV_POPULATE_READ);
 }
 
 void CodeCache::mark(const uint8_t* code, bool start) {
@@ -124,19 +114,27 @@ void CodeCache::write(const uint8_t* code, const void* from, size_t size) {
   std::memcpy(write_ + (code - execute_), from, size);
 }
 
-bool CodeCache::patch(const uint8_t* code, int32_t value, bool optional) {
+template <typename T>
+bool CodeCache::patch_word(const uint8_t* code, T value, bool optional) {
   const std::lock_guard lock(mutex_);
   uint8_t& share = share_[static_cast<size_t>(code - execute_) / kGranule];
   if (optional && share != kOwn && share < kPatience) {
     ++share;
     return false;
   }
-  if (!own(code, 4)) {
+  if (!own(code, sizeof value)) {
     if (optional) return false;
     no_memory();
   }
-  __atomic_store_n(reinterpret_cast<int32_t*>(write_ + (code - execute_)), value, __ATOMIC_RELEASE);
+  __atomic_store_n(reinterpret_cast<T*>(write_ + (code - execute_)), value, __ATOMIC_RELEASE);
   return true;
+}
+
+bool CodeCache::patch(const uint8_t* code, int32_t value, bool optional) {
+  return patch_word(code, value, optional);
+}
+bool CodeCache::patch(const uint8_t* code, uint64_t value, bool optional) {
+  return patch_word(code, value, optional);
 }
 
 // --- fork

@@ -36,6 +36,7 @@ class CodeCache {
   /// Changes the aligned 4 bytes at `code`, which threads may be running. `optional`: may be left
   /// undone (false) where it would cost a copy of memory shared with another process.
   bool patch(const uint8_t* code, int32_t value, bool optional = false);
+  bool patch(const uint8_t* code, uint64_t value, bool optional = false);  ///< 8 bytes
   bool contains(uint64_t address) const {
     return address - reinterpret_cast<uint64_t>(execute_) < capacity_ && usable();
   }
@@ -55,11 +56,12 @@ class CodeCache {
   static constexpr uint8_t kPatience = 64;  ///< optional patches that are left undone before a copy is made
 
   bool map(void* write_at, void* execute_at);
+  template <typename T>
+  bool patch_word(const uint8_t* code, T value, bool optional);
   /// Makes the granules of [code, code + size) this process's own. False: no memory.
   bool own(const uint8_t* code, size_t size);
   bool replace(size_t start, size_t size, bool copy);
   size_t high_water() const;
-  void populate(size_t start);
   void mark(const uint8_t* code, bool start);
 
   size_t capacity_ = 0;

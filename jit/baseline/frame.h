@@ -7,16 +7,17 @@
 
 namespace lyrebird::jit::baseline {
 
-inline constexpr uint32_t kFrameThread = 0;     ///< ThreadContext*
-inline constexpr uint32_t kFrameExit = 8;       ///< where exits jump to
-inline constexpr uint32_t kFrameRecord = 16;    ///< C++: runs an interpreter record
-inline constexpr uint32_t kFrameMxcsr = 24;     ///< scratch
-inline constexpr uint32_t kFrameDefault = 28;   ///< MXCSR of plain FP: nearest even, all masked
-inline constexpr uint32_t kFrameThunks = 32;    ///< one pointer for each Thunk
-inline constexpr uint32_t kFrameLookup = 56;    ///< where indirect jumps go that miss the jump cache
-inline constexpr uint32_t kFrameSaveGpr = 96;   ///< 16 registers
-inline constexpr uint32_t kFrameSaveXmm = 224;  ///< 16 registers
-inline constexpr uint32_t kFrameScratch = 480;  ///< operands and result of cold paths: 4 of 32 bytes
+inline constexpr uint32_t kFrameThread = 0;         ///< ThreadContext*
+inline constexpr uint32_t kFrameExit = 8;           ///< where exits jump to
+inline constexpr uint32_t kFrameRecord = 16;        ///< C++: runs an interpreter record
+inline constexpr uint32_t kFrameMxcsr = 24;         ///< scratch
+inline constexpr uint32_t kFrameDefault = 28;       ///< MXCSR of plain FP: nearest even, all masked
+inline constexpr uint32_t kFrameThunks = 32;        ///< one pointer for each Thunk
+inline constexpr uint32_t kFrameLookup = 56;        ///< where indirect jumps go that miss the jump cache
+inline constexpr uint32_t kFrameRegionThunks = 64;  ///< one pointer for each RegionThunk
+inline constexpr uint32_t kFrameSaveGpr = 96;       ///< 16 registers
+inline constexpr uint32_t kFrameSaveXmm = 224;      ///< 16 registers
+inline constexpr uint32_t kFrameScratch = 480;      ///< operands and result of cold paths: 4 of 32 bytes
 inline constexpr uint32_t kFrameSlots = 608;
 inline constexpr uint32_t kFrameEnd = 16384;
 
@@ -24,5 +25,9 @@ inline constexpr uint32_t kFrameEnd = 16384;
 /// keeps in registers. Int: pure integer ops. Float: the FP flags are in the state
 /// meanwhile. Full: all of the state is in memory, and may be changed there.
 enum class Thunk : uint8_t { Int, Float, Full };
+
+/// The same for regions: rdi the record, rsi the frame, rdx the state; all registers but r11 are kept
+/// (LLVM's preserve_all). Float: the FP flags are in the state meanwhile.
+enum class RegionThunk : uint8_t { Int, Float };
 
 }  // namespace lyrebird::jit::baseline

@@ -23,7 +23,7 @@ LYREBIRD_HANDLER_ABI void back_to_generated_code(LYREBIRD_HANDLER_ARGS) {}
 
 class Runtime {
  public:
-  explicit Runtime(const Pins& pins) : pins_(pins) {
+  Runtime(const Pins& pins, bool avx) : pins_(pins), avx_(avx) {
     (void)holder_.init(Environment(Arch::kX64));
     (void)holder_.attach(&a_);
   }
@@ -39,6 +39,10 @@ class Runtime {
     for (unsigned i = 0; i < 3; ++i) {
       code.thunks[i] = start();
       thunk(static_cast<Thunk>(i));
+    }
+    for (unsigned i = 0; i < 2; ++i) {
+      code.region_thunks[i] = start();
+      region_thunk(static_cast<RegionThunk>(i));
     }
     code.bytes.assign(a_.bufferData(), a_.bufferData() + a_.offset());
     return code;
@@ -61,6 +65,7 @@ class Runtime {
   void exit();
   void lookup();
   void thunk(Thunk kind);
+  void region_thunk(RegionThunk kind);
   void load_pins() {
     for (const Pin& pin : pins_.pins) (void)a_.mov(x86::gpq(pin.reg), state(pin.offset));
   }
@@ -85,6 +90,7 @@ class Runtime {
   }
 
   const Pins& pins_;
+  const bool avx_;
   CodeHolder holder_;
   x86::Assembler a_;
 };
@@ -103,6 +109,8 @@ void Runtime::enter() {
   copy(kFrameLookup, offsetof(RuntimeTable, lookup));
   copy(kFrameRecord, offsetof(RuntimeTable, record));
   for (unsigned i = 0; i < 3; ++i) copy(kFrameThunks + 8 * i, offsetof(RuntimeTable, thunks) + 8 * i);
+  for (unsigned i = 0; i < 2; ++i)
+    copy(kFrameRegionThunks + 8 * i, offsetof(RuntimeTable, region_thunks) + 8 * i);
   (void)a_.mov(frame(kFrameDefault, 4), kDefaultMxcsr);
   (void)a_.ldmxcsr(frame(kFrameDefault, 4));
   (void)a_.mov(x86::rax, x86::rdi);
@@ -216,6 +224,57 @@ void Runtime::thunk(Thunk kind) {
   (void)a_.ret();
 }
 
+void Runtime::region_thunk(RegionThunk kind) {
+  constexpr uint8_t kSave[] = {0, 1, 2, 6, 7, 8, 9, 10};
+  constexpr int32_t kVectors = 0, kWords = 16 * 32, kMxcsr = kWords + 8 * 8;
+  constexpr int32_t kSize = kMxcsr + 8;  // with the return address a multiple of 16
+  static_assert(kSize % 16 == 8);
+  (void)a_.sub(x86::rsp, kSize);
+  for (unsigned i = 0; i < sizeof kSave; ++i)
+    (void)a_.mov(x86::ptr(x86::rsp, kWords + 8 * static_cast<int32_t>(i)), x86::gpq(kSave[i]));
+  for (unsigned reg = 0; reg < 16; ++reg) {
+    const x86::Mem to = x86::ptr(x86::rsp, kVectors + 32 * static_cast<int32_t>(reg));
+    if (avx_)
+      (void)a_.vmovups(to, x86::ymm(reg));
+    else
+      (void)a_.movaps(to, x86::xmm(reg));
+  }
+  if (kind == RegionThunk::Float) {
+    const Label none = a_.newLabel();
+    const x86::Mem mxcsr = x86::dword_ptr(x86::rsp, kMxcsr);
+    (void)a_.stmxcsr(mxcsr);
+    (void)a_.mov(x86::eax, mxcsr);
+    (void)a_.test(x86::eax, 0x3d);
+    (void)a_.jz(none);
+    (void)a_.mov(x86::ecx, x86::eax);
+    (void)a_.and_(x86::ecx, 1);
+    (void)a_.shr(x86::eax, 1);
+    (void)a_.and_(x86::eax, 0x1e);
+    (void)a_.or_(x86::eax, x86::ecx);
+    (void)a_.or_(x86::ptr(x86::rdx, offsetof(ir::CpuHeader, fp_flags)), x86::eax);
+    (void)a_.bind(none);
+  }
+  (void)a_.mov(x86::rax, x86::ptr(x86::rsi, kFrameRecord));
+  (void)a_.mov(x86::rcx, x86::ptr(x86::rsi, kFrameThread));
+  if (avx_) (void)a_.vzeroupper();
+  (void)a_.call(x86::rax);
+  if (kind == RegionThunk::Float) {
+    (void)a_.mov(x86::dword_ptr(x86::rsp, kMxcsr), kDefaultMxcsr);
+    (void)a_.ldmxcsr(x86::dword_ptr(x86::rsp, kMxcsr));
+  }
+  for (unsigned reg = 0; reg < 16; ++reg) {
+    const x86::Mem from = x86::ptr(x86::rsp, kVectors + 32 * static_cast<int32_t>(reg));
+    if (avx_)
+      (void)a_.vmovups(x86::ymm(reg), from);
+    else
+      (void)a_.movaps(x86::xmm(reg), from);
+  }
+  for (unsigned i = 0; i < sizeof kSave; ++i)
+    (void)a_.mov(x86::gpq(kSave[i]), x86::ptr(x86::rsp, kWords + 8 * static_cast<int32_t>(i)));
+  (void)a_.add(x86::rsp, kSize);
+  (void)a_.ret();
+}
+
 }  // namespace
 
 interp::Handler return_handler() { return back_to_generated_code; }
@@ -225,6 +284,6 @@ void run_record(const interp::Code* code, uint8_t* frame, uint8_t* state, Thread
   thread->current_op = nullptr;
 }
 
-RuntimeCode make_runtime(const Pins& pins) { return Runtime(pins).make(); }
+RuntimeCode make_runtime(const Pins& pins, bool avx) { return Runtime(pins, avx).make(); }
 
 }  // namespace lyrebird::jit::baseline

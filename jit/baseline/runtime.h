@@ -19,6 +19,7 @@ struct RuntimeTable {
   const void* lookup = nullptr;
   const void* record = nullptr;
   const void* thunks[3] = {};
+  const void* region_thunks[2] = {};
 };
 
 /// Which exit of which block was taken.
@@ -37,9 +38,9 @@ void run_record(const interp::Code* code, uint8_t* frame, uint8_t* state, Thread
 /// Position-independent code of all these, and where in it they start.
 struct RuntimeCode {
   std::vector<uint8_t> bytes;
-  uint32_t enter = 0, exit = 0, lookup = 0, thunks[3] = {};
+  uint32_t enter = 0, exit = 0, lookup = 0, thunks[3] = {}, region_thunks[2] = {};
 };
-RuntimeCode make_runtime(const Pins& pins);
+RuntimeCode make_runtime(const Pins& pins, bool avx);
 
 /// MXCSR's exception flags as ir::FpFlag bits.
 constexpr uint32_t flags_of_mxcsr(uint32_t mxcsr) { return (mxcsr & 1) | (mxcsr >> 1 & 0x1e); }

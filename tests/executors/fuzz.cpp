@@ -76,6 +76,16 @@ constexpr NamedMaker kMakers[] = {
        return std::unique_ptr<Engine>(
            new Baseline(hot_layout(), ir::test::test_helpers(), {.code_bytes = size_t{4} << 20}));
      }},
+    {"llvm",
+     [] {
+       auto engine = std::make_unique<Baseline>(hot_layout(), ir::test::test_helpers(),
+                                                BaselineOptions{.code_bytes = size_t{4} << 20});
+       if (const auto regions = engine->use_regions_for_every_block(); !regions) {
+         std::fprintf(stderr, "%s\n", regions.error().message.c_str());
+         std::exit(2);
+       }
+       return std::unique_ptr<Engine>(std::move(engine));
+     }},
 };
 
 /// What a block left behind.

@@ -59,6 +59,7 @@ inline constexpr Executor kExecutors[] = {
     {"interp, single steps", true, true},
     {"baseline", true, false, accel::Executor::Baseline},
     {"baseline, no passes", false, false, accel::Executor::Baseline},
+    {"llvm", true, false, accel::Executor::Llvm},
 };
 
 class Guest {

@@ -61,7 +61,7 @@ class Blocks : public testing::TestWithParam<bool> {};
 TEST_P(Blocks, LeaveTheStateThatThePlainRunnerLeaves) {
   Machine machine(ir::test::test_helpers());
   ir::test::Random random(7);
-  for (unsigned i = 0; i < 4000 && !testing::Test::HasFatalFailure(); ++i) check(random, machine, GetParam());
+  for (unsigned i = 0; i < rounds(4000) && !testing::Test::HasFatalFailure(); ++i) check(random, machine, GetParam());
 }
 
 INSTANTIATE_TEST_SUITE_P(Passes, Blocks, testing::Bool());

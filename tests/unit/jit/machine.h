@@ -4,6 +4,8 @@
 #pragma once
 
 #include <csignal>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 
@@ -51,12 +53,30 @@ inline const ir::StateLayout& hot_layout() {
 }
 #endif
 
+/// How often a random test goes round: less for LLVM, which takes a millisecond for a block, unless
+/// LYREBIRD_TEST_ROUNDS in the environment says how often.
+inline unsigned rounds(unsigned count) {
+  if (const char* const wanted = std::getenv("LYREBIRD_TEST_ROUNDS"))
+    return static_cast<unsigned>(std::atoi(wanted));
+#if defined(LYREBIRD_TEST_LLVM)
+  return count / 80 + 1;
+#else
+  return count;
+#endif
+}
+
 class Machine {
  public:
 #if defined(LYREBIRD_TEST_BASELINE)
   explicit Machine(ir::HelperTable helpers = {})
       : engine(hot_layout(), helpers, {.code_bytes = size_t{1} << 20}), interpreter(helpers) {
     install_fault_handler();
+#if defined(LYREBIRD_TEST_LLVM)
+    if (const auto regions = engine.use_regions_for_every_block(); !regions) {
+      std::fprintf(stderr, "%s\n", regions.error().message.c_str());
+      std::abort();
+    }
+#endif
   }
 #else
   explicit Machine(ir::HelperTable helpers = {}) : engine(helpers) { install_fault_handler(); }

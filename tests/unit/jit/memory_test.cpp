@@ -207,7 +207,7 @@ TEST(Memory, EveryAccessDoesWhatItsMemInfoSays) {
   Machine machine;
   Pages pages;
   ir::test::Random random(11);
-  for (unsigned i = 0; i < 60000 && !testing::Test::HasFatalFailure(); ++i)
+  for (unsigned i = 0; i < rounds(60000) && !testing::Test::HasFatalFailure(); ++i)
     check_access(random, machine, pages);
 }
 

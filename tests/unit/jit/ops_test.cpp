@@ -86,7 +86,7 @@ TEST_P(Ops, GiveWhatEvaluateGives) {
   Machine machine;
   ir::test::Random random(1 + static_cast<uint64_t>(GetParam()));
   for (unsigned op = 0; op < ir::kOpCount; ++op)
-    for (unsigned i = 0; i < 400; ++i) {
+    for (unsigned i = 0; i < rounds(400); ++i) {
       check(random, static_cast<Op>(op), GetParam(), machine);
       if (testing::Test::HasFatalFailure()) return;
     }

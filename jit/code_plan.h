@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+/// What comes with generated code of either tier: its exits, where it may fault, what it calls.
+/// Offsets are from the start of the code, which begins with kCodeHeader bytes that are the engine's.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "ir/block.h"
+
+namespace lyrebird::jit {
+
+/// Code starts with a pointer to the block it belongs to; the entry is behind it.
+inline constexpr uint32_t kCodeHeader = 16;
+
+/// A way out.
+struct ExitPlan {
+  enum class Kind : uint8_t { Jump, Indirect, Raise, Stopped, Entry } kind = Kind::Jump;
+  bool mode_known = true;
+  uint32_t mode = 0;
+  uint64_t pc = 0;  ///< (not Indirect, Stopped)
+  ir::ExitKind raise = ir::ExitKind::None;
+  uint64_t detail = 0;
+  /// Offset of what takes the exit to its stub until it is linked, 0: never linked. Baseline: the rel32 of
+  /// a jump. Region: a pointer to jump to.
+  uint32_t patch = 0;
+  uint32_t stub = 0;  ///< offset of the stub
+};
+
+struct FaultPlan {
+  uint32_t offset;  ///< of the host instruction that may fault
+  uint32_t guest;   ///< offset of the guest instruction from the block's pc, modulo 2^32, signed
+};
+
+/// Room in the code for a record of the interpreter (jit/interp/code.h) that the code calls. The
+/// engine puts it there: the handler, and what it needs, are addresses of this process.
+struct RecordPlan {
+  enum class Kind : uint8_t { Value, Memory, Helper } kind = Kind::Value;
+  uint32_t offset = 0;  ///< of room for kRecordSize bytes, 32-byte aligned
+  ir::Inst inst;        ///< its args mean nothing
+  ir::Type operand = ir::Type::None;
+  uint64_t pc = 0;  ///< (Memory, Helper) of the guest instruction
+};
+inline constexpr uint32_t kRecordSize = 96;
+
+/// Position-independent code of a region.
+struct RegionCode {
+  std::vector<uint8_t> bytes;
+  uint32_t entry = 0;
+  std::vector<ExitPlan> exits;
+  std::vector<FaultPlan> faults;
+  std::vector<RecordPlan> records;
+};
+
+}  // namespace lyrebird::jit

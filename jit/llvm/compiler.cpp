@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+// The module's way in: one region, one LLVM module, one object in memory.
+#include <llvm/CodeGen/MachineModuleInfo.h>
+#include <llvm/CodeGen/Passes.h>
+#include <llvm/CodeGen/TargetPassConfig.h>
+#include <llvm/IR/LegacyPassManager.h>
+#include <llvm/IR/Verifier.h>
+#include <llvm/MC/TargetRegistry.h>
+#include <llvm/Passes/PassBuilder.h>
+#include <llvm/Support/TargetSelect.h>
+#include <llvm/Target/TargetLoweringObjectFile.h>
+#include <llvm/Target/TargetMachine.h>
+#include <llvm/TargetParser/Host.h>
+#include <llvm/Transforms/InstCombine/InstCombine.h>
+#include <llvm/Transforms/Scalar/ADCE.h>
+#include <llvm/Transforms/Scalar/EarlyCSE.h>
+#include <llvm/Transforms/Scalar/GVN.h>
+#include <llvm/Transforms/Scalar/LICM.h>
+#include <llvm/Transforms/Scalar/LoopPassManager.h>
+#include <llvm/Transforms/Scalar/SROA.h>
+#include <llvm/Transforms/Scalar/SimplifyCFG.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <utility>
+
+#include "ir/verify.h"
+#include "jit/llvm/lowering.h"
+#include "jit/llvm/object.h"
+
+namespace lyrebird::jit::lowering {
+
+namespace {
+
+std::string features_of(const baseline::HostFeatures& host) {
+  std::string text = "+sse4.2,+crc32,+cx16";
+  const auto add = [&](bool has, const char* names) {
+    if (has) text += names;
+  };
+  add(host.avx, ",+avx");
+  add(host.avx2, ",+avx2");
+  add(host.fma, ",+fma");
+  add(host.avx512, ",+avx512f,+avx512vl,+avx512bw,+avx512dq");
+  add(host.bmi1, ",+bmi");
+  add(host.bmi2, ",+bmi2");
+  add(host.lzcnt, ",+lzcnt");
+  add(host.popcnt, ",+popcnt");
+  add(host.movbe, ",+movbe");
+  add(host.aes, ",+aes");
+  add(host.pclmul, ",+pclmul");
+  add(host.sha, ",+sha");
+  add(host.gfni, ",+gfni");
+  return text;
+}
+
+class Compiler final : public RegionCompiler {
+ public:
+  explicit Compiler(const RegionTarget& target) : target_(target) {
+    LLVMInitializeX86TargetInfo();
+    LLVMInitializeX86Target();
+    LLVMInitializeX86TargetMC();
+    LLVMInitializeX86AsmPrinter();
+    LLVMInitializeX86AsmParser();  // inline assembly
+    std::string error;
+    const char* const triple = "x86_64-unknown-linux-gnu";
+    const llvm::Target* const found = llvm::TargetRegistry::lookupTarget(triple, error);
+    if (!found) return;
+    llvm::TargetOptions options;
+    options.EnableFastISel = false;
+    machine_.reset(static_cast<llvm::LLVMTargetMachine*>(
+        found->createTargetMachine(triple, "x86-64", features_of(target.host), options, llvm::Reloc::PIC_,
+                                   llvm::CodeModel::Small, llvm::CodeGenOptLevel::Default, true)));
+  }
+
+  std::optional<RegionCode> compile(const ir::Region& region, const RegionOptions& options) override;
+
+ private:
+  void optimise(llvm::Module& module);
+  bool generate(llvm::Module& module, const FaultMarks& marks, llvm::SmallVectorImpl<char>& object);
+  std::nullopt_t refuse(const ir::Region& region, const std::string& why) const {
+    if (verbose_)
+      std::fprintf(stderr, "lyrebird: region at %#llx refused: %s\n",
+                   static_cast<unsigned long long>(region.parts.front().block.key.pc), why.c_str());
+    return std::nullopt;
+  }
+  void print(const llvm::Module& module, const char* when) const {
+    if (verbose_) module.print(llvm::errs() << "; " << when << "\n", nullptr);
+  }
+
+  const RegionTarget target_;
+  std::unique_ptr<llvm::LLVMTargetMachine> machine_;
+  const bool verbose_ = std::getenv("LYREBIRD_LLVM_VERBOSE") != nullptr;
+};
+
+void Compiler::optimise(llvm::Module& module) {
+  llvm::LoopAnalysisManager loops;
+  llvm::FunctionAnalysisManager functions;
+  llvm::CGSCCAnalysisManager calls;
+  llvm::ModuleAnalysisManager modules;
+  llvm::PassBuilder builder(machine_.get());
+  builder.registerModuleAnalyses(modules);
+  builder.registerCGSCCAnalyses(calls);
+  builder.registerFunctionAnalyses(functions);
+  builder.registerLoopAnalyses(loops);
+  builder.crossRegisterProxies(loops, functions, calls, modules);
+
+  llvm::FunctionPassManager passes;
+  passes.addPass(llvm::SROAPass(llvm::SROAOptions::ModifyCFG));
+  passes.addPass(llvm::EarlyCSEPass(true));
+  passes.addPass(llvm::InstCombinePass());
+  passes.addPass(llvm::SimplifyCFGPass());
+  passes.addPass(llvm::createFunctionToLoopPassAdaptor(llvm::LICMPass(llvm::LICMOptions()), true));
+  passes.addPass(llvm::GVNPass());
+  passes.addPass(llvm::ADCEPass());
+  for (llvm::Function& function : module)
+    if (!function.isDeclaration()) passes.run(function, functions);
+}
+
+/// As TargetMachine::addPassesToEmitMC, with a pass of ours before the code is printed.
+bool Compiler::generate(llvm::Module& module, const FaultMarks& marks, llvm::SmallVectorImpl<char>& object) {
+  llvm::raw_svector_ostream stream(object);
+  llvm::legacy::PassManager passes;
+  auto* const info = new llvm::MachineModuleInfoWrapperPass(machine_.get());
+  llvm::TargetPassConfig* const config = machine_->createPassConfig(passes);
+  config->setDisableVerify(true);
+  config->setEnableTailMerge(false);  // would make one of two accesses
+  passes.add(config);
+  passes.add(info);
+  if (config->addISelPasses()) return false;
+  config->addMachinePasses();
+  config->setInitialized();
+  bool failed = false;
+  passes.add(make_fault_labels(marks, failed));
+  const_cast<llvm::TargetLoweringObjectFile*>(machine_->getObjFileLowering())
+      ->Initialize(info->getMMI().getContext(), *machine_);
+  if (machine_->addAsmPrinter(passes, stream, nullptr, llvm::CodeGenFileType::ObjectFile,
+                              info->getMMI().getContext()))
+    return false;
+  passes.add(llvm::createFreeMachineFunctionPass());
+  passes.run(module);
+  return !failed;
+}
+
+std::optional<RegionCode> Compiler::compile(const ir::Region& region, const RegionOptions& options) {
+  if (!machine_) return refuse(region, "LLVM has no x86-64 in it");
+  llvm::LLVMContext context;
+  llvm::Module module("region", context);
+  module.setTargetTriple(machine_->getTargetTriple().str());
+  module.setDataLayout(machine_->createDataLayout());
+  module.setPICLevel(llvm::PICLevel::SmallPIC);
+  Lowering lowering(module, target_, options);
+  if (!lowering.lower(region)) return refuse(region, "beyond the lowering");
+  print(module, "before");
+  if constexpr (ir::kVerify) {
+    if (llvm::verifyModule(module, &llvm::errs())) {
+      module.print(llvm::errs(), nullptr);
+      std::abort();
+    }
+  }
+  optimise(module);
+  print(module, "after");
+  llvm::SmallVector<char, 0> object;
+  if (!generate(module, lowering.marks, object)) return refuse(region, "accesses cannot be told apart");
+  RegionCode code;
+  std::string why;
+  if (!lay_out({object.data(), object.size()}, lowering, region.parts.front().block.key.pc, code, why))
+    return refuse(region, why);
+  return code;
+}
+
+}  // namespace
+
+}  // namespace lyrebird::jit::lowering
+
+extern "C" [[gnu::visibility("default")]] lyrebird::jit::RegionCompiler* lyrebird_make_region_compiler(
+    const lyrebird::jit::RegionTarget* target) {
+  return new lyrebird::jit::lowering::Compiler(*target);
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Which fields of the guest's state are newer in registers than in memory, at the start of each block.
+#pragma once
+
+#include <bitset>
+#include <cstdint>
+#include <vector>
+
+#include "ir/region.h"
+
+namespace lyrebird::jit::lowering {
+
+/// A field of the state that lives in registers while a region runs.
+struct Field {
+  uint32_t offset = 0, size = 0;
+  ir::Type type = ir::Type::None;
+  int pin = -1;  ///< index in abi::kPinned, or -1
+};
+inline constexpr size_t kMaxFields = 192;
+using FieldSet = std::bitset<kMaxFields>;
+
+/// Finds the fields that an access to the state concerns.
+class FieldMap {
+ public:
+  void make(const std::vector<Field>& fields, uint32_t state_size);
+  struct Hit {
+    int field = -1;    ///< the access lies within this one
+    FieldSet overlap;  ///< else: all that it touches
+  };
+  Hit find(uint32_t offset, uint32_t size) const;
+
+ private:
+  std::vector<int16_t> by_byte_;  ///< -1: none
+};
+
+/// Memory ops and helpers, before which all of the state is put in place.
+bool flushes(const ir::Inst& inst);
+
+class DirtyAnalysis {
+ public:
+  void run(const ir::Region& region, const FieldMap& map, const FieldSet& at_entry);
+  const FieldSet& at_start(size_t part) const { return in_[part]; }
+
+ private:
+  std::vector<FieldSet> in_;
+};
+
+}  // namespace lyrebird::jit::lowering

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "jit/llvm/fault_labels.h"
+
+#include <llvm/CodeGen/MachineInstr.h>
+#include <llvm/CodeGen/MachineMemOperand.h>
+#include <llvm/IR/Constants.h>
+#include <llvm/MC/MCContext.h>
+
+#include <optional>
+#include <set>
+
+namespace lyrebird::jit::lowering {
+
+namespace {
+
+class FaultLabels final : public llvm::MachineFunctionPass {
+ public:
+  static char ID;
+  FaultLabels(const FaultMarks& marks, bool& failed)
+      : MachineFunctionPass(ID), marks_(marks), failed_(failed) {}
+
+  bool runOnMachineFunction(llvm::MachineFunction& function) override {
+    for (llvm::MachineBasicBlock& block : function)
+      for (llvm::MachineInstr& inst : block)
+        if (const auto index = inst.isInlineAsm() ? of_asm(inst) : of_access(inst))
+          label(function, inst, *index);
+    // One of another kind may be one of those that are missing.
+    if (unknown_ && found_.size() != marks_.count) failed_ = true;
+    return true;
+  }
+
+ private:
+  std::optional<uint32_t> of_asm(const llvm::MachineInstr& inst) const {
+    for (const llvm::MachineOperand& operand : inst.operands()) {
+      if (!operand.isMetadata() || operand.getMetadata()->getNumOperands() != 1) continue;
+      const auto* const index =
+          llvm::mdconst::dyn_extract<llvm::ConstantInt>(operand.getMetadata()->getOperand(0));
+      if (index) return static_cast<uint32_t>(index->getZExtValue());
+    }
+    return std::nullopt;
+  }
+
+  std::optional<uint32_t> of_access(const llvm::MachineInstr& inst) {
+    std::optional<uint32_t> found;
+    for (const llvm::MachineMemOperand* operand : inst.memoperands()) {
+      if (!operand->isVolatile()) continue;
+      const llvm::MDNode* const scope = operand->getAAInfo().Scope;
+      if (scope == marks_.state) continue;
+      if (!scope) {
+        unknown_ = true;
+        continue;
+      }
+      const auto at = marks_.accesses.find(scope);
+      if (at == marks_.accesses.end() || (found && *found != at->second)) {
+        failed_ = true;
+        return std::nullopt;
+      }
+      found = at->second;
+    }
+    return found;
+  }
+
+  void label(llvm::MachineFunction& function, llvm::MachineInstr& inst, uint32_t index) {
+    if (inst.getPreInstrSymbol()) {
+      failed_ = true;
+      return;
+    }
+    found_.insert(index);
+    const std::string name = kFaultPrefix + std::to_string(index) + "." + std::to_string(count_++);
+    inst.setPreInstrSymbol(function, function.getContext().getOrCreateSymbol(name));
+  }
+
+  const FaultMarks& marks_;
+  bool& failed_;
+  unsigned count_ = 0;
+  bool unknown_ = false;  ///< a volatile access without any mark (LLVM takes wide ones of the state apart)
+  std::set<uint32_t> found_;
+};
+
+char FaultLabels::ID = 0;
+
+}  // namespace
+
+llvm::MachineFunctionPass* make_fault_labels(const FaultMarks& marks, bool& failed) {
+  return new FaultLabels(marks, failed);
+}
+
+}  // namespace lyrebird::jit::lowering

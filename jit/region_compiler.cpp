@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "jit/region_compiler.h"
+
+#include <dlfcn.h>
+#include <unistd.h>
+
+#include <climits>
+#include <string>
+
+/// Where everything is linked into one file, this is in it.
+extern "C" [[gnu::weak]] lyrebird::jit::RegionCompiler* lyrebird_make_region_compiler(
+    const lyrebird::jit::RegionTarget* target);
+
+namespace lyrebird::jit {
+
+namespace {
+
+constexpr const char* kModule = "liblyrebird_llvm.so";
+
+/// Beside the program, in the lib directory next to it, or (the tests) above it.
+void* open_module(std::string& tried) {
+  char path[PATH_MAX];
+  const ssize_t size = readlink("/proc/self/exe", path, sizeof path);
+  if (size <= 0) return nullptr;
+  std::string folder(path, static_cast<size_t>(size));
+  folder.resize(folder.find_last_of('/') + 1);
+  for (const char* const way : {"", "../lib/lyrebird/", "../lib/", "../", "../../", "../../../"}) {
+    const std::string file = folder + way + kModule;
+    if (access(file.c_str(), R_OK) != 0) continue;
+    if (void* const module = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL)) return module;
+    tried = dlerror();
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<RegionCompiler>> make_region_compiler(const RegionTarget& target) {
+  MakeRegionCompiler make = lyrebird_make_region_compiler;
+  if (!make) {
+    std::string tried;
+    void* const module = open_module(tried);
+    if (!module)
+      return Error{tried.empty()
+                       ? std::string(kModule) + " is neither beside the program nor in its lib directory"
+                       : tried};
+    make = reinterpret_cast<MakeRegionCompiler>(dlsym(module, "lyrebird_make_region_compiler"));
+    if (!make) return Error{std::string(kModule) + " is of another version: install it again"};
+  }
+  return std::unique_ptr<RegionCompiler>(make(&target));
+}
+
+}  // namespace lyrebird::jit

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The optimising tier as the rest sees it: a region in, position-independent code out.
+/// jit/llvm implements it, in a shared object that is loaded when the first region is to be compiled.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "ir/region.h"
+#include "jit/baseline/host.h"
+#include "jit/code_plan.h"
+
+namespace lyrebird::jit {
+
+struct RegionTarget {
+  const ir::StateLayout* layout = nullptr;
+  ir::HelperTable helpers;
+  baseline::HostFeatures host;
+  bool zero_base = true;  ///< every CpuHeader::memory_base is 0
+};
+
+struct RegionOptions {
+  bool strip_tags = false;  ///< AddressRule::IgnoreTop is done inline, not by the fault path
+};
+
+/// LYREBIRD_LLVM_VERBOSE in the environment: LLVM's IR before and after the passes, and why a region was
+/// refused, go to stderr.
+class RegionCompiler {
+ public:
+  virtual ~RegionCompiler() = default;
+  /// nullopt: the region is beyond the compiler. One call at a time.
+  virtual std::optional<RegionCode> compile(const ir::Region& region, const RegionOptions& options) = 0;
+};
+
+/// Loads the module and makes a compiler; what `target` refers to must outlive it. The module stays
+/// loaded. An error if there is none.
+Result<std::unique_ptr<RegionCompiler>> make_region_compiler(const RegionTarget& target);
+
+/// What the module exports as `lyrebird_make_region_compiler`.
+using MakeRegionCompiler = RegionCompiler* (*)(const RegionTarget*);
+
+}  // namespace lyrebird::jit
