@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The x86 register state as the IR sees it (SDM volume 1, 3.4, 8.1, 10.2 and 14.1; volume 3, 2.1),
+/// for 16-, 32- and 64-bit guests and for system mode.
+///
+/// header.pc is the linear address of the next instruction: CS.base + rIP. Fields that code reads
+/// and writes one by one are fields of their own, so that what nobody reads costs nothing: each
+/// flag of EFLAGS, each condition code and each tag of the x87. The functions below put the
+/// architectural words together.
+#pragma once
+
+#include <cstdint>
+
+#include "ir/block.h"
+#include "ir/cpu_header.h"
+
+namespace lyrebird::x86 {
+
+enum GprIndex : unsigned { kRax, kRcx, kRdx, kRbx, kRsp, kRbp, kRsi, kRdi };
+
+/// A segment register with its hidden part (SDM volume 3, 3.4.3).
+struct SegmentState {
+  uint64_t base = 0;
+  uint32_t limit = 0;       ///< in bytes, granularity applied
+  uint32_t attributes = 0;  ///< bits 23:8 of the descriptor's second word, in place
+  uint16_t selector = 0;
+};
+
+/// GDTR and IDTR.
+struct TableState {
+  uint64_t base = 0;
+  uint32_t limit = 0;
+};
+
+struct X86State {
+  ir::CpuHeader header;  ///< pc, mode (x86_mode.h), collected SSE flags (MXCSR bits 5:0)
+
+  uint64_t gpr[16] = {};  ///< rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8 .. r15
+
+  /// EFLAGS, 0 or 1 each. PF is the flag, not the byte that it came from.
+  uint8_t cf = 0, pf = 0, af = 0, zf = 0, sf = 0, of = 0, df = 0;
+  uint8_t tf = 0, if_ = 0, iopl = 0, nt = 0, rf = 0, vm = 0, ac = 0, vif = 0, vip = 0, id = 0;
+
+  SegmentState es, cs, ss, ds, fs, gs, ldtr, tr;
+  TableState gdtr, idtr;
+
+  /// x87: R0 to R7, an F80 each; MMn is the low 64 bits of Rn. TOP is in header.mode.
+  alignas(16) uint8_t x87[8][16] = {};
+  uint8_t x87_used[8] = {};                ///< 1: the register is not empty (FXSAVE's tags)
+  uint8_t c0 = 0, c1 = 0, c2 = 0, c3 = 0;  ///< condition codes of the status word
+  uint16_t x87_exceptions = 0;             ///< bits 7:0 of the status word (IE .. PE, SF, ES)
+  uint16_t x87_control = 0x37f;
+  uint16_t x87_opcode = 0;  ///< of the last instruction, 11 bits
+  uint16_t x87_cs = 0, x87_ds = 0;
+  uint64_t x87_ip = 0, x87_dp = 0;
+
+  uint32_t mxcsr = 0x1f80;  ///< without bits 5:0, which are header.fp_flags
+  uint64_t xcr0 = 1;
+
+  /// YMM0 to YMM15; XMMn is the low half.
+  alignas(32) uint8_t ymm[16][32] = {};
+
+  // System registers.
+  uint64_t cr0 = 0, cr2 = 0, cr3 = 0, cr4 = 0, cr8 = 0;
+  uint64_t dr[8] = {0, 0, 0, 0, 0, 0, 0xffff0ff0, 0x400};
+  uint64_t efer = 0;
+  uint64_t star = 0, lstar = 0, cstar = 0, fmask = 0, kernel_gs_base = 0;
+  uint64_t sysenter_cs = 0, sysenter_esp = 0, sysenter_eip = 0;
+  uint64_t tsc_offset = 0, tsc_aux = 0;
+  uint64_t apic_base = 0, pat = 0x0007040600070406, misc_enable = 0, xss = 0;
+};
+
+/// Every field above as data, (rax .. r15, cf .., es.base .., st_r0 .. st_r7,
+/// ymm0 .. ymm15, cr0 ..); the most used general registers are hot.
+const ir::StateLayout& x86_layout();
+
+/// EFLAGS as PUSHF and signal frames have it; bit 1 reads as one. Writing takes every bit.
+uint32_t eflags(const X86State& state);
+void set_eflags(X86State& state, uint32_t value);
+
+/// MXCSR with its flags, and back (bits that it does not have are dropped).
+uint32_t mxcsr(const X86State& state);
+void set_mxcsr(X86State& state, uint32_t value);
+
+/// The x87 status word: TOP, C0 to C3, exceptions, B as a copy of ES.
+uint16_t x87_status(const X86State& state);
+void set_x87_status(X86State& state, uint16_t value);
+/// The x87 tag word of FSAVE: 0 valid, 1 zero, 2 special, 3 empty, for R0 in bits 1:0 and so on.
+/// Writing takes only empty or not, as FLDENV does.
+uint16_t x87_tags(const X86State& state);
+void set_x87_tags(X86State& state, uint16_t value);
+
+}  // namespace lyrebird::x86

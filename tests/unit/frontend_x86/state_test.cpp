@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include <cstddef>
+#include <cstring>
+#include <set>
+#include <string>
+
+#include "frontend/x86/x86_mode.h"
+#include "frontend/x86/x86_state.h"
+#include "ir/fp_mode.h"
+
+namespace lyrebird::x86 {
+namespace {
+
+const ir::StateField& field(std::string_view name) {
+  for (const ir::StateField& f : x86_layout().fields)
+    if (f.name == name) return f;
+  ADD_FAILURE() << "no field " << name;
+  return x86_layout().fields[0];
+}
+
+TEST(X86State, FieldsAreSortedAlignedAndApart) {
+  uint32_t end = 0;
+  std::set<std::string> names;
+  for (const ir::StateField& f : x86_layout().fields) {
+    EXPECT_GE(f.offset, end) << f.name;
+    const uint32_t alignment = f.type == ir::Type::F80 ? 16 : ir::byte_size(f.type);
+    EXPECT_EQ(f.offset % alignment, 0u) << f.name;
+    EXPECT_TRUE(names.insert(std::string(f.name)).second) << f.name;
+    end = f.offset + ir::byte_size(f.type);
+  }
+  EXPECT_LE(end, x86_layout().size);
+  EXPECT_EQ(x86_layout().size, sizeof(X86State));
+}
+
+TEST(X86State, NamesAreWhereTheStructHasThem) {
+  EXPECT_EQ(offsetof(X86State, header), 0u);
+  EXPECT_EQ(field("rax").offset, offsetof(X86State, gpr));
+  EXPECT_EQ(field("rdi").offset, offsetof(X86State, gpr) + 8 * kRdi);
+  EXPECT_EQ(field("r15").offset, offsetof(X86State, gpr) + 120);
+  EXPECT_EQ(field("cf").offset, offsetof(X86State, cf));
+  EXPECT_EQ(field("of").offset, offsetof(X86State, of));
+  EXPECT_EQ(field("fs.base").offset, offsetof(X86State, fs));
+  EXPECT_EQ(field("gs.selector").offset, offsetof(X86State, gs) + offsetof(SegmentState, selector));
+  EXPECT_EQ(field("st_r7").offset, offsetof(X86State, x87) + 112);
+  EXPECT_EQ(field("st_used7").offset, offsetof(X86State, x87_used) + 7);
+  EXPECT_EQ(field("ymm15").offset, offsetof(X86State, ymm) + 480);
+  EXPECT_EQ(field("dr7").offset, offsetof(X86State, dr) + 56);
+  EXPECT_EQ(field("xss").offset, offsetof(X86State, xss));
+}
+
+TEST(X86State, HotRanksAreDistinctAndCoverA32BitGuest) {
+  std::set<unsigned> ranks;
+  for (const ir::StateField& f : x86_layout().fields)
+    if (f.hot) {
+      EXPECT_TRUE(ranks.insert(f.hot).second) << f.name;
+      EXPECT_EQ(f.type, ir::Type::I64);
+    }
+  EXPECT_EQ(*ranks.rbegin(), ranks.size());
+  for (const char* name : {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi"})
+    EXPECT_TRUE(field(name).hot >= 1 && field(name).hot <= 8) << name;
+}
+
+// SDM volume 1, figure 3-8.
+TEST(X86State, EflagsBits) {
+  X86State s;
+  EXPECT_EQ(eflags(s), 2u);
+  for (unsigned bit : {0, 2, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14, 16, 17, 18, 19, 20, 21}) {
+    set_eflags(s, 1u << bit);
+    EXPECT_EQ(eflags(s), 1u << bit | 2u) << bit;
+  }
+  set_eflags(s, 0xffffffff);
+  EXPECT_EQ(eflags(s), 0x003f7fd7u);
+  EXPECT_EQ(s.cf + s.pf + s.af + s.zf + s.sf + s.of + s.df, 7);
+  EXPECT_EQ(s.iopl, 3);
+}
+
+// SDM volume 1, figure 10-3.
+TEST(X86State, MxcsrFlagsAreTheCollectedOnes) {
+  X86State s;
+  EXPECT_EQ(mxcsr(s), 0x1f80u);
+  set_mxcsr(s, 0xffffu);
+  EXPECT_EQ(mxcsr(s), 0xffffu);
+  EXPECT_EQ(s.mxcsr, 0xffc0u);
+  set_mxcsr(s, 0x1f82u);
+  EXPECT_EQ(s.header.fp_flags, static_cast<uint32_t>(ir::kFpDenormal));
+  s.header.fp_flags |= ir::kFpInexact;
+  EXPECT_EQ(mxcsr(s), 0x1fa2u);
+}
+
+// SDM volume 1, figures 8-4 and 8-7.
+TEST(X86State, X87StatusAndTags) {
+  X86State s;
+  set_x87_status(s, 0x7fff & ~0x80);
+  EXPECT_EQ(x87_status(s), 0x7f7f);
+  EXPECT_EQ((s.header.mode & kModeX87TopMask) >> kModeX87TopShift, 7u);
+  s.x87_exceptions |= 0x80;
+  EXPECT_EQ(x87_status(s), 0xffff);
+  set_x87_status(s, 3 << 11);
+  EXPECT_EQ(x87_status(s), 0x1800);
+
+  EXPECT_EQ(x87_tags(s), 0xffff);
+  set_x87_tags(s, 0);
+  EXPECT_EQ(x87_tags(s), 0x5555);  // all zero
+  const uint8_t kOne[10] = {0, 0, 0, 0, 0, 0, 0, 0x80, 0xff, 0x3f};
+  const uint8_t kInfinity[10] = {0, 0, 0, 0, 0, 0, 0, 0x80, 0xff, 0x7f};
+  const uint8_t kUnnormal[10] = {1, 0, 0, 0, 0, 0, 0, 0, 0xff, 0x3f};
+  std::memcpy(s.x87[0], kOne, 10);
+  std::memcpy(s.x87[1], kInfinity, 10);
+  std::memcpy(s.x87[2], kUnnormal, 10);
+  s.x87_used[7] = 0;
+  EXPECT_EQ(x87_tags(s), 0xd568);
+  set_x87_tags(s, 0xfffc);
+  EXPECT_EQ(s.x87_used[0], 1);
+  EXPECT_EQ(s.x87_used[1], 0);
+}
+
+}  // namespace
+}  // namespace lyrebird::x86
