@@ -71,11 +71,21 @@ uint8_t* CodeCache::allocate(size_t size) {
     top_ = std::max(top_, current_);
     used_ = 0;
   }
-  uint8_t* const code = execute_ + current_ * kSegment + used_;
+  const size_t start = current_ * kSegment + used_;
+  uint8_t* const code = execute_ + start;
+  for (size_t next = (start + kGranule - 1) / kGranule * kGranule; next < start + size; next += kGranule)
+    populate(next);
   used_ += size;
   live_[current_] += static_cast<uint32_t>(size);
   mark(code, true);
   return code;
+}
+
+/// Lets both mappings have the granule's pages at once: a fault for each costs more. Only advice.
+void CodeCache::populate(size_t start) {
+  if (share_[start / kGranule] != kOwn || start + kGranule > foreign_from_) return;
+  (void)madvise(write_ + start, kGranule, MADV_POPULATE_WRITE);
+  (void)madvise(execute_ + start, kGranule, MADV_POPULATE_READ);
 }
 
 void CodeCache::mark(const uint8_t* code, bool start) {

@@ -62,6 +62,7 @@ class CodeCache {
   bool own(const uint8_t* code, size_t size);
   bool replace(size_t start, size_t size, bool copy);
   size_t high_water() const;
+  void populate(size_t start);
   void mark(const uint8_t* code, bool start);
 
   size_t capacity_ = 0;

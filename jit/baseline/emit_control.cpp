@@ -26,7 +26,6 @@ unsigned padding(size_t offset, unsigned opcode) {
 
 unsigned Emitter::add_exit(ExitPlan exit) {
   exits_.push_back(exit);
-  exit_labels_.push_back(a_.newLabel());
   return static_cast<unsigned>(exits_.size() - 1);
 }
 
@@ -34,18 +33,28 @@ ExitPlan Emitter::jump_to(uint64_t pc) const {
   return {.kind = ExitPlan::Kind::Jump, .mode_known = mode_known_, .mode = mode_, .pc = pc};
 }
 
+uint32_t Emitter::to_stub(unsigned exit) {
+  const uint32_t end = a_.jump_long();
+  exit_jumps_.push_back({end, exit});
+  return end;
+}
+
+uint32_t Emitter::to_stub_if(Cc cc, unsigned exit) {
+  const uint32_t end = a_.jump_long_if(cc);
+  exit_jumps_.push_back({end, exit});
+  return end;
+}
+
 void Emitter::jump_exit(unsigned exit) {
   if (const unsigned pad = padding(a_.offset(), 1)) (void)a_.embed(kNops[pad], pad);
-  (void)a_.long_().jmp(exit_labels_[exit]);
-  if (exits_[exit].mode_known) exits_[exit].patch = static_cast<uint32_t>(a_.offset() - 4);
+  const uint32_t end = to_stub(exit);
+  if (exits_[exit].mode_known) exits_[exit].patch = end - 4;
 }
 
 void Emitter::jump_exit_if(Cc cc, unsigned exit) {
   if (const unsigned pad = padding(a_.offset(), 2)) (void)a_.embed(kNops[pad], pad);
-  a_.long_();
-  (void)a_.emit(hi::jccFromCond(cc), exit_labels_[exit]);
-  if (exits_[exit].mode_known && exits_[exit].kind == ExitPlan::Kind::Jump)
-    exits_[exit].patch = static_cast<uint32_t>(a_.offset() - 4);
+  const uint32_t end = to_stub_if(cc, exit);
+  if (exits_[exit].mode_known && exits_[exit].kind == ExitPlan::Kind::Jump) exits_[exit].patch = end - 4;
 }
 
 void Emitter::emit_exit_if(const ir::Inst& inst) {
@@ -66,11 +75,9 @@ void Emitter::emit_raise(const ir::Inst& inst, bool conditional) {
       .kind = ExitPlan::Kind::Raise, .pc = after ? after_ : pc_, .raise = kind, .detail = inst.imm};
   if (conditional) {
     const Cc cc = evaluate(inst.args[0]);
-    const unsigned exit = add_exit(plan);
-    a_.long_();
-    (void)a_.emit(hi::jccFromCond(cc), exit_labels_[exit]);
+    to_stub_if(cc, add_exit(plan));
   } else {
-    (void)a_.jmp(exit_labels_[add_exit(plan)]);
+    to_stub(add_exit(plan));
   }
 }
 
@@ -90,8 +97,7 @@ void Emitter::emit_jump_indirect(const ir::Inst& inst) {
     return x86::ptr(gp64(thread), gp64(index), 3, kThreadJumpCache + static_cast<int32_t>(field), size);
   };
   (void)a_.cmp(entry(offsetof(JumpCacheEntry, pc), 8), gp64(pc));
-  a_.long_();
-  (void)a_.jne(exit_labels_[exit]);
+  to_stub_if(Cc::kNE, exit);
   if (mode_known_) {
     (void)a_.cmp(entry(offsetof(JumpCacheEntry, mode), 4), mode_);
   } else {
@@ -99,8 +105,7 @@ void Emitter::emit_jump_indirect(const ir::Inst& inst) {
     (void)a_.mov(gp32(mode), state_mem(offsetof(ir::CpuHeader, mode), 4));
     (void)a_.cmp(entry(offsetof(JumpCacheEntry, mode), 4), gp32(mode));
   }
-  a_.long_();
-  (void)a_.jne(exit_labels_[exit]);
+  to_stub_if(Cc::kNE, exit);
   (void)a_.jmp(entry(offsetof(JumpCacheEntry, entry), 8));
 }
 

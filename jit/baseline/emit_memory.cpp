@@ -158,8 +158,7 @@ void Emitter::stop_if_asked() {
   (void)a_.mov(x86::rax, frame_mem(kFrameThread, 8));
   (void)a_.cmp(x86::dword_ptr(x86::rax, kThreadStopKind), 0);
   (void)a_.mov(x86::rax, frame_mem(kFrameSaveGpr, 8));
-  a_.long_();
-  (void)a_.jne(exit_labels_[exit]);
+  to_stub_if(Cc::kNE, exit);
 }
 
 void Emitter::emit_memory_record(const ir::Inst& inst) {

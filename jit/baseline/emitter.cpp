@@ -42,18 +42,6 @@ bool keeps_flags(Op op) {
 
 }  // namespace
 
-void BlockAssembler::start_block(CodeHolder& holder) {
-  if (!code() || BaseAssembler::offset() > kEnough) {
-    holder.reset();
-    (void)holder.init(Environment(Arch::kX64));
-    (void)holder.attach(this);
-    (void)holder.reserveBuffer(&holder.textSection()->buffer(), 2 * kEnough);
-  }
-  (void)align(AlignMode::kZero, 32);
-  start_ = BaseAssembler::offset();
-  count_ = 0;
-}
-
 Emitter::Emitter(const Pins& pins, const HostFeatures& host) : pins_(pins), host_(host) {
   // All registers but rsp, the state's and the pinned ones.
   temps_ = static_cast<uint16_t>(0xffff & ~(1u << 4 | 1u << abi::kState) & ~pins.mask);
@@ -78,7 +66,7 @@ bool Emitter::emit(const ir::Block& block, ir::HelperTable helpers, const EmitOp
   locked_xmm_ = 0;
   slot_end_ = kFrameSlots;
   exits_.clear();
-  exit_labels_.clear();
+  exit_jumps_.clear();
   faults_.clear();
   records_.clear();
   pool_.clear();
@@ -88,8 +76,6 @@ bool Emitter::emit(const ir::Block& block, ir::HelperTable helpers, const EmitOp
   pc_ = after_ = block.key.pc;
   mode_known_ = true;
   mode_ = block.key.mode;
-  owner_label_ = a_.newLabel();
-  tail_label_ = a_.newLabel();
 
   emit_entry();
   for (ValueId i = 0; i < block.insts.size(); ++i) {
@@ -107,13 +93,12 @@ bool Emitter::emit(const ir::Block& block, ir::HelperTable helpers, const EmitOp
 
 void Emitter::emit_entry() {
   constexpr uint8_t kHeader[kCodeHeader] = {};
-  (void)a_.bind(owner_label_);
   (void)a_.embed(kHeader, sizeof kHeader);
   const unsigned exit =
       add_exit({.kind = ExitPlan::Kind::Entry, .mode = block_->key.mode, .pc = block_->key.pc});
   // exit_request and the engine's own request behind it, at once.
   (void)a_.cmp(state_mem(offsetof(ir::CpuHeader, exit_request), 8), 0);
-  (void)a_.long_().jne(exit_labels_[exit]);
+  to_stub_if(Cc::kNE, exit);
   after_check_ = static_cast<uint32_t>(a_.offset());
 }
 
@@ -173,20 +158,20 @@ void Emitter::emit_inst(const ir::Inst& inst) {
 /// What is out of line: cold paths, stubs of exits, the interpreter's records, constants.
 void Emitter::emit_tail() {
   for (size_t i = 0; i < cold_.size(); ++i) emit_cold(cold_[i]);
+  uint32_t leave = 0;
   for (unsigned i = 0; i < exits_.size(); ++i) {
-    (void)a_.bind(exit_labels_[i]);
     exits_[i].stub = static_cast<uint32_t>(a_.offset());
-    (void)a_.mov(x86::ecx, i);
-    if (exits_[i].kind == ExitPlan::Kind::Indirect) {
-      (void)a_.mov(x86::rax, x86::ptr_64(owner_label_));
-      (void)a_.jmp(frame_mem(kFrameLookup, 8));
-    } else if (i + 1 < exits_.size()) {
-      (void)a_.jmp(tail_label_);
+    a_.load_ecx(i);
+    const bool indirect = exits_[i].kind == ExitPlan::Kind::Indirect;
+    if (!indirect && leave != 0) {
+      a_.jump_to(leave);
+      continue;
     }
+    if (!indirect) leave = static_cast<uint32_t>(a_.offset());
+    a_.load_rax_from_start();
+    (void)a_.jmp(frame_mem(indirect ? kFrameLookup : kFrameExit, 8));
   }
-  (void)a_.bind(tail_label_);
-  (void)a_.mov(x86::rax, x86::ptr_64(owner_label_));
-  (void)a_.jmp(frame_mem(kFrameExit, 8));
+  for (const ExitJump& jump : exit_jumps_) a_.set_target(jump.end, exits_[jump.exit].stub);
 
   (void)a_.align(AlignMode::kZero, 32);
   for (Record& record : records_) {

@@ -18,6 +18,7 @@
 
 #include "ir/block.h"
 #include "jit/abi.h"
+#include "jit/baseline/assembler.h"
 #include "jit/baseline/frame.h"
 #include "jit/baseline/host.h"
 #include "jit/baseline/plan.h"
@@ -29,27 +30,6 @@ namespace lyrebird::jit::baseline {
 struct EmitOptions {
   bool zero_base = true;    ///< CpuHeader::memory_base is 0
   bool strip_tags = false;  ///< AddressRule::IgnoreTop is done inline, not by the fault path
-};
-
-/// Many blocks one after the other in AsmJit's buffer, each with offsets of its own: starting with a new
-/// buffer costs more than a block. Knows how many instructions it was given.
-class BlockAssembler final : public asmjit::x86::Assembler {
- public:
-  /// The next block starts here.
-  void start_block(asmjit::CodeHolder& holder);
-  size_t offset() const { return BaseAssembler::offset() - start_; }
-  const uint8_t* block_data() const { return bufferData() + start_; }
-  asmjit::Error _emit(asmjit::InstId id, const asmjit::Operand_& o0, const asmjit::Operand_& o1,
-                      const asmjit::Operand_& o2, const asmjit::Operand_* more) override {
-    ++count_;
-    return Assembler::_emit(id, o0, o1, o2, more);
-  }
-  uint32_t count() const { return count_; }
-
- private:
-  static constexpr size_t kEnough = size_t{64} << 10;  ///< bytes of blocks before all is thrown away
-  size_t start_ = 0;
-  uint32_t count_ = 0;
 };
 
 class Emitter {
@@ -324,6 +304,9 @@ class Emitter {
   void emit_raise(const ir::Inst& inst, bool conditional);
   unsigned add_exit(ExitPlan exit);
   ExitPlan jump_to(uint64_t pc) const;
+  /// Jumps to the exit's stub, which follows: the offset behind the jump's rel32.
+  uint32_t to_stub(unsigned exit);
+  uint32_t to_stub_if(Cc cc, unsigned exit);
   void jump_exit(unsigned exit);
   void jump_exit_if(Cc cc, unsigned exit);
   Cc condition_of(ir::ValueId condition);
@@ -358,7 +341,11 @@ class Emitter {
   uint32_t slot_end_ = 0;
 
   std::vector<ExitPlan> exits_;
-  std::vector<Label> exit_labels_;
+  struct ExitJump {
+    uint32_t end;  ///< offset behind its rel32
+    unsigned exit;
+  };
+  std::vector<ExitJump> exit_jumps_;
   std::vector<FaultPlan> faults_;
   struct Record {
     Label label;
@@ -374,7 +361,6 @@ class Emitter {
   std::vector<Cold> cold_;
   void emit_cold(const Cold& cold);
 
-  Label owner_label_, tail_label_;
   uint32_t after_check_ = 0, hot_size_ = 0, hot_count_ = 0;
 };
 

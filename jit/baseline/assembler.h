@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+/// AsmJit's assembler, with a way of its own for what most code consists of: moves, arithmetic,
+/// compares and address computations on 32 and 64 bits, whose encoding needs none of AsmJit's tables.
+/// Whoever emits does not see the difference; anything else AsmJit encodes.
+///
+/// Many blocks lie one after the other in the buffer, each with offsets of its own: starting with a
+/// new buffer costs more than a block.
+#pragma once
+
+#include <asmjit/x86.h>
+
+#include <cstdint>
+
+namespace lyrebird::jit::baseline {
+
+class BlockAssembler final : public asmjit::x86::Assembler {
+ public:
+  /// The next block starts here.
+  void start_block(asmjit::CodeHolder& holder);
+  size_t offset() const { return BaseAssembler::offset() - start_; }
+  const uint8_t* block_data() const { return bufferData() + start_; }
+  /// Instructions of the block so far.
+  uint32_t count() const { return count_; }
+
+  /// A jump whose rel32 is filled in later: the offset behind it.
+  uint32_t jump_long();
+  uint32_t jump_long_if(asmjit::x86::CondCode cc);
+  /// Lets the rel32 that ends at `end` lead to `target`.
+  void set_target(uint32_t end, uint32_t target);
+  /// mov ecx, value
+  void load_ecx(uint32_t value);
+  /// jmp to an offset that is known
+  void jump_to(uint32_t target);
+  /// mov rax, the 8 bytes at the block's start
+  void load_rax_from_start();
+
+  asmjit::Error _emit(asmjit::InstId id, const asmjit::Operand_& o0, const asmjit::Operand_& o1,
+                      const asmjit::Operand_& o2, const asmjit::Operand_* more) override;
+
+ private:
+  static constexpr size_t kEnough = size_t{64} << 10;  ///< bytes of blocks before all is thrown away
+
+  bool emit_fast(asmjit::InstId id, const asmjit::Operand_& o0, const asmjit::Operand_& o1);
+  bool arithmetic(unsigned number, const asmjit::Operand_& o0, const asmjit::Operand_& o1);
+  bool move(const asmjit::Operand_& o0, const asmjit::Operand_& o1);
+  bool move_zero_extended(const asmjit::Operand_& o0, const asmjit::Operand_& o1);
+  bool shift(unsigned number, const asmjit::Operand_& o0, const asmjit::Operand_& o1);
+  bool with_rm(uint8_t opcode, unsigned reg, bool wide, const asmjit::Operand_& rm);
+  void with_register(uint8_t opcode, unsigned reg, bool wide, unsigned rm);
+  bool with_memory(uint8_t opcode, unsigned reg, bool wide, const asmjit::x86::Mem& m,
+                   bool two_bytes = false);
+  void make_room();
+  void byte(uint8_t value) { *_bufferPtr++ = value; }
+  void dword(uint32_t value);
+  void qword(uint64_t value);
+
+  size_t start_ = 0;
+  uint32_t count_ = 0;
+};
+
+}  // namespace lyrebird::jit::baseline
