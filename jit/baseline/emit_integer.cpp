@@ -79,6 +79,13 @@ bool Emitter::emit_word(const ir::Inst& inst) {
         const Operand a = use_rm(inst.args[0], inst.type);
         const uint8_t d = def_gpr(inst.args[0]);
         (void)a_.emit(hi::kIdImul, gp(d, inst.type), a, Imm(*imm));
+      } else if (inst.type == Type::I64 && host_.bmi2 && carry_wanted()) {
+        take_this_gpr(2);
+        const Operand b = use_rm(inst.args[1], Type::I64);
+        move_to(2, inst.args[0]);
+        const uint8_t high = take_gpr();
+        (void)a_.emit(hi::kIdMulx, gp64(high), gp64(def_gpr()), b);
+        kept_flags_ = true;
       } else {
         emit_binary(inst, hi::kIdImul, true);
       }
@@ -219,6 +226,10 @@ void Emitter::emit_binary(const ir::Inst& inst, InstId id, bool commutes) {
   const Type type = inst.type;
   if (commutes && (at(root(a)).op == Op::Const || (!dies(a) && dies(b) && in_register(b)))) std::swap(a, b);
   Operand second = id == hi::kIdImul ? use_rm(b, type) : use_rmi(b, type);
+  if (in_memory(a) && !(second.isReg() && second.id() == plan_[now_].pinned)) {
+    (void)a_.emit(id, gp(def_copy(a, second), type), second);
+    return;
+  }
   const uint8_t first = use_gpr(a);
   const uint8_t d = def_gpr(a);
   if (second.isReg() && second.id() == d && d != first) {
@@ -275,9 +286,7 @@ void Emitter::emit_sub(const ir::Inst& inst) {
 }
 
 void Emitter::emit_unary(const ir::Inst& inst) {
-  const uint8_t a = use_gpr(inst.args[0]);
-  const uint8_t d = def_gpr(inst.args[0]);
-  if (d != a) (void)a_.mov(gp(d, inst.type), gp(a, inst.type));
+  const uint8_t d = def_copy(inst.args[0]);
   (void)a_.emit(inst.op == Op::Neg   ? hi::kIdNeg
                 : inst.op == Op::Not ? hi::kIdNot
                                      : hi::kIdBswap,
@@ -306,6 +315,10 @@ void Emitter::emit_shift(const ir::Inst& inst) {
     if (inst.op == Op::RotR) by %= width;
     if (by >= width && inst.op != Op::ShrS) return load_const(def_gpr(), 0);
     if (by >= width) by = width - 1;
+    if (in_memory(a) && by) {
+      (void)a_.emit(id, gp(def_copy(a), type), Imm(by));
+      return;
+    }
     const uint8_t from = use_gpr(a);
     const uint8_t d = def_gpr(a);
     if (d != from && inst.op == Op::RotR && host_.bmi2 && by) {
@@ -366,11 +379,11 @@ void Emitter::emit_shift(const ir::Inst& inst) {
 void Emitter::emit_multiply_high(const ir::Inst& inst) {
   if (inst.op == Op::MulHiU && host_.bmi2) {
     take_this_gpr(2);
-    const Gp a = gp64(use_gpr(inst.args[0]));
     const Operand b = use_rm(inst.args[1], Type::I64);
-    (void)a_.mov(x86::rdx, a);
+    move_to(2, inst.args[0]);
     const Gp d = gp64(def_gpr());
     (void)a_.emit(hi::kIdMulx, d, d, b);
+    kept_flags_ = true;
     return;
   }
   take_this_gpr(0);
@@ -442,20 +455,33 @@ void Emitter::emit_with_carry(const ir::Inst& inst) {
     return;
   }
   const Operand second = use_rmi(inst.args[1], type);
-  const bool constant_carry = at(root(carry)).op == Op::Const;
-  const uint8_t carry_in = constant_carry ? kNoReg : use_gpr(carry);
-  const uint8_t sum = copy_gpr(inst.args[0]);
-  if (constant_carry) {
+  // The sum is made where the result goes, if nothing that is still to be read lives there.
+  const uint8_t pinned = plan_[now_].pinned;
+  const bool in_place =
+      !is_flag &&
+      (pinned == kNoReg || (!(second.isReg() && second.id() == pinned) && loc(root(carry)).gpr != pinned));
+  const uint8_t sum = in_place && pinned != kNoReg ? def_copy(inst.args[0], second) : copy_gpr(inst.args[0]);
+  Cc there_in{};
+  if (at(root(carry)).op == Op::Const) {
     if (constant(carry))
       (void)a_.stc();
     else
       (void)a_.clc();
+  } else if (carry_in_flags(carry, &there_in)) {
+    if (there_in == Cc::kAE) (void)a_.cmc();
   } else {
-    (void)a_.bt(gp32(carry_in), 0);
+    (void)a_.bt(gp32(use_gpr(carry)), 0);
   }
   (void)a_.emit(hi::kIdAdc, gp(sum, type), second);
   flags_ = {Flags::Kind::Add,          type,       root(inst.args[0]), root(inst.args[1]),
             is_flag ? kNoValue : now_, root(carry)};
+  if (in_place) {
+    if (pinned == kNoReg) {
+      touch(now_);
+      bind_gpr(now_, sum);
+    }
+    return;
+  }
   const uint8_t d = def_gpr();
   if (is_flag) {
     (void)a_.emit(hi::setccFromCond(cc), x86::gpb_lo(d));
@@ -463,6 +489,27 @@ void Emitter::emit_with_carry(const ir::Inst& inst) {
   } else {
     (void)a_.mov(gp(d, type), gp(sum, type));
   }
+}
+
+/// Whether the host's carry flag is the value (kB) or its opposite (kAE).
+bool Emitter::carry_in_flags(ValueId carry, Cc* cc) const {
+  const ir::Inst& inst = at(root(carry));
+  if (inst.op != Op::CarryOfAdd && inst.op != Op::CmpLtU && inst.op != Op::CmpLeU) return false;
+  const auto there = cached(inst);
+  if (!there || (*there != Cc::kB && *there != Cc::kAE)) return false;
+  *cc = *there;
+  return true;
+}
+
+/// An addition comes soon whose carry is in the host flags.
+bool Emitter::carry_wanted() const {
+  constexpr ValueId kNear = 32;
+  if (flags_.kind != Flags::Kind::Add && flags_.kind != Flags::Kind::Sub) return false;
+  for (ValueId i = now_ + 1; i < block_->insts.size() && i < now_ + kNear; ++i) {
+    Cc cc{};
+    if (at(i).op == Op::AddWithCarry) return carry_in_flags(at(i).args[2], &cc);
+  }
+  return false;
 }
 
 void Emitter::emit_select(const ir::Inst& inst) {

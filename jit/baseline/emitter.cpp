@@ -145,6 +145,7 @@ void Emitter::emit_inst(const ir::Inst& inst) {
   }
   const ValuePlan& plan = plan_[now_];
   if (plan.lazy || !plan.needed || plan.root != now_) return;
+  kept_flags_ = false;
   if (inst.op == Op::CallHelper) {
     emit_helper(inst);
   } else if (inst.op == Op::Fence || inst.op == Op::ClearExclusive || is_memory_access(inst.op)) {
@@ -152,7 +153,7 @@ void Emitter::emit_inst(const ir::Inst& inst) {
   } else if (!emit_integer(inst) && !emit_vector(inst) && !emit_float(inst)) {
     emit_record(inst);
   }
-  if (!keeps_flags(inst.op)) no_flags();
+  if (!keeps_flags(inst.op) && !kept_flags_) no_flags();
 }
 
 /// What is out of line: cold paths, stubs of exits, the interpreter's records, constants.

@@ -123,6 +123,9 @@ class Emitter {
   /// A register of its own with the value in it, to be changed.
   uint8_t copy_gpr(ir::ValueId id);
   uint8_t copy_xmm(ir::ValueId id);
+  /// The value (an int) into a register that is the caller's; does not change where it lives.
+  void move_to(uint8_t reg, ir::ValueId id);
+  bool in_memory(ir::ValueId id) { return loc(root(id)).gpr == kNoReg && loc(root(id)).home != Home::None; }
   /// Register or memory operand of the type's size.
   asmjit::Operand use_rm(ir::ValueId id, ir::Type type);
   /// As use_rm, or an immediate.
@@ -137,6 +140,7 @@ class Emitter {
   /// if it dies here.
   uint8_t def_gpr(ir::ValueId reuse = ir::kNoValue);
   uint8_t def_xmm(ir::ValueId reuse = ir::kNoValue);
+  uint8_t def_copy(ir::ValueId value, const asmjit::Operand& keep = asmjit::Operand());
   Mem def_slot();
   void move_aliases_away(uint8_t pinned);
   void set_home(ir::ValueId root, Home home, uint32_t offset);
@@ -167,6 +171,8 @@ class Emitter {
   void emit_divide(const ir::Inst& inst);
   void emit_min_max(const ir::Inst& inst);
   void emit_with_carry(const ir::Inst& inst);
+  bool carry_in_flags(ir::ValueId carry, Cc* cc) const;
+  bool carry_wanted() const;
   void emit_unary(const ir::Inst& inst);
   void emit_select(const ir::Inst& inst);
   bool is_in_range(ir::ValueId amount, unsigned limit) const;
@@ -326,6 +332,7 @@ class Emitter {
   bool mode_known_ = true;
   uint32_t mode_ = 0;
   bool failed_ = false;
+  bool kept_flags_ = false;  ///< the current instruction's code has left the host flags alone
 
   std::vector<Loc> locs_;
   ir::ValueId gpr_owner_[16], xmm_owner_[16];

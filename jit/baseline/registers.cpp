@@ -411,10 +411,30 @@ uint8_t Emitter::use_clean(ValueId value) {
 }
 
 uint8_t Emitter::copy_gpr(ValueId value) {
+  if (in_memory(value)) {
+    const uint8_t reg = take_gpr();
+    move_to(reg, value);
+    return reg;
+  }
   const uint8_t from = use_gpr(value);
   const uint8_t reg = take_gpr();
   (void)a_.mov(gp64(reg), gp64(from));
   return reg;
+}
+
+void Emitter::move_to(uint8_t reg, ValueId value) {
+  if (!in_memory(value)) {
+    const uint8_t from = use_gpr(value);
+    if (from != reg) (void)a_.mov(gp64(reg), gp64(from));
+    return;
+  }
+  const ValueId id = root(value);
+  touch(id);
+  const Loc& l = loc(id);
+  if (l.home == Home::State)
+    load_int(reg, state_mem(l.offset), type_of(id));
+  else
+    load_int(reg, frame_mem(l.offset), Type::I64);
 }
 
 uint8_t Emitter::use_xmm(ValueId value) {
@@ -549,6 +569,21 @@ uint8_t Emitter::def_gpr(ValueId reuse) {
   const uint8_t reg = take_gpr();
   bind_gpr(now_, reg);
   return reg;
+}
+
+/// The current instruction's register with a value in it, to be changed. `keep`: an operand that must
+/// survive.
+uint8_t Emitter::def_copy(ValueId value, const Operand& keep) {
+  const uint8_t pinned = plan_[now_].pinned;
+  if (in_memory(value) && !(pinned != kNoReg && keep.isReg() && keep.id() == pinned)) {
+    const uint8_t d = def_gpr();
+    move_to(d, value);
+    return d;
+  }
+  const uint8_t from = use_gpr(value);
+  const uint8_t d = def_gpr(value);
+  if (d != from && !(keep.isReg() && keep.id() == d)) (void)a_.mov(gp64(d), gp64(from));
+  return d;
 }
 
 uint8_t Emitter::def_xmm(ValueId reuse) {
