@@ -137,6 +137,8 @@ const char* absent(const Difference& d) {
   const Parts parts(d.bytes, d.mode);
   if (parts.rest[0] == 0x62 && d.mode == Mode::k64) return "MVEX of Knights Corner is absent";
   if (parts.rest[0] == 0x8f) return kXop;
+  if (parts.has_vex(d.mode) && (d.their_name.ends_with("cnt") || d.their_name.ends_with("cnti")))
+    return "Knights Corner's TZCNT, LZCNT and POPCNT with VEX are absent";
   std::string_view name = d.their_name;
   if (name.starts_with("lock ")) name.remove_prefix(5);
   for (const Absent& a : kAbsent)
