@@ -3,11 +3,23 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <string>
 
 #include "ir/block.h"
 #include "ir/cpu_header.h"
 
 namespace lyrebird::frontend {
+
+/// Executable memory that shows a file's bytes.
+struct CodeOrigin {
+  uint64_t start = 0, end = 0;              ///< guest addresses
+  uint64_t file_start = 0;                  ///< guest address where the file's first byte would be
+  const uint8_t* host = nullptr;            ///< where to read what is at `start`; under a FaultGuard
+  uint64_t identity = 0;                    ///< of the file; the same in every process
+  bool guarded = false;                     ///< CodeSource::guarded() of all of it
+  std::shared_ptr<const std::string> name;  ///< the file's path
+};
 
 /// Where guest code is read from. Thread-safe.
 class CodeSource {
@@ -17,6 +29,10 @@ class CodeSource {
   virtual bool fetch(uint64_t pc, void* to, unsigned size) = 0;
   /// The page holding pc asks for branch-target checks (Arm PROT_BTI).
   virtual bool guarded(uint64_t pc) const = 0;
+  /// Changes whenever an answer of origin() may.
+  virtual uint64_t origin_generation() const { return 0; }
+  /// False if the code at pc comes from no file, or may be written to.
+  virtual bool origin(uint64_t /*pc*/, CodeOrigin&) const { return false; }
 };
 
 struct TranslateRequest {

@@ -72,6 +72,12 @@ class BlockMap {
   bool request_samples();
 
   Stats stats() const;
+  /// Calls f(block) for all blocks, oldest first, under the map's mutex.
+  template <typename F>
+  void for_each(F f) const {
+    const std::lock_guard lock(mutex_);
+    for (const CompiledBlock* block = oldest_; block; block = block->newer_) f(*block);
+  }
 
   /// Around fork(): the child gets the map in one piece. Without before_fork() the child may
   /// only throw the map away.

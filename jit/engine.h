@@ -29,6 +29,13 @@ struct GuestRange {
 
 /// A block as an executor holds it. Immutable once published, shared by all guest threads.
 struct CompiledBlock {
+  /// What keeping the translation for other processes needs. Not part of the block: the owner of the
+  /// map writes it before publication.
+  struct Keep {
+    uint64_t guest_hash = 0;
+    uint32_t image = 0;
+    uint32_t epoch = 0;  ///< 0: not to be kept, or kept already
+  };
   virtual ~CompiledBlock() = default;
   /// The map forgets the block; threads may still be running it. Called with the map's mutex held.
   virtual void removed() {}
@@ -38,6 +45,7 @@ struct CompiledBlock {
   std::vector<GuestRange> more;  ///< what a region was made from besides guest_size bytes at key.pc
   uint32_t host_size = 0;        ///< bytes of memory it takes, for the map's limit
   const void* entry = nullptr;   ///< where execution starts; its type is the engine's
+  Keep keep;
 
  private:
   friend class BlockMap;
@@ -78,6 +86,17 @@ class Engine {
   /// `prepared`: after before_fork(). False: all blocks are forgotten, none of them may be used any
   /// more, and the caller must start with an empty map.
   virtual bool after_fork_in_child(bool prepared) { return prepared; }
+  // --- translations that outlive the process
+
+  /// Hash of everything but the guest's code that translations depend on; 0: this engine's can't be kept.
+  virtual uint64_t keep_key() const { return 0; }
+  /// Appends the block, without any address of this process, to `out`. False: this block can't be kept.
+  virtual bool save(const CompiledBlock&, std::vector<uint8_t>&) const { return false; }
+  /// A block from what save() wrote under the same keep_key(); nullptr: it can't be used now.
+  virtual std::unique_ptr<CompiledBlock> load(ir::BlockKey, uint32_t /*guest_size*/, uint32_t /*guest_count*/,
+                                              std::span<const uint8_t>) {
+    return nullptr;
+  }
   /// Adds the engine's rows to what -stats prints.
   virtual void report(Report&) const {}
 };

@@ -186,6 +186,9 @@ constexpr OptionRow kOptions[] = {
          return Error{fmt::format("-jit {}: there are interp, baseline, tiered and llvm", v)};
        return s.options.jit = v, Result<void>();
      }},
+    {"cache", "DIR|off", "LYREBIRD_CACHE",
+     "where translations are kept for the next run; see lyrebird cache -help",
+     [](State& s, const std::string& v) -> Result<void> { return s.options.cache = v, Result<void>(); }},
     {"singlestep", "", "LYREBIRD_SINGLESTEP", "run one instruction at a time",
      [](State& s, const std::string&) -> Result<void> {
        return s.options.single_step = true, Result<void>();

@@ -23,6 +23,7 @@ struct Options {
   uint64_t stack_size = 8u << 20;  ///< -s
   uint64_t base = 0;               ///< -B
   std::string jit = "baseline";    ///< -jit
+  std::string cache;               ///< -cache: a directory, "off", or empty for the usual place
   bool strace = false;
   bool stats = false;  ///< -stats
   bool single_step = false;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "user/process.h"
 
+#include "base/log.h"
 #include "user/elf/loader.h"
 
 namespace lyrebird::user {
@@ -24,6 +25,13 @@ accel::SoftOptions soft_options(const Options& options, const AddressSpace& memo
   soft.executor = executor_of(options.jit);
   soft.measure = options.stats;
   soft.zero_base = memory.base() == 0;
+  // What is kept on disk would be missing in these logs.
+  const bool logged = log_enabled(LogTopic::InAsm) || log_enabled(LogTopic::Ir) ||
+                      log_enabled(LogTopic::IrOpt) || log_enabled(LogTopic::OutAsm);
+  if (options.cache != "off" && !logged) {
+    soft.keep = accel::usual_keep_options(options.cache);
+    soft.keep.key = options.guest + ' ' + options.cpu;
+  }
   soft.tier.thread_made = [&process] { process.signals.actions->take_back_from_libc(); };
   return soft;
 }

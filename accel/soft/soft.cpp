@@ -72,12 +72,13 @@ struct SoftAccelerator::Impl {
   std::unique_ptr<jit::Engine> compiler;
   jit::Engine& engine;
   std::unique_ptr<jit::BlockMap> map;
+  std::unique_ptr<Keeper> keeper;  ///< nullptr: nothing is kept
   std::atomic<uint64_t> translations{0};
   std::atomic<uint64_t> single_steps{0};
   std::atomic<bool> any_breakpoints{false};
 
   /// Nanoseconds of translation, if options.measure.
-  enum Phase { kLift, kPasses, kCompile, kPublish, kPhases };
+  enum Phase { kLift, kPasses, kCompile, kPublish, kLoad, kPhases };
   std::array<std::atomic<uint64_t>, kPhases> phases{};
   /// Adds the time since the last lap to a phase.
   class Laps {
@@ -111,7 +112,8 @@ struct SoftAccelerator::Impl {
         interpreter(f.helpers()),
         compiler(make_compiler(f, o)),
         engine(compiler ? *compiler : interpreter),
-        map(std::make_unique<jit::BlockMap>(o.memory_limit)) {}
+        map(std::make_unique<jit::BlockMap>(o.memory_limit)),
+        keeper(Keeper::create(engine, c, o.keep, o.max_instructions)) {}
 
   /// nullptr: there are none.
   Breakpoints current_breakpoints() const {
@@ -167,6 +169,7 @@ class SoftVcpu final : public Vcpu {
 
   SoftAccelerator::Impl& soft_;
   ir::CpuHeader& state_;
+  Keeper::Place place_;
   std::unique_ptr<jit::ThreadContext> thread_;
   std::unique_ptr<jit::CompiledBlock> transient_;  ///< runs once, is in no map
   pthread_t runner_{};
@@ -194,12 +197,24 @@ const jit::CompiledBlock* SoftVcpu::find_or_translate() {
     const Breakpoints stops = soft_.current_breakpoints();
     if (soft_.tier) soft_.tier->start();
     SoftAccelerator::Impl::Laps laps(soft_);
+    // A kept block knows of no breakpoints.
+    Keeper* const keeper = stops ? nullptr : soft_.keeper.get();
+    if (keeper) {
+      if (auto kept = keeper->load(key, place_)) {
+        const auto* const block = soft_.map->publish(std::move(kept), stamps);
+        laps.lap(SoftAccelerator::Impl::kLoad);
+        if (block) return block;
+        continue;
+      }
+    }
     auto translation = soft_.translate(soft_.engine, key, soft_.options.max_instructions, stops.get(), laps);
     if (translation.transient) {
       transient_ = std::move(translation.block);
       return transient_.get();
     }
+    if (keeper) keeper->note(*translation.block, place_);
     const auto* const block = soft_.map->publish(std::move(translation.block), stamps);
+    if (keeper) keeper->save_now_and_then(*soft_.map);
     laps.lap(SoftAccelerator::Impl::kPublish);
     if (block) return block;
   }
@@ -381,7 +396,12 @@ void SoftAccelerator::set_breakpoints(std::vector<uint64_t> addresses) {
   for (const uint64_t address : changed) impl_->map->invalidate(address - 1, 2);
 }
 
+void SoftAccelerator::keep() {
+  if (impl_->keeper) impl_->keeper->save(*impl_->map);
+}
+
 void SoftAccelerator::before_fork() {
+  if (impl_->keeper) impl_->keeper->before_fork();
   impl_->mutex.lock();
   impl_->map->before_fork();
   impl_->engine.before_fork();
@@ -393,11 +413,13 @@ void SoftAccelerator::after_fork_in_parent() {
   impl_->engine.after_fork_in_parent();
   impl_->map->after_fork_in_parent();
   impl_->mutex.unlock();
+  if (impl_->keeper) impl_->keeper->after_fork_in_parent();
 }
 
 void SoftAccelerator::after_fork_in_child() {
   Impl& impl = *impl_;
   SoftVcpu* survivor = nullptr;
+  if (impl.keeper) impl.keeper->after_fork_in_child(impl.fork_prepared);
   if (impl.engine.after_fork_in_child(impl.fork_prepared)) {
     for (SoftVcpu* vcpu : impl.vcpus)
       if (vcpu->runs_here()) survivor = vcpu;
@@ -428,12 +450,13 @@ void SoftAccelerator::report(Report& report) const {
   report.ratio("  per block", static_cast<double>(map.instructions), static_cast<double>(map.published));
   if (impl_->options.measure) {
     report.seconds("time", seconds(total));
-    constexpr const char* kNames[] = {"  lifting", "  passes", "  code", "  publishing"};
+    constexpr const char* kNames[] = {"  lifting", "  passes", "  code", "  publishing", "  from disk"};
     for (unsigned i = 0; i < Impl::kPhases; ++i) report.seconds(kNames[i], seconds(impl_->phases[i].load()));
     report.ratio("million guest instructions per second", static_cast<double>(map.instructions) * 1e3,
                  static_cast<double>(total));
   }
   report.count("single steps by the interpreter", impl_->single_steps.load());
+  if (impl_->keeper) impl_->keeper->report(report);
   impl_->engine.report(report);
   report.section("block map");
   report.count("blocks held at the end", map.blocks);

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "accel/soft/keeper.h"
 #include "accel/soft/tier.h"
 #include "accel/vcpu.h"
 #include "frontend/frontend.h"
@@ -40,6 +41,7 @@ struct SoftOptions {
   bool optimise = true;                     ///< run the IR passes
   unsigned max_instructions = 64;           ///< guest instructions per block
   size_t memory_limit = size_t{256} << 20;  ///< bytes of compiled blocks
+  KeepOptions keep;                         ///< translations on disk
   TierOptions tier;                         ///< (Tiered)
   jit::GrowLimits grow;                     ///< of a region
 };
@@ -83,6 +85,9 @@ class SoftAccelerator {
   /// Ends the background thread, after the work in hand; it starts again when there is need of it.
   /// `wait`: not before it has ended.
   void stop_background(bool wait);
+
+  /// Writes translations to disk that are not there yet: before the process ends or becomes another.
+  void keep();
 
   SoftStats stats() const;
   /// What -stats prints: the translations, the engine's own rows, the block map.

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <type_traits>
 #include <utility>
 
 #include "base/fault_guard.h"
@@ -14,6 +15,8 @@
 #include "jit/abi.h"
 #include "jit/block_map.h"
 #include "jit/interp/select.h"
+#include "jit/persist/build.h"
+#include "jit/persist/hash.h"
 #include "jit/tier/sampler.h"
 
 namespace lyrebird::jit {
@@ -45,6 +48,7 @@ struct BaselineBlock final : CompiledBlock {
   // Under Baseline::link_mutex_.
   ExitSite* incoming = nullptr;
   bool gone = false;
+  std::vector<uint32_t> pointers;  ///< offsets of pointers into this program
 };
 
 }  // namespace baseline
@@ -66,6 +70,12 @@ baseline::Pins pins_of(const ir::StateLayout& layout) {
     pins.add({hot[i].offset, abi::kPinned[i]});
   }
   return pins;
+}
+
+void count_memory(BaselineBlock& block) {
+  block.host_size =
+      static_cast<uint32_t>(block.code_size + sizeof(BaselineBlock) + block.exits.size() * sizeof(ExitSite) +
+                            block.faults.size() * sizeof(FaultPlan));
 }
 
 /// After so many faults on tagged addresses they are no accident.
@@ -154,6 +164,7 @@ bool Baseline::install(BaselineBlock& block, const Emitter& emitter) {
   block.entry = block.code + kCodeHeader;
   block.after_check = block.code + emitter.after_check();
   block.faults = emitter.faults();
+  block.pointers = emitter.pointers();
   add_exits(block, emitter.exits());
   counters_.host_instructions.fetch_add(emitter.hot_count(), std::memory_order_relaxed);
   counters_.hot_bytes.fetch_add(emitter.hot_size(), std::memory_order_relaxed);
@@ -167,9 +178,7 @@ void Baseline::add_exits(BaselineBlock& block, const std::vector<ExitPlan>& exit
     static_cast<ExitPlan&>(block.exits[i]) = exits[i];
     block.exits[i].owner = &block;
   }
-  block.host_size =
-      static_cast<uint32_t>(block.code_size + sizeof(BaselineBlock) + block.exits.size() * sizeof(ExitSite) +
-                            block.faults.size() * sizeof(FaultPlan));
+  count_memory(block);
 }
 
 // --- regions
@@ -271,6 +280,128 @@ Result<void> Baseline::use_regions_for_every_block() {
   regions_ = std::move(*made);
   every_block_ = true;
   return {};
+}
+
+// --- translations that outlive the process
+
+namespace {
+
+/// Followed by the code, its exits (ExitPlan), faults (FaultPlan) and pointers (uint32_t), each
+/// padded to 8 bytes.
+struct KeptHead {
+  uint32_t code_size, after_check;
+  uint32_t exits, faults, pointers;
+  uint32_t reserved;
+};
+
+size_t padded(size_t size) { return (size + 7) & ~size_t{7}; }
+
+void append(std::vector<uint8_t>& out, const void* from, size_t size) {
+  const auto* const bytes = static_cast<const uint8_t*>(from);
+  out.insert(out.end(), bytes, bytes + size);
+  out.resize(padded(out.size()));
+}
+
+/// Takes `count` values off the front of `from`, or gives false.
+template <typename T>
+bool take(std::span<const uint8_t>& from, size_t count, const uint8_t*& start) {
+  if (count > from.size() / sizeof(T) || padded(count * sizeof(T)) > from.size()) return false;
+  start = from.data();
+  from = from.subspan(padded(count * sizeof(T)));
+  return true;
+}
+
+}  // namespace
+
+uint64_t Baseline::keep_key() const {
+  const auto id = persist::build_id();
+  if (!usable_ || id.empty()) return 0;
+  static_assert(std::has_unique_object_representations_v<baseline::HostFeatures>);
+  uint64_t key = persist::hash_bytes(&host_, sizeof host_, 1 + options_.zero_base);
+  for (const baseline::Pin& pin : pins_.pins)
+    key = persist::mix(key ^ pin.offset, pin.reg + 0x9e3779b97f4a7c15);
+  return persist::hash_bytes(id.data(), id.size(), key) | 1;
+}
+
+bool Baseline::save(const CompiledBlock& compiled, std::vector<uint8_t>& out) const {
+  const auto& block = static_cast<const BaselineBlock&>(compiled);
+  if (!block.code || block.region || strip_tags_.load(std::memory_order_relaxed)) return false;
+  const size_t start = out.size();
+  const KeptHead head{block.code_size,
+                      static_cast<uint32_t>(block.after_check - block.code),
+                      static_cast<uint32_t>(block.exits.size()),
+                      static_cast<uint32_t>(block.faults.size()),
+                      static_cast<uint32_t>(block.pointers.size()),
+                      0};
+  append(out, &head, sizeof head);
+  const size_t at = out.size();
+  append(out, block.code, block.code_size);
+  uint8_t* const code = out.data() + at;
+  std::memset(code, 0, kCodeHeader);
+  for (const ExitSite& site : block.exits) {
+    const auto to_stub = static_cast<int32_t>(site.stub - (site.patch + 4));
+    if (site.patch) std::memcpy(code + site.patch, &to_stub, sizeof to_stub);
+  }
+  for (const uint32_t offset : block.pointers) {
+    uint64_t value;
+    std::memcpy(&value, code + offset, sizeof value);
+    value -= persist::image_base();
+    if (value >= persist::image_size()) {
+      out.resize(start);
+      return false;
+    }
+    std::memcpy(code + offset, &value, sizeof value);
+  }
+  for (const ExitPlan& exit : block.exits) append(out, &exit, sizeof exit);
+  append(out, block.faults.data(), block.faults.size() * sizeof(FaultPlan));
+  append(out, block.pointers.data(), block.pointers.size() * sizeof(uint32_t));
+  return true;
+}
+
+std::unique_ptr<CompiledBlock> Baseline::load(ir::BlockKey key, uint32_t guest_size, uint32_t guest_count,
+                                              std::span<const uint8_t> kept) {
+  static_assert(std::is_trivially_copyable_v<ExitPlan> && sizeof(ExitPlan) % 8 == 0);
+  const uint8_t *head_at, *code, *exits, *faults, *pointers;
+  if (strip_tags_.load(std::memory_order_relaxed) || every_block_ || !take<KeptHead>(kept, 1, head_at))
+    return nullptr;
+  KeptHead head;
+  std::memcpy(&head, head_at, sizeof head);
+  if (head.code_size < kCodeHeader || head.after_check > head.code_size ||
+      !take<uint8_t>(kept, head.code_size, code) || !take<ExitPlan>(kept, head.exits, exits) ||
+      !take<FaultPlan>(kept, head.faults, faults) || !take<uint32_t>(kept, head.pointers, pointers))
+    return nullptr;
+  auto block = std::make_unique<BaselineBlock>(*this);
+  block->key = key;
+  block->guest_size = guest_size;
+  block->guest_count = guest_count;
+  block->faults.resize(head.faults);
+  if (head.faults) std::memcpy(block->faults.data(), faults, head.faults * sizeof(FaultPlan));
+  block->pointers.resize(head.pointers);
+  if (head.pointers) std::memcpy(block->pointers.data(), pointers, head.pointers * sizeof(uint32_t));
+  block->exits.resize(head.exits);
+  for (uint32_t i = 0; i < head.exits; ++i) {
+    std::memcpy(static_cast<ExitPlan*>(&block->exits[i]), exits + i * sizeof(ExitPlan), sizeof(ExitPlan));
+    block->exits[i].owner = block.get();
+  }
+  block->code_size = head.code_size;
+  block->code = cache_.allocate(head.code_size);
+  if (!block->code) return nullptr;
+  static thread_local std::vector<uint8_t> bytes;
+  bytes.assign(code, code + head.code_size);
+  const BaselineBlock* const owner = block.get();
+  std::memcpy(bytes.data(), &owner, sizeof owner);
+  for (const uint32_t offset : block->pointers) {
+    uint64_t value;
+    std::memcpy(&value, bytes.data() + offset, sizeof value);
+    value += persist::image_base();
+    std::memcpy(bytes.data() + offset, &value, sizeof value);
+  }
+  cache_.write(block->code, bytes.data(), bytes.size());
+  block->entry = block->code + kCodeHeader;
+  block->after_check = block->code + head.after_check;
+  count_memory(*block);
+  counters_.loaded.fetch_add(1, std::memory_order_relaxed);
+  return block;
 }
 
 // --- links
@@ -499,6 +630,8 @@ BaselineStats Baseline::stats() const {
           .misses = get(counters_.misses),
           .regions = get(counters_.regions),
           .region_bytes = get(counters_.region_bytes)};
+  .loaded = get(counters_.loaded), .misses = get(counters_.misses)
+};
 }
 
 void Baseline::report(Report& report) const {

@@ -42,6 +42,7 @@ struct BaselineStats {
   uint64_t guest_instructions = 0;
   uint64_t host_instructions = 0;  ///< that were emitted for these, without what is out of line
   uint64_t hot_bytes = 0, all_bytes = 0, links = 0, faults = 0;
+  uint64_t loaded = 0;  ///< blocks that another process compiled
   uint64_t misses = 0;  ///< indirect jumps that C++ had to look up
   uint64_t regions = 0, region_bytes = 0;
 };
@@ -60,6 +61,10 @@ class Baseline final : public Engine {
   void before_fork() override;
   void after_fork_in_parent() override;
   bool after_fork_in_child(bool prepared) override;
+  uint64_t keep_key() const override;
+  bool save(const CompiledBlock& block, std::vector<uint8_t>& out) const override;
+  std::unique_ptr<CompiledBlock> load(ir::BlockKey key, uint32_t guest_size, uint32_t guest_count,
+                                      std::span<const uint8_t> code) override;
   BaselineStats stats() const;
   void report(Report& report) const override;
 
@@ -112,7 +117,7 @@ class Baseline final : public Engine {
 
   struct Counters {
     std::atomic<uint64_t> blocks{0}, interpreted{0}, guest_instructions{0}, host_instructions{0},
-        hot_bytes{0}, all_bytes{0}, links{0}, faults{0}, misses{0}, regions{0}, region_bytes{0};
+        hot_bytes{0}, all_bytes{0}, links{0}, faults{0}, misses{0}, regions{0}, region_bytes{0}, loaded{0};
   } counters_;
 };
 

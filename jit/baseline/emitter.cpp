@@ -69,6 +69,7 @@ bool Emitter::emit(const ir::Block& block, ir::HelperTable helpers, const EmitOp
   exit_jumps_.clear();
   faults_.clear();
   records_.clear();
+  pointers_.clear();
   pool_.clear();
   cold_.clear();
   no_flags();
@@ -177,6 +178,11 @@ void Emitter::emit_tail() {
   (void)a_.align(AlignMode::kZero, 32);
   for (Record& record : records_) {
     (void)a_.bind(record.label);
+    const auto start = static_cast<uint32_t>(a_.offset());
+    for (uint32_t i = 0; i < record.count; ++i)
+      pointers_.push_back(start + i * static_cast<uint32_t>(sizeof(interp::Code)) +
+                          offsetof(interp::Code, handler));
+    if (record.helper) pointers_.push_back(start + offsetof(interp::Code, imm));
     (void)a_.embed(record.codes, record.count * sizeof(interp::Code));
   }
   for (const PoolEntry& entry : pool_) {

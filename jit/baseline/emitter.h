@@ -47,6 +47,8 @@ class Emitter {
   uint32_t after_check() const { return after_check_; }  ///< offset of the entry without check
   const std::vector<ExitPlan>& exits() const { return exits_; }
   const std::vector<FaultPlan>& faults() const { return faults_; }
+  /// Offsets of 8-byte pointers into this program. There are no other absolute addresses in the code.
+  const std::vector<uint32_t>& pointers() const { return pointers_; }
 
  private:
   using Gp = asmjit::x86::Gp;
@@ -299,7 +301,7 @@ class Emitter {
   void emit_record(const ir::Inst& inst);  // any op by the interpreter's handler
   void emit_helper(const ir::Inst& inst);
   void call_record(Label record, Thunk thunk);
-  Label add_record(const interp::Code* codes, unsigned count);
+  Label add_record(const interp::Code* codes, unsigned count, bool helper = false);
   /// The current instruction's result is what lies there.
   void define_from_memory(Mem from);
 
@@ -358,8 +360,10 @@ class Emitter {
     Label label;
     interp::Code codes[3];
     unsigned count;
+    bool helper;  ///< codes[0].imm is a pointer
   };
   std::vector<Record> records_;
+  std::vector<uint32_t> pointers_;
   struct PoolEntry {
     uint64_t low, high;
     Label label;

@@ -42,6 +42,23 @@ std::shared_ptr<const std::string> file_name(int fd) {
   return std::make_shared<const std::string>(target, n < 0 ? 0 : static_cast<size_t>(n));
 }
 
+std::string_view base_name(std::string_view path) { return path.substr(path.rfind('/') + 1); }
+
+uint64_t hash_text(std::string_view text, uint64_t hash = 0xcbf29ce484222325) {
+  for (const char c : text) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3;
+  return hash;
+}
+
+/// The same for copies of a file that a package manager or a container brought here; what
+/// relies on the contents looks at these.
+uint64_t identity_of(std::string_view path, const struct stat& st) {
+  uint64_t hash = hash_text(base_name(path));
+  for (const auto part : {static_cast<uint64_t>(st.st_size), static_cast<uint64_t>(st.st_mtim.tv_sec),
+                          static_cast<uint64_t>(st.st_mtim.tv_nsec)})
+    hash = (hash ^ part) * 0x9e3779b97f4a7c15, hash ^= hash >> 29;
+  return hash | 1;
+}
+
 }  // namespace
 
 SpaceLayout layout_64bit() {
@@ -105,8 +122,10 @@ void AddressSpace::insert_locked(Region region) {
   total_ += region.end - region.start;
   if (region.guarded) any_guarded_.store(true, std::memory_order_relaxed);
   const uint64_t start = region.start;
+  const bool code = region.prot & PROT_EXEC;
   regions_.insert_or_assign(start, std::move(region));
   merge_locked(start);
+  if (code) code_generation_.fetch_add(1, std::memory_order_release);
 }
 
 /// Joins the region at `address` with equal neighbours, so that the table stays small.
@@ -161,6 +180,7 @@ void AddressSpace::forget_locked(uint64_t address, uint64_t size) {
 }
 
 void AddressSpace::code_changed(uint64_t start, uint64_t size) {
+  code_generation_.fetch_add(1, std::memory_order_release);
   if (code_changed_) code_changed_(code_changed_context_, start, size);
 }
 
@@ -293,9 +313,11 @@ int64_t AddressSpace::place_locked(const MapRequest& request, uint64_t size, int
   if (request.name) region.name = std::make_shared<const std::string>(request.name);
   if (!(request.flags & MAP_ANONYMOUS)) {
     struct stat st;
-    if (::fstat(request.fd, &st) == 0) region.device = st.st_dev, region.inode = st.st_ino;
+    const bool known = ::fstat(request.fd, &st) == 0;
+    if (known) region.device = st.st_dev, region.inode = st.st_ino;
     region.offset = request.offset;
     region.name = file_name(request.fd);
+    if (known && S_ISREG(st.st_mode)) region.identity = identity_of(*region.name, st);
   }
   insert_locked(std::move(region));
   return static_cast<int64_t>(request.address);
@@ -672,6 +694,23 @@ bool AddressSpace::fetch(uint64_t pc, void* to, unsigned size) {
   if (sigsetjmp(guard.env, 0) != 0) return false;
   guard.arm();
   std::memcpy(to, host(pc), size);
+  return true;
+}
+
+bool AddressSpace::origin(uint64_t pc, frontend::CodeOrigin& out) const {
+  const std::shared_lock lock(mutex_);
+  const auto it = find_locked(pc);
+  if (it == regions_.end()) return false;
+  const Region& region = it->second;
+  if (!region.identity || region.shared || !(region.prot & PROT_EXEC) || (region.prot & PROT_WRITE))
+    return false;
+  out.start = region.start;
+  out.end = region.end;
+  out.file_start = region.start - region.offset;
+  out.host = static_cast<const uint8_t*>(host(region.start));
+  out.identity = region.identity;
+  out.guarded = region.guarded;
+  out.name = region.name;
   return true;
 }
 

@@ -50,6 +50,7 @@ struct Region {
   bool no_fork = false;
   uint64_t offset = 0;  ///< into the file, at start
   uint64_t device = 0, inode = 0;
+  uint64_t identity = 0;                    ///< of the file's name, size and time; 0: not a regular file
   std::shared_ptr<const std::string> name;  ///< file or [stack] and the like; null: anonymous
 };
 
@@ -134,6 +135,8 @@ class AddressSpace final : public frontend::CodeSource {
   // frontend::CodeSource
   bool fetch(uint64_t pc, void* to, unsigned size) override;
   bool guarded(uint64_t pc) const override;
+  uint64_t origin_generation() const override { return code_generation_.load(std::memory_order_acquire); }
+  bool origin(uint64_t pc, frontend::CodeOrigin& out) const override;
   /// Some mapping was ever guarded.
   bool any_guarded() const { return any_guarded_.load(std::memory_order_relaxed); }
 
@@ -180,6 +183,7 @@ class AddressSpace final : public frontend::CodeSource {
   uint64_t limit_as_ = ~uint64_t{0}, limit_data_ = ~uint64_t{0};
   uint32_t lock_future_ = 0;  // MCL_FUTURE, MCL_ONFAULT: new mappings are locked
   std::atomic<bool> any_guarded_{false};
+  std::atomic<uint64_t> code_generation_{1};  // raised after executable regions change
   void (*code_changed_)(void*, uint64_t, uint64_t) = nullptr;
   void* code_changed_context_ = nullptr;
 };

@@ -209,6 +209,7 @@ int64_t do_exec(Thread& t, const ExecRequest& request) {
   ExecTarget target;
   if (const int64_t error = find_exec_target(t, request, target)) return error;
   if (Debugger* const debugger = t.debugger()) debugger->on_exec(t);
+  if (!t.extra.vm_child) t.process.accelerator.keep();
   int64_t error;
   if (target.native && t.seccomp.active()) {
     log_unimplemented("execve of a host program, which the guest's seccomp filters could not hold");

@@ -148,6 +148,7 @@ FaultCause find_cause(Thread& t) {
 [[noreturn]] void die_of_signal(Thread& t, int signal) {
   log(LogTopic::Signal, "{} killed by {}\n{}", t.tid, signal_name(signal), t.abi().dump(t.cpu()));
   if (Debugger* const debugger = t.debugger()) debugger->on_killed(t, signal);
+  if (!t.extra.vm_child) t.process.accelerator.keep();
   host::die_by_signal(signal);
 }
 

@@ -88,6 +88,7 @@ static void write_stats(const Process& process) {
 
 void end_process(Thread& t, int status) {
   if (Debugger* const debugger = t.debugger()) debugger->on_exit(t, status);
+  if (!t.extra.vm_child) t.process.accelerator.keep();
   if (t.process.options.stats && !t.extra.vm_child) write_stats(t.process);
   for (;;) host::call(SYS_exit_group, status);
 }

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Translations that outlive the process: looks blocks up in the files of jit/persist, one for
+/// each file that guest code was mapped from, and writes there what this process translated.
+///
+/// A kept block is used only after the hash of the guest's bytes, as they are in memory now, was
+/// found to be the one the block was made from. Blocks of anonymous or writable memory are not kept.
+///
+/// Thread-safe; locks are leaves, but for save(), which takes the map's.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "frontend/frontend.h"
+#include "jit/block_map.h"
+#include "jit/engine.h"
+#include "jit/persist/file.h"
+
+namespace lyrebird {
+class Report;
+}
+
+namespace lyrebird::accel {
+
+struct KeepOptions {
+  std::string directory;  ///< empty: nothing is kept
+  std::string key;        ///< whatever translations depend on that neither engine nor guest code tell
+  uint64_t limit = 0;     ///< bytes of the directory
+  std::chrono::milliseconds interval{5000};  ///< a process that goes on translating saves that often
+};
+
+/// The user's usual directory, or the one given, and limit.
+KeepOptions usual_keep_options(const std::string& directory = {});
+
+class Keeper {
+ public:
+  struct Image;  ///< what was mapped of one file, at one address
+  /// nullptr if nothing is to be or can be kept.
+  static std::unique_ptr<Keeper> create(jit::Engine& engine, frontend::CodeSource& code,
+                                        const KeepOptions& options, unsigned max_instructions);
+  ~Keeper();
+
+  /// What a vCPU remembers of the code it looked up last.
+  struct Place {
+    uint64_t generation = ~uint64_t{0};
+    frontend::CodeOrigin origin;
+    Image* image = nullptr;  ///< nullptr: this code is not kept
+  };
+
+  /// The kept block, or nullptr. The caller has read the map's stamps before.
+  std::unique_ptr<jit::CompiledBlock> load(ir::BlockKey key, Place& place);
+  /// The block was translated from what is in memory now: to be kept, if it may be.
+  void note(jit::CompiledBlock& block, Place& place);
+  /// Writes what is not written yet. Of `map`, the one that all noted blocks are in.
+  void save(const jit::BlockMap& map);
+  /// Saves if it is time to.
+  void save_now_and_then(const jit::BlockMap& map);
+
+  void before_fork();
+  void after_fork_in_parent();
+  /// `prepared`: after before_fork(). Else nothing is kept from now on.
+  void after_fork_in_child(bool prepared);
+  void report(Report& report) const;
+
+ private:
+  Keeper(jit::Engine& engine, frontend::CodeSource& code, const KeepOptions& options, uint64_t key);
+  bool locate(uint64_t pc, Place& place);
+  Image* image_of(const frontend::CodeOrigin& origin);
+  void save_image(Image& image, std::vector<jit::persist::Item> items);
+  void prune();
+
+  jit::Engine& engine_;
+  frontend::CodeSource& code_;
+  const KeepOptions options_;
+  const uint64_t key_;
+  std::atomic<bool> off_{false};
+
+  std::mutex images_mutex_;
+  std::map<std::pair<uint64_t, uint64_t>, std::unique_ptr<Image>> by_origin_;
+  std::vector<Image*> images_;  ///< by number
+
+  std::mutex save_mutex_;  ///< before the map's and images_mutex_
+  std::atomic<uint32_t> epoch_{1};
+  std::atomic<uint64_t> noted_{0};  ///< since the last save
+  std::chrono::steady_clock::time_point last_save_;
+
+  struct Counters {
+    std::atomic<uint64_t> hits{0}, misses{0}, rejected{0}, saved{0}, failed{0};
+  } counters_;
+};
+
+}  // namespace lyrebird::accel
