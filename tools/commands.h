@@ -14,6 +14,7 @@ struct Command {
 
 int run(int argc, char** argv);
 int binfmt(int argc, char** argv);
+int cache(int argc, char** argv);
 
 /// User mode for one guest; `invoked_as` is for messages.
 int run_guest(int argc, char** argv, const std::string& invoked_as, const std::string& guest);

@@ -18,6 +18,7 @@ constexpr lyrebird::tools::Command kCommands[] = {
     {"run", "[-cpu M] [-L ROOT] ... program [argument...]: run a Linux program of another machine",
      lyrebird::tools::run},
     {"binfmt", "print or register the binfmt_misc entries", lyrebird::tools::binfmt},
+    {"cache", "list, check or remove the translations that are kept on disk", lyrebird::tools::cache},
 };
 
 int help(FILE* to, int status) {

@@ -627,11 +627,10 @@ BaselineStats Baseline::stats() const {
           .all_bytes = get(counters_.all_bytes),
           .links = get(counters_.links),
           .faults = get(counters_.faults),
+          .loaded = get(counters_.loaded),
           .misses = get(counters_.misses),
           .regions = get(counters_.regions),
           .region_bytes = get(counters_.region_bytes)};
-  .loaded = get(counters_.loaded), .misses = get(counters_.misses)
-};
 }
 
 void Baseline::report(Report& report) const {

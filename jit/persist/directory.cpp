@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <string_view>
 
 namespace lyrebird::jit::persist {
 
@@ -27,16 +28,23 @@ std::string default_directory() {
   return {};
 }
 
+bool parse_size(const char* text, uint64_t& size) {
+  if (*text < '0' || *text > '9') return false;
+  char* end = nullptr;
+  errno = 0;
+  const unsigned long long value = std::strtoull(text, &end, 10);
+  constexpr std::string_view kUnits = "KMG";
+  const size_t unit = *end ? kUnits.find(*end) : std::string_view::npos;
+  if (errno || (*end && (unit == std::string_view::npos || end[1]))) return false;
+  const unsigned shift = *end ? 10 * static_cast<unsigned>(unit + 1) : 0;
+  size = value > (~uint64_t{0} >> shift) ? ~uint64_t{0} : uint64_t{value} << shift;
+  return true;
+}
+
 uint64_t default_limit() {
   const char* const text = std::getenv("LYREBIRD_CACHE_LIMIT");
-  if (!text || !*text) return kDefaultLimit;
-  char* end = nullptr;
-  const unsigned long long value = std::strtoull(text, &end, 10);
-  const char* const unit = end ? std::strchr("KMG", *end) : nullptr;
-  if (end == text || (end && *end && !unit)) return kDefaultLimit;
-  unsigned shift = 0;
-  if (end && *end) shift = *end == 'K' ? 10 : *end == 'M' ? 20 : 30;
-  return value > (~uint64_t{0} >> shift) ? ~uint64_t{0} : uint64_t{value} << shift;
+  uint64_t limit = kDefaultLimit;
+  return text && parse_size(text, limit) ? limit : kDefaultLimit;
 }
 
 namespace {

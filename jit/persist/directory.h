@@ -13,6 +13,8 @@ inline constexpr const char* kSuffix = ".lyc";
 
 /// LYREBIRD_CACHE_DIR, or lyrebird below XDG_CACHE_HOME or ~/.cache; empty: there is none.
 std::string default_directory();
+/// A number of bytes, or of K, M or G. False if it is none.
+bool parse_size(const char* text, uint64_t& size);
 /// LYREBIRD_CACHE_LIMIT (bytes, or with K, M, G), or kDefaultLimit.
 uint64_t default_limit();
 

@@ -165,22 +165,6 @@ struct File::View {
   std::vector<Chunk> chunks;
   uint64_t device = 0, inode = 0;
   uint64_t items = 0;
-
-  const Entry* find(ir::BlockKey key, const Chunk*& where) const {
-    const uint32_t hash = hash_key(key.pc, key.mode);
-    for (const Chunk& chunk : chunks) {
-      for (uint32_t i = hash & chunk.mask, probes = 0; probes <= chunk.mask;
-           i = (i + 1) & chunk.mask, ++probes) {
-        const uint32_t number = chunk.table[i];
-        if (number == 0 || number > chunk.count) break;
-        const Entry& entry = chunk.entries[number - 1];
-        if (entry.pc != key.pc || entry.mode != key.mode) continue;
-        where = &chunk;
-        return &entry;
-      }
-    }
-    return nullptr;
-  }
 };
 
 File::File(std::string path, uint64_t key, std::string image)
@@ -199,7 +183,7 @@ void File::refresh() {
   if (view && view->device == st.st_dev && view->inode == st.st_ino &&
       view->mapping.size == static_cast<uint64_t>(st.st_size))
     return;
-  map_locked();
+  if (!map_locked()) view_.store(nullptr, std::memory_order_release);
 }
 
 bool File::map_locked() {
@@ -238,14 +222,28 @@ bool File::map_locked() {
 std::optional<Item> File::find(ir::BlockKey key) const {
   const View* const view = view_.load(std::memory_order_acquire);
   if (!view) return std::nullopt;
-  const Chunk* chunk = nullptr;
-  const Entry* const found = view->find(key, chunk);
-  if (!found) return std::nullopt;
-  const Entry entry = *found;
-  if (!in_bounds(entry, chunk->data, chunk->size)) return std::nullopt;
-  const uint8_t* const data = chunk->base + entry.offset;
+  const uint32_t hash = hash_key(key.pc, key.mode);
+  // What is damaged may have been written again in a later chunk.
+  for (const Chunk& chunk : view->chunks) {
+    for (uint32_t i = hash & chunk.mask, probes = 0; probes <= chunk.mask;
+         i = (i + 1) & chunk.mask, ++probes) {
+      const uint32_t number = chunk.table[i];
+      if (number == 0 || number > chunk.count) break;
+      const Entry& entry = chunk.entries[number - 1];
+      if (entry.pc != key.pc || entry.mode != key.mode) continue;
+      if (auto item = read(chunk, number - 1)) return item;
+      break;
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<Item> File::read(const Chunk& chunk, uint32_t number) {
+  const Entry entry = chunk.entries[number];
+  if (!in_bounds(entry, chunk.data, chunk.size)) return std::nullopt;
+  const uint8_t* const data = chunk.base + entry.offset;
   if (entry.checksum != mix(entry_sum(entry), sum(data, entry.size))) return std::nullopt;
-  Item item{.key = key,
+  Item item{.key = {entry.pc, entry.mode},
             .kind = static_cast<Kind>(entry.kind),
             .guest_size = entry.guest_size,
             .guest_count = entry.guest_count,
@@ -355,7 +353,7 @@ Header make_header(uint64_t key, const std::string& image) {
 
 int64_t File::append(std::span<const Item> items, bool wait) {
   if (items.empty()) return 0;
-  for (unsigned attempt = 0; attempt < 3; ++attempt) {
+  for (unsigned attempt = 0; attempt < (wait ? 1000 : 3); ++attempt) {
     const OwnedFd fd(
         ::open(path_.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, S_IRUSR | S_IWUSR));
     struct stat st, named;
@@ -423,7 +421,7 @@ bool File::rewrite(std::span<const Item> more) {
       bytes.reserve(view->mapping.size);
       for (const Chunk& chunk : view->chunks)
         for (uint32_t i = 0; i < chunk.count; ++i) {
-          auto item = find({chunk.entries[i].pc, chunk.entries[i].mode});
+          auto item = read(chunk, i);
           if (!item || bytes.size() + item->code.size() > bytes.capacity()) continue;
           const uint8_t* const copy = bytes.data() + bytes.size();
           bytes.insert(bytes.end(), item->code.begin(), item->code.end());

@@ -68,13 +68,13 @@ class File {
 
   /// Maps what others appended since. Cheap if nothing was.
   void refresh();
-  /// The translation for the key that comes `skip`-th, with its checksum verified; `code` points
-  /// into the mapping: use it under a FaultGuard.
+  /// The translation for the key, with its checksum verified; `code` points into the mapping. To be
+  /// called, and the result used, under a FaultGuard.
   std::optional<Item> find(ir::BlockKey key) const;
   uint64_t items() const;
 
   /// Adds what is not there yet. The number added, or -1: it could not be written (now).
-  /// `wait`: for other writers.
+  /// `wait`: for other writers. find() sees it after refresh().
   int64_t append(std::span<const Item> items, bool wait = false);
 
   const std::string& path() const { return path_; }
@@ -88,6 +88,7 @@ class File {
 
   std::shared_ptr<const View> view() const;
   bool map_locked();
+  static std::optional<Item> read(const Chunk& chunk, uint32_t number);
   int64_t append_to(int fd, std::span<const Item> items);
   bool rewrite(std::span<const Item> more);
 
