@@ -2,8 +2,8 @@
 // x86_check [--count N] [--seed N] [--mode 16|32|64] [--show N] [--zydis]
 //
 // Decodes N byte strings (from the rows, from the rows with a bit flipped, and at random) in each
-// mode and compares validity and length with Capstone's, or Zydis's if it was there when this was
-// built. What may differ is in x86_known.h with the reason; anything else fails, and so does a row
+// mode and compares validity and length with Capstone's, or with Zydis's, whose operands are compared
+// too. What may differ is in x86_known.h and x86_operands.h with the reason; anything else fails, and so does a row
 // that no string hit. Prints how often each known difference was seen, and ns per decode.
 #include <capstone/capstone.h>
 
@@ -19,7 +19,7 @@
 #include "tests/decode/x86_known.h"
 
 #ifdef LYREBIRD_HAVE_ZYDIS
-#include <Zydis/Zydis.h>
+#include "tests/decode/x86_operands.h"
 #endif
 
 namespace {
@@ -30,6 +30,9 @@ using namespace lyrebird::x86;
 struct Verdict {
   unsigned length = 0;  ///< 0: not an instruction
   std::string name;
+#ifdef LYREBIRD_HAVE_ZYDIS
+  std::vector<OperandText> operands;
+#endif
 };
 
 class Capstone {
@@ -48,7 +51,10 @@ class Capstone {
     size_t size = 15;
     uint64_t address = 0x1000;
     if (!cs_disasm_iter(handle_, &at, &size, &address, insn_)) return {};
-    return {insn_->size, insn_->mnemonic};
+    Verdict verdict;
+    verdict.length = insn_->size;
+    verdict.name = insn_->mnemonic;
+    return verdict;
   }
 
  private:
@@ -70,8 +76,9 @@ class Zydis {
   }
   Verdict operator()(const Bytes& bytes) {
     ZydisDecodedInstruction insn;
-    if (!ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder_, nullptr, bytes.data(), 15, &insn))) return {};
-    return {insn.length, ZydisMnemonicGetString(insn.mnemonic)};
+    ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+    if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder_, bytes.data(), 15, &insn, operands))) return {};
+    return {insn.length, ZydisMnemonicGetString(insn.mnemonic), operand_texts(insn, operands)};
   }
 
  private:
@@ -159,7 +166,12 @@ class Check {
       ++good_;
       ++hits_[insn.row];
     }
-    if (length == theirs.length) return;
+    if (length == theirs.length) {
+#ifdef LYREBIRD_HAVE_ZYDIS
+      if (length && options_.zydis) compare_operands(mode, bytes, insn, theirs);
+#endif
+      return;
+    }
     const Difference difference{
         mode,          bytes.data(), status, insn, length ? name_of(insn.row) : std::string_view(),
         theirs.length, theirs.name};
@@ -177,6 +189,23 @@ class Check {
                         " " + hex(bytes, 15) + " ours " + std::to_string(length) + " theirs " +
                         std::to_string(theirs.length));
   }
+
+#ifdef LYREBIRD_HAVE_ZYDIS
+  void compare_operands(Mode mode, const Bytes& bytes, const Insn& insn, const Verdict& theirs) {
+    const std::vector<OperandText> ours = operand_texts(insn);
+    if (same_operands(ours, theirs.operands)) return;
+    const RowText text = text_of(row(insn.row));
+    if (const char* why = operands_explanation(insn, text.name)) {
+      ++known_[why];
+      return;
+    }
+    Example& e = unknown_["operands of " + std::string(text.name) + " " + std::string(text.operands)];
+    ++e.seen;
+    if (e.texts.size() < options_.show)
+      e.texts.push_back(std::to_string(16 << static_cast<int>(mode)) + " " + hex(bytes, insn.length) +
+                        " ours " + joined(ours) + " theirs " + joined(theirs.operands));
+  }
+#endif
 
   const Options& options_;
   std::vector<uint64_t> hits_;
