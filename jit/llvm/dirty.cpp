@@ -32,32 +32,37 @@ bool flushes(const ir::Inst& inst) {
          inst.op == Op::CallHelper;
 }
 
-void DirtyAnalysis::run(const ir::Region& region, const FieldMap& map, const FieldSet& at_entry) {
-  struct Edge {
-    size_t from, to;
-    FieldSet made, kept;  ///< what is dirty there: made, and of what was at the block's start, kept
-  };
-  std::vector<Edge> edges;
+void DirtyAnalysis::find_edges(const ir::Region& region, const FieldMap& map) {
   const size_t count = region.parts.size();
+  edges_.clear();
+  stored_.assign(count, {});
+  passed_.assign(count, {});
   for (size_t i = 0; i < count; ++i) {
     FieldSet made, kept;
     kept.set();
+    bool any_flush = false;
+    FieldSet written;
     const auto go = [&](uint64_t pc) {
       // By pc alone: a mode that does not fit only makes the answer less sharp.
       for (size_t k = 0; k < count; ++k)
-        if (region.parts[k].block.key.pc == pc) edges.push_back({i, k, made, kept});
+        if (region.parts[k].block.key.pc == pc) edges_.push_back({i, k, made, kept});
     };
     for (const ir::Inst& inst : region.parts[i].block.insts) {
       if (flushes(inst)) {
         made.reset();
         kept.reset();
+        if (!any_flush) stored_[i] = ~written;
+        any_flush = true;
       }
       switch (inst.op) {
         case Op::GetState:
         case Op::SetState: {
           const auto hit = map.find(static_cast<uint32_t>(inst.imm), ir::byte_size(inst.type));
           if (hit.field >= 0) {
-            if (inst.op == Op::SetState) made.set(static_cast<size_t>(hit.field));
+            if (inst.op == Op::SetState) {
+              made.set(static_cast<size_t>(hit.field));
+              written.set(static_cast<size_t>(hit.field));
+            }
           } else {
             made &= ~hit.overlap;
             kept &= ~hit.overlap;
@@ -79,13 +84,55 @@ void DirtyAnalysis::run(const ir::Region& region, const FieldMap& map, const Fie
           break;
       }
     }
+    if (!any_flush) passed_[i] = ~written;
   }
-  in_.assign(count, {});
-  in_[0] = at_entry;
+}
+
+/// What the loop stores of what comes into it at its head.
+FieldSet DirtyAnalysis::stored_by_loop(size_t head, const ir::Region& region) const {
+  const auto pc_of = [&](size_t part) { return region.parts[part].block.key.pc; };
+  std::vector<bool> body(region.parts.size());
+  std::vector<size_t> work;
+  body[head] = true;
+  for (const Edge& edge : edges_)
+    if (edge.to == head && pc_of(edge.from) >= pc_of(head)) {
+      if (!body[edge.from]) work.push_back(edge.from);
+      body[edge.from] = true;
+    }
+  while (!work.empty()) {
+    const size_t at = work.back();
+    work.pop_back();
+    for (const Edge& edge : edges_)
+      if (edge.to == at && !body[edge.from]) {
+        body[edge.from] = true;
+        work.push_back(edge.from);
+      }
+  }
+  std::vector<FieldSet> needs = stored_;
   for (bool changed = true; changed;) {
     changed = false;
-    for (const Edge& edge : edges) {
-      const FieldSet joined = in_[edge.to] | edge.made | (in_[edge.from] & edge.kept);
+    for (const Edge& edge : edges_) {
+      if (!body[edge.from] || !body[edge.to] || edge.to == head) continue;
+      const FieldSet joined = needs[edge.from] | (passed_[edge.from] & needs[edge.to]);
+      changed |= joined != needs[edge.from];
+      needs[edge.from] = joined;
+    }
+  }
+  return needs[head];
+}
+
+void DirtyAnalysis::run(const ir::Region& region, const FieldMap& map, const FieldSet& at_entry) {
+  find_edges(region, map);
+  const size_t count = region.parts.size();
+  on_edge_.clear();
+  for (size_t i = 0; i < count; ++i) on_edge_.push_back(stored_by_loop(i, region));
+  in_.assign(count, {});
+  in_[0] = at_entry & ~on_edge_[0];
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (const Edge& edge : edges_) {
+      const FieldSet out = (edge.made | (in_[edge.from] & edge.kept)) & ~on_edge_[edge.to];
+      const FieldSet joined = in_[edge.to] | out;
       changed |= joined != in_[edge.to];
       in_[edge.to] = joined;
     }

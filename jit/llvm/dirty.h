@@ -36,13 +36,29 @@ class FieldMap {
 /// Memory ops and helpers, before which all of the state is put in place.
 bool flushes(const ir::Inst& inst);
 
+/// A block's start is a better place to store a dirty field than its first memory access if that
+/// keeps the store out of a loop that does not change the field: jumps to a block store on the way
+/// what the block stores anyway, or, at the head of a loop, what the loop does.
 class DirtyAnalysis {
  public:
   void run(const ir::Region& region, const FieldMap& map, const FieldSet& at_entry);
+  /// Those that may be dirty at the start of a part.
   const FieldSet& at_start(size_t part) const { return in_[part]; }
+  /// Those that a jump to a part must store, if they are dirty.
+  const FieldSet& on_edge(size_t to) const { return on_edge_[to]; }
 
  private:
-  std::vector<FieldSet> in_;
+  struct Edge {
+    size_t from, to;
+    FieldSet made, kept;  ///< what is dirty there: made, and of what was at the block's start, kept
+  };
+  void find_edges(const ir::Region& region, const FieldMap& map);
+  FieldSet stored_by_loop(size_t head, const ir::Region& region) const;
+
+  std::vector<Edge> edges_;
+  std::vector<FieldSet> stored_;  ///< of each part: by its first access, unless written before
+  std::vector<FieldSet> passed_;  ///< of each part: not written, and no access
+  std::vector<FieldSet> in_, on_edge_;
 };
 
 }  // namespace lyrebird::jit::lowering

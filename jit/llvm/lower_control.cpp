@@ -64,16 +64,30 @@ void Lowering::check_requests(uint64_t pc, Block* go_on) {
   leave({.kind = ExitPlan::Kind::Entry, .mode = mode_, .pc = pc});
 }
 
+void Lowering::store_on_edge(size_t to) {
+  store_fields(dirty_ & dirty_analysis_.on_edge(to), true);
+  dirty_ &= ~dirty_analysis_.on_edge(to);
+}
+
 Lowering::Block* Lowering::target(uint64_t pc) {
   const int inside = mode_known_ ? region_->find({pc, mode_}) : -1;
-  if (inside >= 0 && pc > block_->key.pc) return starts_[static_cast<size_t>(inside)];
+  const auto part = static_cast<size_t>(inside);
+  if (inside >= 0 && pc > block_->key.pc && (dirty_ & dirty_analysis_.on_edge(part)).none())
+    return starts_[part];
+  const FieldSet dirty = dirty_;
   const llvm::IRBuilderBase::InsertPointGuard guard(b_);
   Block* const edge = new_block(inside >= 0 ? "back" : "exit");
   b_.SetInsertPoint(edge);
-  if (inside >= 0)
-    check_requests(pc, starts_[static_cast<size_t>(inside)]);
-  else
+  if (inside >= 0) {
+    store_on_edge(part);
+    if (pc > block_->key.pc)
+      b_.CreateBr(starts_[part]);
+    else
+      check_requests(pc, starts_[part]);
+  } else {
     leave(exit_to(pc));
+  }
+  dirty_ = dirty;
   return edge;
 }
 

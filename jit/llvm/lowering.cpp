@@ -37,6 +37,7 @@ bool Lowering::lower(const ir::Region& region) {
   for (size_t i = 0; i < region.parts.size(); ++i) starts_.push_back(new_block("part"));
   mode_ = region.parts.front().block.key.mode;
   mode_known_ = true;
+  store_on_edge(0);
   check_requests(region.parts.front().block.key.pc, starts_.front());
   for (size_t i = 0; i < region.parts.size() && !failed_; ++i) lower_part(i);
   marks.count = static_cast<uint32_t>(fault_pcs.size());

@@ -149,6 +149,7 @@ class Lowering {
   Block* target(uint64_t pc);
   void leave(const ExitPlan& plan);
   void check_requests(uint64_t pc, Block* go_on);
+  void store_on_edge(size_t to);
   ExitPlan exit_to(uint64_t pc) const;
   ExitPlan raise_plan(const ir::Inst& inst) const;
   void tail_call(Value* code);
