@@ -71,7 +71,7 @@ std::string Root::walk(std::string_view guest_path, bool follow, bool* only_last
       path.resize(parent);
       if (::access(path.c_str(), F_OK) != 0) return {};
       *only_last_missing = true;
-      return path + '/' + component;
+      return path.append("/").append(component);
     }
     if (todo.empty() && !follow && guest_path.back() != '/') continue;
     if (++links > kMaxLinks) return {};

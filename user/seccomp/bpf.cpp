@@ -9,7 +9,7 @@ namespace {
 
 bool is_known(const sock_filter& insn) {
   switch (insn.code) {
-    case BPF_LD | BPF_W | BPF_ABS:
+    case BPF_LD | BPF_W | BPF_ABS:  // NOLINT(misc-redundant-expression): two of them are 0
       return insn.k % 4 == 0 && insn.k < kBpfDataSize;
     case BPF_ALU | BPF_DIV | BPF_K:
       return insn.k != 0;
