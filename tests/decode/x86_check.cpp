@@ -2,9 +2,9 @@
 // x86_check [--count N] [--seed N] [--mode 16|32|64] [--show N] [--zydis]
 //
 // Decodes N byte strings (from the rows, from the rows with a bit flipped, and at random) in each
-// mode and compares validity and length with Capstone's, or with Zydis's, whose operands are compared
-// too. What may differ is in x86_known.h and x86_operands.h with the reason; anything else fails, and so does a row
-// that no string hit. Prints how often each known difference was seen, and ns per decode.
+// mode and compares validity and length with Capstone's, or with Zydis's and then the operands too.
+// What may differ is in x86_known.h and x86_operands.h with the reason; anything else fails, and so
+// does a row that no string hit. Prints how often each known difference was seen, and ns per decode.
 #include <capstone/capstone.h>
 
 #include <chrono>
