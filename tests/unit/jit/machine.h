@@ -46,7 +46,9 @@ inline const ir::StateLayout& hot_layout() {
   static constexpr ir::StateField kFields[] = {
       {"a", field(0), Type::I64, 1},   {"b", field(8), Type::I64, 2},   {"c", field(16), Type::I64, 7},
       {"d", field(32), Type::I64, 3},  {"e", field(40), Type::I64, 8},  {"f", field(56), Type::I64, 4},
-      {"g", field(256), Type::I64, 6}, {"h", field(320), Type::I64, 5},
+      {"g", field(256), Type::I64, 6}, {"h", field(320), Type::I64, 5}, {"n", field(400), Type::I8},
+      {"z", field(401), Type::I8},     {"i", field(402), Type::I8},     {"o", field(403), Type::I8},
+      {"y", field(408), Type::I64},    {"q", field(416), Type::V128},
   };
   static constexpr ir::StateLayout kLayout{kFields, sizeof(TestState)};
   return kLayout;
