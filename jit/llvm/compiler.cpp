@@ -22,6 +22,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <utility>
 
 #include "ir/verify.h"
@@ -51,6 +52,13 @@ std::string features_of(const baseline::HostFeatures& host) {
   add(host.sha, ",+sha");
   add(host.gfni, ",+gfni");
   return text;
+}
+
+/// Microseconds of this thread's CPU time.
+uint64_t cpu_time() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1'000'000 + static_cast<uint64_t>(now.tv_nsec) / 1000;
 }
 
 class Compiler final : public RegionCompiler {
@@ -143,6 +151,7 @@ bool Compiler::generate(llvm::Module& module, const FaultMarks& marks, llvm::Sma
 
 std::optional<RegionCode> Compiler::compile(const ir::Region& region, const RegionOptions& options) {
   if (!machine_) return refuse(region, "LLVM has no x86-64 in it");
+  uint64_t times[3] = {cpu_time()};
   llvm::LLVMContext context;
   llvm::Module module("region", context);
   module.setTargetTriple(machine_->getTargetTriple().str());
@@ -150,7 +159,9 @@ std::optional<RegionCode> Compiler::compile(const ir::Region& region, const Regi
   module.setPICLevel(llvm::PICLevel::SmallPIC);
   Lowering lowering(module, target_, options);
   if (!lowering.lower(region)) return refuse(region, "beyond the lowering");
+  times[1] = cpu_time();
   print(module, "before");
+  const uint64_t printed = cpu_time() - times[1];
   if constexpr (ir::kVerify) {
     if (llvm::verifyModule(module, &llvm::errs())) {
       module.print(llvm::errs(), nullptr);
@@ -158,13 +169,22 @@ std::optional<RegionCode> Compiler::compile(const ir::Region& region, const Regi
     }
   }
   optimise(module);
+  times[2] = cpu_time() - printed;
   print(module, "after");
+  const uint64_t start = cpu_time();
   llvm::SmallVector<char, 0> object;
   if (!generate(module, lowering.marks, object)) return refuse(region, "accesses cannot be told apart");
   RegionCode code;
   std::string why;
   if (!lay_out({object.data(), object.size()}, lowering, region.parts.front().block.key.pc, code, why))
     return refuse(region, why);
+  if (verbose_)
+    std::fprintf(stderr,
+                 "; %u blocks, %u guest instructions, %zu bytes: lowering %llu us, passes %llu, code %llu\n",
+                 static_cast<unsigned>(region.parts.size()), region.guest_count(), code.bytes.size(),
+                 static_cast<unsigned long long>(times[1] - times[0]),
+                 static_cast<unsigned long long>(times[2] - times[1]),
+                 static_cast<unsigned long long>(cpu_time() - start));
   return code;
 }
 
