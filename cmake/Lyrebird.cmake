@@ -8,6 +8,15 @@ set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 find_package(Threads REQUIRED)
 find_package(fmt REQUIRED)
 find_package(asmjit REQUIRED)
+# One file that needs no library: position-independent, or a guest linked for a fixed address could
+# not have it. Debian has no libfmt.a.
+option(LYREBIRD_STATIC "the program as one file that needs no library" OFF)
+set(LYREBIRD_FMT fmt::fmt)
+if(LYREBIRD_STATIC)
+  set(LYREBIRD_FMT fmt::fmt-header-only)
+  add_compile_definitions(LYREBIRD_STATIC)
+  find_library(CAPSTONE_STATIC libcapstone.a REQUIRED)
+endif()
 find_program(CCACHE ccache)
 if(CCACHE)
   # So that all checkouts on a machine share what one of them compiled.

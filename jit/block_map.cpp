@@ -245,6 +245,12 @@ void BlockMap::evict(uint64_t keep) {
   free_retired();
 }
 
+void BlockMap::make_room() {
+  const std::lock_guard lock(mutex_);
+  free_retired();
+  if (retired_.empty()) evict(stats_.bytes - stats_.bytes / 8);
+}
+
 void BlockMap::free_retired() {
   uint64_t oldest_seen = ~uint64_t{0};
   for (ThreadContext* t = threads_; t; t = t->next_registered)

@@ -68,6 +68,10 @@ class BlockMap {
   /// Takes out every block made from a byte of [start, start + size).
   void invalidate(uint64_t start, uint64_t size);
 
+  /// The engine has no place left: takes the oldest out, unless some that are out already are only
+  /// waiting to be freed.
+  void make_room();
+
   /// Asks every running thread for a sample (jit/tier/sampler.h). False: none is running.
   bool request_samples();
 

@@ -43,6 +43,7 @@ struct CompiledBlock {
   uint32_t guest_size = 0;
   uint32_t guest_count = 0;
   std::vector<GuestRange> more;  ///< what a region was made from besides guest_size bytes at key.pc
+  bool no_room = false;          ///< slower than it could be, as the engine's memory is full
   uint32_t host_size = 0;        ///< bytes of memory it takes, for the map's limit
   const void* entry = nullptr;   ///< where execution starts; its type is the engine's
   Keep keep;

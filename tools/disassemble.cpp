@@ -2,7 +2,9 @@
 #include "tools/disassemble.h"
 
 #include <capstone/capstone.h>
+#if !defined(LYREBIRD_STATIC)
 #include <dlfcn.h>
+#endif
 #include <fmt/format.h>
 
 #include <cstring>
@@ -19,11 +21,17 @@ struct Capstone {
   csh handle = 0;
 
   Capstone() {
+#if defined(LYREBIRD_STATIC)
+    const auto open = cs_open;
+    const auto disasm = cs_disasm;
+    free = cs_free;
+#else
     void* const library = dlopen("libcapstone.so.4", RTLD_NOW | RTLD_LOCAL);
     if (!library) return;
     const auto open = reinterpret_cast<decltype(&cs_open)>(dlsym(library, "cs_open"));
     const auto disasm = reinterpret_cast<decltype(&cs_disasm)>(dlsym(library, "cs_disasm"));
     free = reinterpret_cast<decltype(&cs_free)>(dlsym(library, "cs_free"));
+#endif
     if (open && disasm && free && open(CS_ARCH_ARM64, CS_MODE_LITTLE_ENDIAN, &handle) == CS_ERR_OK)
       disassemble = disasm;
   }

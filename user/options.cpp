@@ -189,6 +189,8 @@ constexpr OptionRow kOptions[] = {
     {"cache", "DIR|off", "LYREBIRD_CACHE",
      "where translations are kept for the next run; see lyrebird cache -help",
      [](State& s, const std::string& v) -> Result<void> { return s.options.cache = v, Result<void>(); }},
+    {"tb-size", "MIB", "LYREBIRD_TB_SIZE", "the most that compiled code takes, in MiB (256)",
+     [](State& s, const std::string& v) { return set_number("tb-size", v, false, s.options.code_mib); }},
     {"singlestep", "", "LYREBIRD_SINGLESTEP", "run one instruction at a time",
      [](State& s, const std::string&) -> Result<void> {
        return s.options.single_step = true, Result<void>();
@@ -280,6 +282,7 @@ Result<void> apply_variables(State& state) {
 Result<void> check_values(const State& state) {
   if (state.options.stack_size < 64u << 10 || state.options.stack_size > uint64_t{2} << 30)
     return Error{"-s: the stack must have 64k to 2G bytes"};
+  if (state.options.code_mib < 1 || state.options.code_mib > 1024) return Error{"-tb-size: 1 to 1024 MiB"};
   if (state.options.base & 0xfff) return Error{"-B: must be a multiple of 4096"};
   if (!state.log_file.empty() && !open_log_file(state.log_file.c_str(), state.options.reexec))
     return Error{fmt::format("-D {}: can't be written", state.log_file)};

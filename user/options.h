@@ -24,6 +24,7 @@ struct Options {
   uint64_t base = 0;               ///< -B
   std::string jit = "baseline";    ///< -jit
   std::string cache;               ///< -cache: a directory, "off", or empty for the usual place
+  uint64_t code_mib = 256;         ///< -tb-size
   bool strace = false;
   bool stats = false;  ///< -stats
   bool single_step = false;

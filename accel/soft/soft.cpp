@@ -48,8 +48,12 @@ static std::unique_ptr<jit::Engine> make_compiler([[maybe_unused]] const fronten
                                                   const SoftOptions& options) {
 #if defined(__x86_64__)
   if (options.executor != Executor::Interp) {
-    auto baseline = std::make_unique<jit::Baseline>(frontend.layout(), frontend.helpers(),
-                                                    jit::BaselineOptions{.zero_base = options.zero_base});
+    auto baseline = std::make_unique<jit::Baseline>(
+        frontend.layout(), frontend.helpers(),
+        jit::BaselineOptions{.zero_base = options.zero_base,
+                             // What is out of the map keeps its place for a while.
+                             .code_bytes = options.code_bytes ? options.code_bytes
+                                                              : options.memory_limit / 4 * 5 + (1u << 20)});
     if (options.executor == Executor::Llvm) {
       const auto regions = baseline->use_regions_for_every_block();
       if (!regions) {
@@ -208,7 +212,8 @@ const jit::CompiledBlock* SoftVcpu::find_or_translate() {
       }
     }
     auto translation = soft_.translate(soft_.engine, key, soft_.options.max_instructions, stops.get(), laps);
-    if (translation.transient) {
+    if (translation.block->no_room) soft_.map->make_room();
+    if (translation.transient || translation.block->no_room) {
       transient_ = std::move(translation.block);
       return transient_.get();
     }

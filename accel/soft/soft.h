@@ -42,6 +42,7 @@ struct SoftOptions {
   unsigned max_instructions = 64;           ///< guest instructions per block
   size_t memory_limit = size_t{256} << 20;  ///< bytes of compiled blocks
   KeepOptions keep;                         ///< translations on disk
+  size_t code_bytes = 0;                    ///< of host code in them; 0: a bit more than memory_limit
   TierOptions tier;                         ///< (Tiered)
   jit::GrowLimits grow;                     ///< of a region
 };

@@ -148,6 +148,7 @@ std::unique_ptr<CompiledBlock> Baseline::compile(const ir::Block& block) {
   counters_.guest_instructions.fetch_add(block.guest_count, std::memory_order_relaxed);
   if (!done) {
     compiled->interpreted = interpreter_.compile(block);
+    compiled->no_room = compiled->code_size != 0 && compiled->code_size <= baseline::CodeCache::kSegment;
     compiled->host_size = compiled->interpreted->host_size;
     counters_.interpreted.fetch_add(1, std::memory_order_relaxed);
   }

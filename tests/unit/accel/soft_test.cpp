@@ -320,5 +320,62 @@ TEST_F(Soft, ASmallLimitOnlyCostsTranslations) {
   EXPECT_GT(tight.stats().evicted, 0u);
 }
 
+/// Under tsan: translation, publication, links, invalidation and eviction by all at once.
+class ManyThreads : public Soft, public testing::WithParamInterface<Executor> {};
+INSTANTIATE_TEST_SUITE_P(, ManyThreads, testing::Values(Executor::Interp, Executor::Baseline));
+
+TEST_P(ManyThreads, EightTranslateTheSameCodeAtOnce) {
+  constexpr unsigned kBlocks = 1000, kThreads = 8, kChanges = 200;
+  SoftAccelerator shared(frontend, code, {.executor = GetParam(), .memory_limit = size_t{96} << 10});
+  for (unsigned i = 0; i < kBlocks; ++i) code.put(kCode + 16 * i, {add_x0(1), branch(3)});
+  code.put(kCode + 16 * kBlocks, {kSvc});
+  std::atomic<unsigned> wrong{0};
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> threads;
+  for (unsigned n = 0; n < kThreads; ++n)
+    threads.emplace_back([&, n] {
+      arm::A64State own;
+      const auto mine = shared.create_vcpu(own.header);
+      uint64_t want = 0;
+      while (!stop) {
+        const unsigned first = n * kBlocks / kThreads / 2;
+        own.header.pc = kCode + 16 * first;
+        want += kBlocks - first;
+        if (mine->run().kind != ir::ExitKind::Syscall) ++wrong;
+      }
+      if (own.x[0] != want) ++wrong;
+    });
+  std::thread changer([&] {
+    for (unsigned i = 0; i < kChanges; ++i) {
+      shared.invalidate(kCode + 16 * (i * 7 % kBlocks), 64);
+      std::this_thread::sleep_for(std::chrono::microseconds(200));
+    }
+    stop = true;
+  });
+  changer.join();
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(wrong, 0u);
+  EXPECT_GT(shared.stats().invalidated, 0u);
+  EXPECT_GT(shared.stats().evicted, 0u);
+}
+
+TEST_F(Soft, FullCodeMemoryOnlyCostsTranslations) {
+  // Two segments of 256 KiB; the blocks need more than that.
+  SoftAccelerator tight(frontend, code, {.executor = Executor::Baseline, .code_bytes = size_t{512} << 10});
+  arm::A64State own;
+  const auto mine = tight.create_vcpu(own.header);
+  constexpr unsigned kBlocks = 24000;
+  for (unsigned i = 0; i < kBlocks; ++i) code.put(kCode + 16 * i, {add_x0(1), branch(3)});
+  code.put(kCode + 16 * kBlocks, {kSvc});
+  for (unsigned round = 0; round < 3; ++round) {
+    own.header.pc = kCode;
+    ASSERT_EQ(mine->run().kind, ir::ExitKind::Syscall);
+  }
+  EXPECT_EQ(own.x[0], 3 * kBlocks);
+  EXPECT_GT(tight.stats().evicted, 0u);
+  // Never everything at once.
+  EXPECT_GT(tight.stats().blocks, kBlocks / 8);
+}
+
 }  // namespace
 }  // namespace lyrebird::accel
