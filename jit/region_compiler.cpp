@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "jit/region_compiler.h"
 
+#if !defined(LYREBIRD_STATIC)
 #include <dlfcn.h>
 #include <unistd.h>
 
 #include <climits>
+#endif
 #include <string>
 
 /// Where everything is linked into one file, this is in it.
@@ -13,6 +15,7 @@ extern "C" [[gnu::weak]] lyrebird::jit::RegionCompiler* lyrebird_make_region_com
 
 namespace lyrebird::jit {
 
+#if !defined(LYREBIRD_STATIC)
 namespace {
 
 constexpr const char* kModule = "liblyrebird_llvm.so";
@@ -34,9 +37,14 @@ void* open_module(std::string& tried) {
 }
 
 }  // namespace
+#endif
 
 Result<std::unique_ptr<RegionCompiler>> make_region_compiler(const RegionTarget& target) {
   MakeRegionCompiler make = lyrebird_make_region_compiler;
+#if defined(LYREBIRD_STATIC)
+  // A static program has no loader.
+  if (!make) return Error{"this static program was built without LLVM"};
+#else
   if (!make) {
     std::string tried;
     void* const module = open_module(tried);
@@ -47,6 +55,7 @@ Result<std::unique_ptr<RegionCompiler>> make_region_compiler(const RegionTarget&
     make = reinterpret_cast<MakeRegionCompiler>(dlsym(module, "lyrebird_make_region_compiler"));
     if (!make) return Error{std::string(kModule) + " is of another version: install it again"};
   }
+#endif
   return std::unique_ptr<RegionCompiler>(make(&target));
 }
 

@@ -64,11 +64,12 @@ uint8_t* CodeCache::allocate(size_t size) {
   if (!usable() || size > kSegment) return nullptr;
   const std::lock_guard lock(mutex_);
   if (used_ + size > kSegment) {
-    if (free_.empty()) return nullptr;
-    if (live_[current_] == 0) free_.insert(free_.begin(), current_);
-    current_ = free_.back();
-    free_.pop_back();
-    top_ = std::max(top_, current_);
+    if (live_[current_] != 0) {
+      if (free_.empty()) return nullptr;
+      current_ = free_.back();
+      free_.pop_back();
+      top_ = std::max(top_, current_);
+    }
     used_ = 0;
   }
   const size_t start = current_ * kSegment + used_;
