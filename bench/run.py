@@ -37,8 +37,8 @@ def ways(options, cache: str) -> tuple[list[Way], list[Way], list[Way]]:
     ours = [Way("cold", words[0], tuple(words[1:]), cold_variables, starts_others=True)]
     helptext = subprocess.run([words[0], "-help"], capture_output=True, text=True).stdout
     warm = []
-    if "LYREBIRD_CACHE_DIR" in helptext:
-        warm.append(Way("warm", words[0], tuple(words[1:]), (("LYREBIRD_CACHE_DIR", cache),), starts_others=True))
+    if "LYREBIRD_CACHE]" in helptext:
+        warm.append(Way("warm", words[0], tuple(words[1:]), (("LYREBIRD_CACHE", cache),), starts_others=True))
     peers = []
     for path in shlex.split(options.peers):
         found = shutil.which(path)
