@@ -171,7 +171,10 @@ void Keeper::save_now_and_then(const jit::BlockMap& map) {
 }
 
 void Keeper::save(const jit::BlockMap& map) {
-  if (off_.load(std::memory_order_relaxed) || noted_.load(std::memory_order_relaxed) == 0) return;
+  const uint64_t noted = noted_.load(std::memory_order_relaxed);
+  if (off_.load(std::memory_order_relaxed) || noted == 0) return;
+  // To look through all blocks for a few costs more than these do.
+  if (noted < kFew && noted * kFewOf < counters_.hits.load(std::memory_order_relaxed)) return;
   const std::unique_lock only(save_mutex_, std::try_to_lock);
   if (!only) return;
   last_save_ = std::chrono::steady_clock::now();
@@ -183,11 +186,8 @@ void Keeper::save(const jit::BlockMap& map) {
     const std::lock_guard lock(images_mutex_);
     by_image.resize(images_.size());
   }
-  size_t wanted = 0;
-  map.for_each([&](const jit::CompiledBlock& block) {
-    if (block.keep.epoch == epoch) wanted += block.host_size + 64;
-  });
-  bytes.reserve(wanted);
+  bytes.reserve(noted * 256);
+  order.reserve(noted);
   map.for_each([&](const jit::CompiledBlock& block) {
     if (block.keep.epoch != epoch || block.keep.image >= by_image.size()) return;
     const size_t start = bytes.size();

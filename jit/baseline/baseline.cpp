@@ -287,13 +287,57 @@ Result<void> Baseline::use_regions_for_every_block() {
 
 namespace {
 
-/// Followed by the code, its exits (ExitPlan), faults (FaultPlan) and pointers (uint32_t), each
-/// padded to 8 bytes.
+/// Followed by the code, its exits (KeptExit; what needs more an ExitPlan behind them), faults
+/// (FaultPlan) and pointers (uint32_t), each padded to 8 bytes.
 struct KeptHead {
   uint32_t code_size, after_check;
   uint32_t exits, faults, pointers;
-  uint32_t reserved;
+  uint32_t long_exits;
 };
+
+struct KeptExit {
+  static constexpr uint8_t kModeKnown = 1, kLong = 2;
+  uint8_t kind, flags;
+  uint16_t raise;
+  int32_t pc;  ///< from the block's; (kLong) number of the ExitPlan
+  uint32_t patch, stub;
+};
+
+KeptExit keep_exit(const ExitPlan& exit, ir::BlockKey key, std::vector<ExitPlan>& more) {
+  const auto distance = static_cast<int64_t>(exit.pc - key.pc);
+  const bool has_pc = exit.kind != ExitPlan::Kind::Indirect && exit.kind != ExitPlan::Kind::Stopped;
+  KeptExit kept{static_cast<uint8_t>(exit.kind),
+                exit.mode_known ? KeptExit::kModeKnown : uint8_t{0},
+                static_cast<uint16_t>(exit.raise),
+                static_cast<int32_t>(has_pc ? distance : 0),
+                exit.patch,
+                exit.stub};
+  if (exit.detail != 0 || (exit.mode != key.mode && exit.mode_known && has_pc) ||
+      (has_pc && kept.pc != distance)) {
+    kept.flags = KeptExit::kLong;
+    kept.pc = static_cast<int32_t>(more.size());
+    more.push_back(exit);
+  }
+  return kept;
+}
+
+/// False if `kept` can't be.
+bool restore_exit(const KeptExit& kept, ir::BlockKey key, const uint8_t* more, uint32_t long_exits,
+                  ExitPlan& exit) {
+  if (kept.flags & KeptExit::kLong) {
+    if (static_cast<uint32_t>(kept.pc) >= long_exits) return false;
+    std::memcpy(&exit, more + static_cast<uint32_t>(kept.pc) * sizeof exit, sizeof exit);
+    return true;
+  }
+  exit = {.kind = static_cast<ExitPlan::Kind>(kept.kind),
+          .mode_known = (kept.flags & KeptExit::kModeKnown) != 0,
+          .mode = key.mode,
+          .pc = key.pc + static_cast<uint64_t>(int64_t{kept.pc}),
+          .raise = static_cast<ir::ExitKind>(kept.raise),
+          .patch = kept.patch,
+          .stub = kept.stub};
+  return true;
+}
 
 size_t padded(size_t size) { return (size + 7) & ~size_t{7}; }
 
@@ -328,12 +372,16 @@ bool Baseline::save(const CompiledBlock& compiled, std::vector<uint8_t>& out) co
   const auto& block = static_cast<const BaselineBlock&>(compiled);
   if (!block.code || block.region || strip_tags_.load(std::memory_order_relaxed)) return false;
   const size_t start = out.size();
+  std::vector<ExitPlan> more;
+  KeptExit exits[64];
+  if (block.exits.size() > std::size(exits)) return false;
+  for (size_t i = 0; i < block.exits.size(); ++i) exits[i] = keep_exit(block.exits[i], block.key, more);
   const KeptHead head{block.code_size,
                       static_cast<uint32_t>(block.after_check - block.code),
                       static_cast<uint32_t>(block.exits.size()),
                       static_cast<uint32_t>(block.faults.size()),
                       static_cast<uint32_t>(block.pointers.size()),
-                      0};
+                      static_cast<uint32_t>(more.size())};
   append(out, &head, sizeof head);
   const size_t at = out.size();
   append(out, block.code, block.code_size);
@@ -353,7 +401,8 @@ bool Baseline::save(const CompiledBlock& compiled, std::vector<uint8_t>& out) co
     }
     std::memcpy(code + offset, &value, sizeof value);
   }
-  for (const ExitPlan& exit : block.exits) append(out, &exit, sizeof exit);
+  append(out, exits, block.exits.size() * sizeof(KeptExit));
+  append(out, more.data(), more.size() * sizeof(ExitPlan));
   append(out, block.faults.data(), block.faults.size() * sizeof(FaultPlan));
   append(out, block.pointers.data(), block.pointers.size() * sizeof(uint32_t));
   return true;
@@ -362,14 +411,15 @@ bool Baseline::save(const CompiledBlock& compiled, std::vector<uint8_t>& out) co
 std::unique_ptr<CompiledBlock> Baseline::load(ir::BlockKey key, uint32_t guest_size, uint32_t guest_count,
                                               std::span<const uint8_t> kept) {
   static_assert(std::is_trivially_copyable_v<ExitPlan> && sizeof(ExitPlan) % 8 == 0);
-  const uint8_t *head_at, *code, *exits, *faults, *pointers;
+  const uint8_t *head_at, *code, *exits, *more, *faults, *pointers;
   if (strip_tags_.load(std::memory_order_relaxed) || every_block_ || !take<KeptHead>(kept, 1, head_at))
     return nullptr;
   KeptHead head;
   std::memcpy(&head, head_at, sizeof head);
   if (head.code_size < kCodeHeader || head.after_check > head.code_size ||
-      !take<uint8_t>(kept, head.code_size, code) || !take<ExitPlan>(kept, head.exits, exits) ||
-      !take<FaultPlan>(kept, head.faults, faults) || !take<uint32_t>(kept, head.pointers, pointers))
+      !take<uint8_t>(kept, head.code_size, code) || !take<KeptExit>(kept, head.exits, exits) ||
+      !take<ExitPlan>(kept, head.long_exits, more) || !take<FaultPlan>(kept, head.faults, faults) ||
+      !take<uint32_t>(kept, head.pointers, pointers))
     return nullptr;
   auto block = std::make_unique<BaselineBlock>(*this);
   block->key = key;
@@ -381,7 +431,9 @@ std::unique_ptr<CompiledBlock> Baseline::load(ir::BlockKey key, uint32_t guest_s
   if (head.pointers) std::memcpy(block->pointers.data(), pointers, head.pointers * sizeof(uint32_t));
   block->exits.resize(head.exits);
   for (uint32_t i = 0; i < head.exits; ++i) {
-    std::memcpy(static_cast<ExitPlan*>(&block->exits[i]), exits + i * sizeof(ExitPlan), sizeof(ExitPlan));
+    KeptExit exit;
+    std::memcpy(&exit, exits + i * sizeof exit, sizeof exit);
+    if (!restore_exit(exit, key, more, head.long_exits, block->exits[i])) return nullptr;
     block->exits[i].owner = block.get();
   }
   block->code_size = head.code_size;

@@ -272,9 +272,43 @@ int64_t AddressSpace::map_locked(const MapRequest& request) {
     const int64_t result = place_locked(placed, size, host_flags);
     if (result != -ENOMEM) return result;
   }
+  placed.address = image_place_locked(request, size);
+  if (placed.address) {
+    const int64_t result = place_locked(placed, size, host_flags);
+    if (result != -ENOMEM) return result;
+  }
   placed.address = find_free_locked(size);
   if (!placed.address) return -ENOMEM;
   return place_locked(placed, size, host_flags);
+}
+
+/// Where a library is put so that it lies at the same address in every program, and what was translated
+/// of it for one is right for all; 0: anywhere. Its name decides; or its size, where the dynamic linker
+/// asks for room first and maps the file into it.
+uint64_t AddressSpace::image_place_locked(const MapRequest& request, uint64_t size) const {
+  constexpr uint64_t kStart = uint64_t{1} << 40, kSlot = uint64_t{2} << 20, kSlots = uint64_t{1} << 18;
+  if (request.address || request.offset || (request.flags & MAP_TYPE) != MAP_PRIVATE ||
+      (request.prot & PROT_WRITE) || size > kSlot * kSlots / 16)
+    return 0;
+  uint64_t hash;
+  if (request.flags & MAP_ANONYMOUS) {
+    if (request.prot != 0 || (request.flags & (MAP_NORESERVE | MAP_STACK)) || request.name ||
+        size < 32 * kPage)
+      return 0;
+    hash = size;
+  } else {
+    struct stat st;
+    char magic[4];
+    if (::fstat(request.fd, &st) != 0 || !S_ISREG(st.st_mode) ||
+        ::pread(request.fd, magic, sizeof magic, 0) != sizeof magic || std::memcmp(magic, "\177ELF", 4) != 0)
+      return 0;
+    hash = hash_text(base_name(*file_name(request.fd)));
+  }
+  const uint64_t area = layout_.mmap_bottom + kStart;
+  if (area + kSlot * kSlots > layout_.mmap_top) return 0;
+  hash = (hash ^ hash >> 12) * 0x9e3779b97f4a7c15;
+  const uint64_t address = area + (hash >> 32) % (kSlots - size / kSlot - 1) * kSlot;
+  return any_mapped_locked(address, size) ? 0 : address;
 }
 
 /// Maps at request.address over whatever the guest has there.

@@ -161,6 +161,7 @@ class AddressSpace final : public frontend::CodeSource {
   uint64_t find_free_locked(uint64_t size) const;
   bool range_allowed(uint64_t address, uint64_t size) const;
   int64_t map_locked(const MapRequest& request);
+  uint64_t image_place_locked(const MapRequest& request, uint64_t size) const;
   int64_t place_locked(const MapRequest& request, uint64_t size, int host_flags);
   int64_t claim_locked(uint64_t address, uint64_t size);
   void release_locked(uint64_t address, uint64_t size);
