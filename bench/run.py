@@ -17,6 +17,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import asdict
 
 import measure
@@ -119,6 +120,7 @@ def options_from(argv):
     p.add_argument("names", nargs="*", help="the same as --only")
     p.add_argument("--quick", action="store_true", help="one round with less to do: to see whether it works")
     p.add_argument("--rounds", type=int, default=0, metavar="N", help="instead of each program's own number")
+    p.add_argument("--minutes", type=float, default=0, metavar="N", help="stop after so long, with what is measured")
     p.add_argument("--list", action="store_true", help="only name the programs")
     p.add_argument("--readme", action="store_true", help="put table and plot into README.md and docs/speed.svg")
     p.add_argument("--emulator", default=str(TREE / "build/release/lyrebird-aarch64"))
@@ -147,7 +149,9 @@ def finish(rows: list[report.Row], peers: list[Way], options) -> int:
     print(f"{out.relative_to(TREE)} has all figures, {(programs.BUILD / 'speed.svg').relative_to(TREE)} the plot")
     if options.readme:
         about = (f"Measured on {report.today()} on a shared {os.cpu_count()}-core x86-64 virtual machine, in turn: {title},\n"
-                 "in wall time and in CPU time of all threads; the median of the rounds.")
+                 "in wall time and in CPU time of all threads; the median of the rounds"
+                 + (", here one round with less to do (`--quick`)" if options.quick else "")
+                 + (f"; the first {len(rows)} of {len(programs.PROGRAMS)} programs." if len(rows) < len(programs.PROGRAMS) else "."))
         report.into_readme(TREE / "README.md", "![speed beside QEMU](docs/speed.svg)\n\n"
                            + report.markdown(rows, memory, about))
         (TREE / "docs" / "speed.svg").write_text(report.plot(rows, title))
@@ -170,10 +174,13 @@ def main() -> int:
     ours, warm, peers = ways(options, cache)
     native_root = pathlib.Path(options.native_root)
     runner = Runner(pathlib.Path(options.root), native_root if native_root.is_dir() else None, peers)
-    rows = []
+    rows, started = [], time.monotonic()
     try:
         print(report.head())
         for p in chosen:
+            if options.minutes and time.monotonic() - started > 60 * options.minutes:
+                print(f"out of time: {len(chosen) - len(rows)} programs not measured")
+                break
             rows.append(bench(p, runner, [*ours, *peers, *warm, NATIVE], peers, options))
             print(report.line(rows[-1]), flush=True)
     finally:

@@ -206,6 +206,7 @@ def options_from(argv):
                    help="takes -L ROOT -0 ARGV0 PROGRAM ARGS (default: build/release/lyrebird-aarch64); "
                         "'peer' only runs the peer, to try the cases")
     p.add_argument("--root", default=str(TREE / "build/payload/arm64"))
+    p.add_argument("--cases", default=str(HERE / "cases"), metavar="DIR", help="the folder with the cases")
     p.add_argument("--only", default="", metavar="REGEX", help="only cases whose name matches")
     p.add_argument("--binfmt", action="store_true",
                    help="inside the root, with `lyrebird binfmt register`, instead of -L ROOT from outside")
@@ -219,7 +220,7 @@ def options_from(argv):
 
 def main() -> int:
     options = options_from(sys.argv[1:])
-    cases = [c for c in load(HERE / "cases") if re.search(options.only, c.name) and (options.full or not c.full)]
+    cases = [c for c in load(pathlib.Path(options.cases)) if re.search(options.only, c.name) and (options.full or not c.full)]
     if options.list:
         print("\n".join(f"{c.name:32} {c.run[:90]}" for c in cases))
         return 0
