@@ -87,7 +87,7 @@ void Emitter::emit_jump_indirect(const ir::Inst& inst) {
   const uint8_t pc = use_gpr(inst.args[0]);
   const unsigned exit = add_exit({.kind = ExitPlan::Kind::Indirect});
   const uint8_t index = take_gpr(), thread = take_gpr();
-  (void)a_.mov(state_mem(offsetof(ir::CpuHeader, pc), 8), gp64(pc));
+  jump_target_ = pc;  // the stub notes it in the state
   (void)a_.mov(gp64(index), gp64(pc));
   (void)a_.mov(gp64(thread), frame_mem(kFrameThread, 8));
   (void)a_.shr(gp64(index), kJumpCacheBits);

@@ -75,6 +75,10 @@ bool Emitter::emit_float(const ir::Inst& inst) {
       return emit_float_convert(inst);
     case Op::FRoundInt:
       return emit_float_round(inst);
+    case Op::FWidenLo:
+    case Op::FWidenHi:
+    case Op::FNarrow:
+      return emit_float_resize(inst);
     case Op::FMin:
     case Op::FMax:
     case Op::FMinNum:
@@ -359,7 +363,8 @@ bool Emitter::emit_float_convert(const ir::Inst& inst) {
     no_flags();
     return true;
   }
-  if (inst.fp_extra() != 0 || mode.no_inexact) return false;
+  const bool from_int = inst.op == Op::FFromIntS || inst.op == Op::FFromIntU;
+  if ((inst.fp_extra() != 0 && !from_int) || mode.no_inexact) return false;
   if (ir::is_vector(to)) return emit_float_vector_convert(inst);
   if (inst.op == Op::FToIntS || inst.op == Op::FToIntU) {
     if (mode.round != Round::TowardZero && mode.round != Round::NearestEven)
@@ -400,6 +405,58 @@ bool Emitter::emit_float_convert(const ir::Inst& inst) {
     (void)a_.emit(wide ? hi::kIdVcvtsi2sd : hi::kIdVcvtsi2ss, xmm(d), xmm(d), source);
   else
     (void)a_.emit(wide ? hi::kIdCvtsi2sd : hi::kIdCvtsi2ss, xmm(d), source);
+  scale_down(inst, d);
+  return true;
+}
+
+/// d divided by 2^extra, which is exact: no int is so small.
+void Emitter::scale_down(const ir::Inst& inst, uint8_t d) {
+  const unsigned by = inst.fp_extra();
+  if (by == 0) return;
+  const Type elem = ir::is_vector(inst.type) ? inst.elem : inst.type;
+  const unsigned form = form_of(inst.type, elem);
+  const uint64_t factor =
+      elem == Type::F64 ? uint64_t{1023 - by} << 52 : (uint64_t{127 - by} << 23) * uint64_t{0x1'0000'0001};
+  Mem m = pool(factor, factor);
+  if (form < 2) m.setSize(form == 0 ? 4 : 8);
+  vop({kMul.sse[form], kMul.avx[form]}, d, d, m);
+}
+
+/// Between floats of different size.
+bool Emitter::emit_float_resize(const ir::Inst& inst) {
+  const FpMode mode = inst.fp_mode();
+  if (mode.round != Round::NearestEven || mode.no_inexact) return false;
+  if (inst.op == Op::FNarrow) {
+    if (inst.elem != Type::F64 || inst.type != Type::V64 || !host_.avx) return false;
+    const uint8_t a = use_xmm(inst.args[0]);
+    const uint8_t d = def_xmm(), x = take_xmm();
+    (void)a_.vcvtpd2ps(xmm(d), xmm(a));
+    Cold& cold = add_cold_float(inst, d, &a, 1);
+    cold.check = true;
+    cold.elem = Type::F32;
+    // The upper half is zeros, which are above its limit of -1.
+    constexpr uint32_t kNotGreaterQuiet = 0x1a;
+    vop(kAnd, x, d, pool(0x7fffffff7fffffff, 0x7fffffff7fffffff));
+    vop_imm({hi::kIdCmpps, hi::kIdVcmpps}, x, x, pool(0x0080000000800000, 0xbf800000bf800000),
+            kNotGreaterQuiet);
+    leave_if_any_sign(x, cold);
+    (void)a_.bind(cold.back);
+    no_flags();
+    return true;
+  }
+  if (inst.elem != Type::F32 || inst.type != Type::V128) return false;
+  uint8_t a = use_xmm(inst.args[0]);
+  const uint8_t whole = a, d = def_xmm(), x = take_xmm();
+  if (inst.op == Op::FWidenHi) {
+    vshift({hi::kIdPsrldq, hi::kIdVpsrldq}, x, a, 8);
+    a = x;
+  }
+  vun({hi::kIdCvtps2pd, hi::kIdVcvtps2pd}, d, xmm(a));
+  Cold& cold = add_cold_float(inst, d, &whole, 1);
+  vop_imm({hi::kIdCmppd, hi::kIdVcmppd}, x, d, xmm(d), 3);
+  leave_if_any_sign(x, cold);
+  (void)a_.bind(cold.back);
+  no_flags();
   return true;
 }
 
@@ -485,6 +542,7 @@ bool Emitter::emit_float_vector_convert(const ir::Inst& inst) {
         wide ? (is_signed ? hi::kIdVcvtqq2pd : hi::kIdVcvtuqq2pd)
              : (is_signed ? (host_.avx ? hi::kIdVcvtdq2ps : hi::kIdCvtdq2ps) : hi::kIdVcvtudq2ps);
     (void)a_.emit(id, xmm(d), xmm(a));
+    scale_down(inst, d);
     return true;
   }
   const InstId id = wide        ? (is_signed ? (cut ? hi::kIdVcvttpd2qq : hi::kIdVcvtpd2qq)

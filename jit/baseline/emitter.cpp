@@ -163,6 +163,8 @@ void Emitter::emit_tail() {
   uint32_t leave = 0;
   for (unsigned i = 0; i < exits_.size(); ++i) {
     exits_[i].stub = static_cast<uint32_t>(a_.offset());
+    if (exits_[i].kind == ExitPlan::Kind::Indirect)
+      (void)a_.mov(state_mem(offsetof(ir::CpuHeader, pc), 8), gp64(jump_target_));
     a_.load_ecx(i);
     const bool indirect = exits_[i].kind == ExitPlan::Kind::Indirect;
     if (!indirect && leave != 0) {

@@ -285,6 +285,8 @@ class Emitter {
   bool emit_float_convert(const ir::Inst& inst);
   bool emit_float_round(const ir::Inst& inst);
   bool round_quietly(uint8_t d, uint8_t a, ir::Round round, bool wide);
+  bool emit_float_resize(const ir::Inst& inst);
+  void scale_down(const ir::Inst& inst, uint8_t d);
   bool emit_float_min_max(const ir::Inst& inst);
   bool emit_float_vector_convert(const ir::Inst& inst);
   bool emit_float_to_int_rounding(const ir::Inst& inst);
@@ -333,6 +335,7 @@ class Emitter {
   uint64_t pc_ = 0, after_ = 0;
   bool mode_known_ = true;
   uint32_t mode_ = 0;
+  uint8_t jump_target_ = kNoReg;  ///< holds the pc that JumpIndirect goes to
   bool failed_ = false;
   bool kept_flags_ = false;  ///< the current instruction's code has left the host flags alone
 
