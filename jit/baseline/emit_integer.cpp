@@ -455,13 +455,16 @@ void Emitter::emit_with_carry(const ir::Inst& inst) {
     return;
   }
   const Operand second = use_rmi(inst.args[1], type);
+  Cc there_in{};
+  // A lazy carry is made before the sum takes the place of what it compares.
+  const bool in_register = at(root(carry)).op != Op::Const && !carry_in_flags(carry, &there_in);
+  if (in_register) (void)use_gpr(carry);
   // The sum is made where the result goes, if nothing that is still to be read lives there.
   const uint8_t pinned = plan_[now_].pinned;
   const bool in_place =
       !is_flag &&
       (pinned == kNoReg || (!(second.isReg() && second.id() == pinned) && loc(root(carry)).gpr != pinned));
   const uint8_t sum = in_place && pinned != kNoReg ? def_copy(inst.args[0], second) : copy_gpr(inst.args[0]);
-  Cc there_in{};
   if (at(root(carry)).op == Op::Const) {
     if (constant(carry))
       (void)a_.stc();
