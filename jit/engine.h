@@ -12,6 +12,7 @@
 #include "ir/block.h"
 #include "ir/cpu_header.h"
 #include "ir/region.h"
+#include "jit/code_observer.h"
 
 namespace lyrebird {
 class Report;
@@ -100,6 +101,11 @@ class Engine {
   }
   /// Adds the engine's rows to what -stats prints.
   virtual void report(Report&) const {}
+  /// Who is told of all code from now on. Set before guest code runs; outlives the engine's blocks.
+  void observe(CodeObserver* observer) { observer_ = observer; }
+
+ protected:
+  CodeObserver* observer_ = nullptr;
 };
 
 }  // namespace lyrebird::jit

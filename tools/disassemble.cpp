@@ -9,18 +9,19 @@
 
 #include <cstring>
 #include <mutex>
+#include <string_view>
 
 namespace lyrebird::tools {
 
 namespace {
 
-/// The library's functions, and a handle for A64.
+/// The library's functions, and a handle for an architecture.
 struct Capstone {
   decltype(&cs_disasm) disassemble = nullptr;
   decltype(&cs_free) free = nullptr;
   csh handle = 0;
 
-  Capstone() {
+  Capstone(cs_arch architecture, cs_mode mode) {
 #if defined(LYREBIRD_STATIC)
     const auto open = cs_open;
     const auto disasm = cs_disasm;
@@ -32,29 +33,50 @@ struct Capstone {
     const auto disasm = reinterpret_cast<decltype(&cs_disasm)>(dlsym(library, "cs_disasm"));
     free = reinterpret_cast<decltype(&cs_free)>(dlsym(library, "cs_free"));
 #endif
-    if (open && disasm && free && open(CS_ARCH_ARM64, CS_MODE_LITTLE_ENDIAN, &handle) == CS_ERR_OK)
-      disassemble = disasm;
+    if (open && disasm && free && open(architecture, mode, &handle) == CS_ERR_OK) disassemble = disasm;
+  }
+
+  /// One instruction: appends it and gives its size, or 0.
+  size_t one(uint64_t pc, const uint8_t* code, size_t size, std::string_view bytes, std::string& out) const {
+    cs_insn* insn = nullptr;
+    if (!disassemble || disassemble(handle, code, size, pc, 1, &insn) != 1) return 0;
+    out += fmt::format("  {:#x}:  {}{} {}\n", pc, bytes, insn->mnemonic, insn->op_str);
+    const size_t length = insn->size;
+    free(insn, 1);
+    return length;
   }
 };
+
+std::mutex mutex;  // a handle serves one thread at a time
+
+#if defined(__x86_64__)
+constexpr cs_arch kHost = CS_ARCH_X86;
+constexpr cs_mode kHostMode = CS_MODE_64;
+#else
+constexpr cs_arch kHost = CS_ARCH_ARM64;
+constexpr cs_mode kHostMode = CS_MODE_LITTLE_ENDIAN;
+#endif
 
 }  // namespace
 
 void disassemble_a64(uint64_t pc, uint32_t, const uint8_t* code, size_t size, std::string& out) {
-  static std::mutex mutex;  // a handle serves one thread at a time
   const std::lock_guard lock(mutex);
-  static const Capstone capstone;
+  static const Capstone capstone(CS_ARCH_ARM64, CS_MODE_LITTLE_ENDIAN);
   for (size_t at = 0; at + 4 <= size; at += 4) {
     uint32_t word;
     std::memcpy(&word, code + at, 4);
-    cs_insn* insn = nullptr;
-    const size_t count =
-        capstone.disassemble ? capstone.disassemble(capstone.handle, code + at, 4, pc + at, 1, &insn) : 0;
-    if (count == 1) {
-      out += fmt::format("  {:#x}:  {:08x}  {} {}\n", pc + at, word, insn->mnemonic, insn->op_str);
-      capstone.free(insn, count);
-    } else {
+    if (capstone.one(pc + at, code + at, 4, fmt::format("{:08x}  ", word), out) == 0)
       out += fmt::format("  {:#x}:  {:08x}  .inst {:#010x}\n", pc + at, word, word);
-    }
+  }
+}
+
+void disassemble_host(uint64_t pc, uint32_t, const uint8_t* code, size_t size, std::string& out) {
+  const std::lock_guard lock(mutex);
+  static const Capstone capstone(kHost, kHostMode);
+  for (size_t at = 0; at < size;) {
+    const size_t length = capstone.one(pc + at, code + at, size - at, "", out);
+    if (length == 0) out += fmt::format("  {:#x}:  .byte {:#04x}\n", pc + at, code[at]);
+    at += length ? length : 1;
   }
 }
 

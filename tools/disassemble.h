@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Guest code as text for -d in_asm, by Capstone.
+/// Code as text for -d in_asm and out_asm, by Capstone.
 #pragma once
 
 #include <cstddef>
@@ -11,5 +11,8 @@ namespace lyrebird::tools {
 /// An accel::Disassembler for A64. Loads Capstone at its first call, so that programs which do
 /// not ask for it do not pay for it; without Capstone the words must do.
 void disassemble_a64(uint64_t pc, uint32_t mode, const uint8_t* code, size_t size, std::string& out);
+
+/// The same for code of this machine.
+void disassemble_host(uint64_t pc, uint32_t mode, const uint8_t* code, size_t size, std::string& out);
 
 }  // namespace lyrebird::tools

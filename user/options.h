@@ -27,6 +27,7 @@ struct Options {
   uint64_t code_mib = 256;         ///< -tb-size
   bool strace = false;
   bool stats = false;  ///< -stats
+  bool perf_map = false, gdb_jit = false;
   bool single_step = false;
   std::vector<std::string> environment;  ///< for the guest, after -E and -U
   std::string program;                   ///< host path

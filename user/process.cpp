@@ -25,6 +25,8 @@ accel::SoftOptions soft_options(const Options& options, const AddressSpace& memo
   soft.executor = executor_of(options.jit);
   soft.measure = options.stats;
   soft.memory_limit = options.code_mib << 20;
+  soft.perf_map = options.perf_map;
+  soft.gdb_jit = options.gdb_jit;
   soft.zero_base = memory.base() == 0;
   // What is kept on disk would be missing in these logs.
   const bool logged = log_enabled(LogTopic::InAsm) || log_enabled(LogTopic::Ir) ||

@@ -12,6 +12,7 @@
 #include <mutex>
 #include <utility>
 
+#include "accel/soft/code_log.h"
 #include "accel/soft/tier.h"
 #include "accel/soft/trace.h"
 #include "base/log.h"
@@ -72,7 +73,8 @@ struct SoftAccelerator::Impl {
   const frontend::Frontend& frontend;
   frontend::CodeSource& code;
   const SoftOptions options;
-  jit::Interpreter interpreter;  ///< for single steps, whatever runs the rest
+  std::unique_ptr<CodeLog> code_log;  ///< outlives the blocks
+  jit::Interpreter interpreter;       ///< for single steps, whatever runs the rest
   std::unique_ptr<jit::Engine> compiler;
   jit::Engine& engine;
   std::unique_ptr<jit::BlockMap> map;
@@ -117,7 +119,13 @@ struct SoftAccelerator::Impl {
         compiler(make_compiler(f, o)),
         engine(compiler ? *compiler : interpreter),
         map(std::make_unique<jit::BlockMap>(o.memory_limit)),
-        keeper(Keeper::create(engine, c, o.keep, o.max_instructions)) {}
+        keeper(Keeper::create(engine, c, o.keep, o.max_instructions)) {
+    const bool out_asm = log_enabled(LogTopic::OutAsm);
+    if (!out_asm && !o.perf_map && !o.gdb_jit) return;
+    code_log = std::make_unique<CodeLog>(
+        CodeLog::Options{.out_asm = out_asm, .perf_map = o.perf_map, .gdb = o.gdb_jit});
+    engine.observe(code_log.get());
+  }
 
   /// nullptr: there are none.
   Breakpoints current_breakpoints() const {

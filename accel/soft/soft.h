@@ -26,6 +26,9 @@ using Disassembler = void (*)(uint64_t pc, uint32_t mode, const uint8_t* code, s
 /// Set by tools/ before any guest runs; without one, in_asm shows the bytes.
 void set_disassembler(Disassembler disassembler);
 
+/// The same for host code, for -d out_asm.
+void set_host_disassembler(Disassembler disassembler);
+
 /// What runs the blocks.
 enum class Executor : uint8_t {
   Interp,    ///< jit/interp
@@ -36,6 +39,8 @@ enum class Executor : uint8_t {
 
 struct SoftOptions {
   Executor executor = Executor::Baseline;
+  bool perf_map = false;                    ///< write /tmp/perf-PID.map
+  bool gdb_jit = false;                     ///< tell a gdb that looks at this process of the code
   bool measure = false;                     ///< time the translations, for report()
   bool zero_base = false;                   ///< every CpuHeader::memory_base is 0
   bool optimise = true;                     ///< run the IR passes

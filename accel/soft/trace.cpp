@@ -11,7 +11,16 @@ namespace lyrebird::accel::trace {
 
 namespace {
 
-Disassembler disassembler = nullptr;  // written once, before guest code runs
+Disassembler host_disassembler = nullptr;
+Disassembler disassembler = nullptr;  // both written once, before guest code runs
+
+void dump(uint64_t pc, const uint8_t* bytes, size_t size, std::string& text) {
+  for (size_t i = 0; i < size; i += 16) {
+    text += fmt::format("  {:#x}:", pc + i);
+    for (size_t k = i; k < std::min(size, i + 16); ++k) text += fmt::format(" {:02x}", bytes[k]);
+    text += '\n';
+  }
+}
 
 void log_code(const ir::Block& block, frontend::CodeSource& code) {
   std::vector<uint8_t> bytes(block.guest_size);
@@ -21,11 +30,7 @@ void log_code(const ir::Block& block, frontend::CodeSource& code) {
   } else if (disassembler) {
     disassembler(block.key.pc, block.key.mode, bytes.data(), bytes.size(), text);
   } else {
-    for (size_t i = 0; i < bytes.size(); i += 16) {
-      text += fmt::format("  {:#x}:", block.key.pc + i);
-      for (size_t k = i; k < std::min(bytes.size(), i + 16); ++k) text += fmt::format(" {:02x}", bytes[k]);
-      text += '\n';
-    }
+    dump(block.key.pc, bytes.data(), bytes.size(), text);
   }
   log(LogTopic::InAsm, "{}\n", text);
 }
@@ -66,6 +71,13 @@ void optimised(const ir::Block& block, const frontend::Frontend& frontend) {
   if (log_enabled(LogTopic::IrOpt)) log(LogTopic::IrOpt, "IR after passes:\n{}\n", ir_text(block, frontend));
 }
 
+void host_code(uint64_t pc, const uint8_t* code, size_t size, std::string& out) {
+  if (host_disassembler)
+    host_disassembler(pc, 0, code, size, out);
+  else
+    dump(pc, code, size, out);
+}
+
 void block_entry(const jit::CompiledBlock& block, const ir::CpuHeader& state, const ir::StateLayout& layout) {
   log(LogTopic::Exec, "block {:#x} mode={:#x} {} instructions\n", block.key.pc, block.key.mode,
       block.guest_count);
@@ -76,4 +88,5 @@ void block_entry(const jit::CompiledBlock& block, const ir::CpuHeader& state, co
 
 namespace lyrebird::accel {
 void set_disassembler(Disassembler disassembler) { trace::disassembler = disassembler; }
+void set_host_disassembler(Disassembler disassembler) { trace::host_disassembler = disassembler; }
 }  // namespace lyrebird::accel

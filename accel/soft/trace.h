@@ -10,6 +10,8 @@ namespace lyrebird::accel::trace {
 void translated(const ir::Block& block, frontend::CodeSource& code, const frontend::Frontend& frontend);
 /// After the passes: ir_opt.
 void optimised(const ir::Block& block, const frontend::Frontend& frontend);
+/// Appends host code as text.
+void host_code(uint64_t pc, const uint8_t* code, size_t size, std::string& out);
 /// Before a block runs: exec and cpu.
 void block_entry(const jit::CompiledBlock& block, const ir::CpuHeader& state, const ir::StateLayout& layout);
 

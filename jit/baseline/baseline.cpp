@@ -32,7 +32,9 @@ struct ExitSite : ExitPlan {
 struct BaselineBlock final : CompiledBlock {
   explicit BaselineBlock(Baseline& e) : engine(e) {}
   ~BaselineBlock() override {
-    if (code) engine.cache_.release(code, code_size);
+    if (!code) return;
+    if (engine.observer_) engine.observer_->gone(code);
+    engine.cache_.release(code, code_size);
   }
   void removed() override { engine.unlink(*this); }
 
@@ -141,6 +143,7 @@ std::unique_ptr<CompiledBlock> Baseline::compile(const ir::Block& block) {
   compiled->guest_count = block.guest_count;
   auto emitter = take_emitter();
   const baseline::EmitOptions options{.zero_base = options_.zero_base,
+                                      .marks = observer_ != nullptr,
                                       .strip_tags = strip_tags_.load(std::memory_order_relaxed)};
   const bool done = usable_ && emitter->emit(block, helpers_, options) && install(*compiled, *emitter);
   give_emitter(std::move(emitter));
@@ -167,6 +170,15 @@ bool Baseline::install(BaselineBlock& block, const Emitter& emitter) {
   block.faults = emitter.faults();
   block.pointers = emitter.pointers();
   add_exits(block, emitter.exits());
+  if (observer_)
+    observer_->made({.key = block.key,
+                     .guest_size = block.guest_size,
+                     .tier = "baseline",
+                     .code = block.code,
+                     .size = emitter.instructions_size(),
+                     .start = kCodeHeader,
+                     .hot_size = emitter.hot_size(),
+                     .marks = emitter.marks()});
   counters_.host_instructions.fetch_add(emitter.hot_count(), std::memory_order_relaxed);
   counters_.hot_bytes.fetch_add(emitter.hot_size(), std::memory_order_relaxed);
   counters_.all_bytes.fetch_add(block.code_size, std::memory_order_relaxed);
@@ -245,6 +257,15 @@ std::unique_ptr<CompiledBlock> Baseline::install_region(const ir::Region& region
   block->entry = block->after_check = block->code + code.entry;
   block->faults = std::move(code.faults);
   add_exits(*block, code.exits);
+  if (observer_)
+    observer_->made({.key = block->key,
+                     .guest_size = block->guest_size,
+                     .tier = "llvm",
+                     .code = block->code,
+                     .size = block->code_size,
+                     .start = code.entry,
+                     .hot_size = block->code_size - code.entry,
+                     .marks = {}});
   counters_.regions.fetch_add(1, std::memory_order_relaxed);
   counters_.region_bytes.fetch_add(block->code_size, std::memory_order_relaxed);
   return block;
@@ -453,6 +474,15 @@ std::unique_ptr<CompiledBlock> Baseline::load(ir::BlockKey key, uint32_t guest_s
   block->entry = block->code + kCodeHeader;
   block->after_check = block->code + head.after_check;
   count_memory(*block);
+  if (observer_)
+    observer_->made({.key = key,
+                     .guest_size = guest_size,
+                     .tier = "kept",
+                     .code = block->code,
+                     .size = head.code_size,
+                     .start = kCodeHeader,
+                     .hot_size = head.code_size - kCodeHeader,
+                     .marks = {}});
   counters_.loaded.fetch_add(1, std::memory_order_relaxed);
   return block;
 }

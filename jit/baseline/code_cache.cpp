@@ -39,19 +39,17 @@ CodeCache::~CodeCache() {
   munmap(execute_, capacity_);
 }
 
+/// Shared memory without a name: tools like perf look code up in their own tables only then.
 bool CodeCache::map(void* write_at, void* execute_at) {
-  const int fd = memfd_create("lyrebird code", MFD_CLOEXEC);
-  if (fd < 0) return false;
-  const int fixed = write_at ? MAP_FIXED : 0;
-  void* write = MAP_FAILED;
-  void* execute = MAP_FAILED;
-  if (ftruncate(fd, static_cast<off_t>(capacity_)) == 0) {
-    write = mmap(write_at, capacity_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | fixed, fd, 0);
-    execute = mmap(execute_at, capacity_, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_NORESERVE | fixed, fd, 0);
-  }
-  close(fd);
-  if (write == MAP_FAILED || execute == MAP_FAILED) {
-    if (write != MAP_FAILED) munmap(write, capacity_);
+  const int flags = MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE | (write_at ? MAP_FIXED : 0);
+  void* const write = mmap(write_at, capacity_, PROT_READ | PROT_WRITE, flags, -1, 0);
+  if (write == MAP_FAILED) return false;
+  // An old size of 0 maps shared memory a second time.
+  void* const execute =
+      mremap(write, 0, capacity_, MREMAP_MAYMOVE | (execute_at ? MREMAP_FIXED : 0), execute_at);
+  if (execute == MAP_FAILED || mprotect(execute, capacity_, PROT_READ | PROT_EXEC) != 0) {
+    if (execute != MAP_FAILED) munmap(execute, capacity_);
+    munmap(write, capacity_);
     return false;
   }
   write_ = static_cast<uint8_t*>(write);

@@ -67,6 +67,7 @@ bool Emitter::emit(const ir::Block& block, ir::HelperTable helpers, const EmitOp
   slot_end_ = kFrameSlots;
   exits_.clear();
   exit_jumps_.clear();
+  marks_.clear();
   faults_.clear();
   records_.clear();
   pointers_.clear();
@@ -122,6 +123,7 @@ void Emitter::emit_inst(const ir::Inst& inst) {
     case Op::Insn:
       pc_ = inst.imm;
       after_ = pc_ + inst.aux;
+      if (options_.marks) marks_.push_back({static_cast<uint32_t>(a_.offset()), pc_});
       return;
     case Op::Const:
       return;
@@ -177,6 +179,7 @@ void Emitter::emit_tail() {
   }
   for (const ExitJump& jump : exit_jumps_) a_.set_target(jump.end, exits_[jump.exit].stub);
 
+  instructions_size_ = static_cast<uint32_t>(a_.offset());
   (void)a_.align(AlignMode::kZero, 32);
   for (Record& record : records_) {
     (void)a_.bind(record.label);

@@ -22,6 +22,7 @@
 #include "jit/baseline/frame.h"
 #include "jit/baseline/host.h"
 #include "jit/baseline/plan.h"
+#include "jit/code_observer.h"
 #include "jit/code_plan.h"
 #include "jit/interp/code.h"
 
@@ -29,6 +30,7 @@ namespace lyrebird::jit::baseline {
 
 struct EmitOptions {
   bool zero_base = true;    ///< CpuHeader::memory_base is 0
+  bool marks = false;       ///< note where the code of each guest instruction starts
   bool strip_tags = false;  ///< AddressRule::IgnoreTop is done inline, not by the fault path
 };
 
@@ -45,6 +47,8 @@ class Emitter {
   uint32_t hot_size() const { return hot_size_; }        ///< bytes of code that are not out of line
   uint32_t hot_count() const { return hot_count_; }      ///< instructions of that
   uint32_t after_check() const { return after_check_; }  ///< offset of the entry without check
+  uint32_t instructions_size() const { return instructions_size_; }  ///< without the data behind them
+  const std::vector<HostCode::Mark>& marks() const { return marks_; }
   const std::vector<ExitPlan>& exits() const { return exits_; }
   const std::vector<FaultPlan>& faults() const { return faults_; }
   /// Offsets of 8-byte pointers into this program. There are no other absolute addresses in the code.
@@ -375,6 +379,8 @@ class Emitter {
   std::vector<Cold> cold_;
   void emit_cold(const Cold& cold);
 
+  std::vector<HostCode::Mark> marks_;
+  uint32_t instructions_size_ = 0;
   uint32_t after_check_ = 0, hot_size_ = 0, hot_count_ = 0;
 };
 
