@@ -26,11 +26,19 @@ size_t rounded(size_t size) { return (size + CodeCache::kAlignment - 1) & ~(Code
 CodeCache::CodeCache(size_t capacity) {
   capacity_ = (capacity + kSegment - 1) & ~(kSegment - 1);
   if (!map(nullptr, nullptr)) return;
+  if (!clear_starts()) {
+    execute_ = nullptr;
+    return;
+  }
   live_.assign(capacity_ / kSegment, 0);
-  starts_.assign(capacity_ / kAlignment / 64, 0);
   share_.assign(capacity_ / kGranule, kOwn);
   foreign_from_ = capacity_;
   for (uint32_t i = static_cast<uint32_t>(live_.size()); i-- > 1;) free_.push_back(i);
+}
+
+bool CodeCache::clear_starts() {
+  starts_.reset(static_cast<uint64_t*>(std::calloc(capacity_ / kAlignment / 64, sizeof(uint64_t))));
+  return starts_ != nullptr;
 }
 
 CodeCache::~CodeCache() {
@@ -209,13 +217,12 @@ void CodeCache::start_anew_in_child(size_t keep) {
   new (&mutex_) std::mutex;
   if (!usable()) return;
   std::vector<uint8_t> kept(execute_, execute_ + keep);
-  if (!map(write_, execute_)) {
+  if (!map(write_, execute_) || !clear_starts()) {
     execute_ = nullptr;
     return;
   }
   std::memcpy(write_, kept.data(), keep);
   live_.assign(live_.size(), 0);
-  starts_.assign(starts_.size(), 0);
   share_.assign(share_.size(), kOwn);
   foreign_from_ = capacity_;
   free_.clear();

@@ -10,6 +10,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
+#include <memory>
 #include <mutex>
 #include <vector>
 
@@ -64,15 +66,21 @@ class CodeCache {
   size_t high_water() const;
   void populate(size_t start);
   void mark(const uint8_t* code, bool start);
+  bool clear_starts();  // false: no memory
 
   size_t capacity_ = 0;
   uint8_t* write_ = nullptr;
   uint8_t* execute_ = nullptr;
 
   std::mutex mutex_;
-  std::vector<uint32_t> live_;    ///< bytes in use of each segment
-  std::vector<uint32_t> free_;    ///< segments without live bytes, last one taken first
-  std::vector<uint64_t> starts_;  ///< a bit for every kAlignment bytes: an allocation starts there
+  std::vector<uint32_t> live_;  ///< bytes in use of each segment
+  std::vector<uint32_t> free_;  ///< segments without live bytes, last one taken first
+  /// As calloc() gives it: most of it is never touched.
+  struct Free {
+    void operator()(void* memory) const { std::free(memory); }
+  };
+  std::unique_ptr<uint64_t[], Free>
+      starts_;  ///< a bit for every kAlignment bytes: an allocation starts there
   uint32_t current_ = 0;
   size_t used_ = 0;             ///< of the current segment
   uint32_t top_ = 0;            ///< the highest segment ever taken
