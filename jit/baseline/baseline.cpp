@@ -47,6 +47,10 @@ struct BaselineBlock final : CompiledBlock {
   std::vector<FaultPlan> faults;
   std::unique_ptr<CompiledBlock> interpreted;
 
+  /// Everything above is in place. Generated code finds its way to blocks of other threads without C++:
+  /// who comes out of it reads this first.
+  std::atomic<bool> complete{false};
+
   // Under Baseline::link_mutex_.
   ExitSite* incoming = nullptr;
   bool gone = false;
@@ -74,10 +78,12 @@ baseline::Pins pins_of(const ir::StateLayout& layout) {
   return pins;
 }
 
-void count_memory(BaselineBlock& block) {
+/// The last step of making a block.
+void complete(BaselineBlock& block) {
   block.host_size =
       static_cast<uint32_t>(block.code_size + sizeof(BaselineBlock) + block.exits.size() * sizeof(ExitSite) +
                             block.faults.size() * sizeof(FaultPlan));
+  block.complete.store(true, std::memory_order_release);
 }
 
 /// After so many faults on tagged addresses they are no accident.
@@ -191,7 +197,7 @@ void Baseline::add_exits(BaselineBlock& block, const std::vector<ExitPlan>& exit
     static_cast<ExitPlan&>(block.exits[i]) = exits[i];
     block.exits[i].owner = &block;
   }
-  count_memory(block);
+  complete(block);
 }
 
 // --- regions
@@ -473,7 +479,7 @@ std::unique_ptr<CompiledBlock> Baseline::load(ir::BlockKey key, uint32_t guest_s
   cache_.write(block->code, bytes.data(), bytes.size());
   block->entry = block->code + kCodeHeader;
   block->after_check = block->code + head.after_check;
-  count_memory(*block);
+  complete(*block);
   if (observer_)
     observer_->made({.key = key,
                      .guest_size = guest_size,
@@ -574,6 +580,7 @@ void answer_requests(ir::CpuHeader& cpu, ThreadContext& thread) {
     } else {
       const Leave left = enter_(block->entry, &cpu, &thread, &table_);
       from = left.block;
+      (void)from->complete.load(std::memory_order_acquire);
       exit = static_cast<unsigned>(left.exit);
       const ExitSite& site = from->exits[exit];
       switch (site.kind) {
@@ -643,6 +650,7 @@ Stop Baseline::fault(const FaultGuard& guard, ir::CpuHeader& cpu, ThreadContext&
     std::memcpy(&block, code, sizeof block);
   const FaultPlan* at = nullptr;
   if (block) {
+    (void)block->complete.load(std::memory_order_acquire);
     const auto offset = static_cast<uint32_t>(host.pc - reinterpret_cast<uint64_t>(code));
     for (const FaultPlan& plan : block->faults)
       if (plan.offset == offset) at = &plan;
