@@ -88,7 +88,8 @@ void handle_signal(int signal, siginfo_t* info, void* raw_context) {
   ThreadSignals& signals = *target.signals;
   signals.slots.put(signal, *info);
   if (!(contains(kHostFaults, signal) && contains(signals.blocked.load(std::memory_order_relaxed), signal))) {
-    signals.pending.store(true);
+    std::atomic_signal_fence(std::memory_order_release);
+    signals.pending.store(true, std::memory_order_relaxed);
     target.vcpu->kick();
     block_all(context);
     abandon_safe_syscall(context);

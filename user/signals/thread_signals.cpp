@@ -6,7 +6,10 @@ namespace lyrebird::user {
 void SignalSlots::put(int signal, const siginfo_t& info) {
   if (contains(set_.load(std::memory_order_relaxed), signal)) return;
   info_[signal] = info;
-  set_.fetch_or(sig_bit(signal), std::memory_order_release);
+  // The handler and take() are one thread. Anything stronger would ask tsan for a lock, which the
+  // interrupted thread may hold.
+  std::atomic_signal_fence(std::memory_order_release);
+  set_.fetch_or(sig_bit(signal), std::memory_order_relaxed);
 }
 
 int SignalSlots::take(SigSet allowed, siginfo_t& info) {
