@@ -26,12 +26,15 @@ struct RegionOptions {
 };
 
 /// LYREBIRD_LLVM_VERBOSE in the environment: LLVM's IR before and after the passes, and why a region was
-/// refused, go to stderr.
+/// refused, go to stderr. LYREBIRD_LLVM_BREAK=fatal|fault: the first region ends in an error that LLVM
+/// takes for fatal, or in a crash of it; for tests.
 class RegionCompiler {
  public:
   virtual ~RegionCompiler() = default;
   /// nullopt: the region is beyond the compiler. One call at a time.
   virtual std::optional<RegionCode> compile(const ir::Region& region, const RegionOptions& options) = 0;
+  /// A fatal error of the compiler: it will do nothing more, and is not to be destroyed.
+  virtual bool broken() const = 0;
 };
 
 /// Loads the module and makes a compiler; what `target` refers to must outlive it. The module stays

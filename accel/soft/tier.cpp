@@ -48,8 +48,9 @@ void Tier::start() {
   }
   if (started_.exchange(true)) return;
   stop_ = ended_ = false;
-  // The guest's signals are for its own threads: all of them, also those that libc keeps for itself.
-  const uint64_t all = ~uint64_t{0};
+  // The guest's signals are for its own threads: all of them, also those that libc keeps for itself. But
+  // a crash of the compiler must reach its fault guard.
+  const uint64_t all = ~(uint64_t{1} << (SIGSEGV - 1) | uint64_t{1} << (SIGBUS - 1));
   uint64_t old = 0;
   ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &old, sizeof all);
   try {
@@ -66,6 +67,9 @@ void Tier::after_fork_in_child(jit::BlockMap& map) {
   new (&mutex_) std::mutex;
   new (&changed_) std::condition_variable;
   new (&thread_) std::thread;
+  // Between two changes of it, if the thread was in the middle of one.
+  if (looking_.exchange(false)) new (&hot_) jit::HotSet;
+  gathering_ = 0;
   // Whatever locks the work held are held for ever here.
   started_ = working_.load();
   ended_ = false;
@@ -79,6 +83,7 @@ bool Tier::sleep(std::chrono::milliseconds time) {
 bool Tier::look() {
   const bool running = map_->request_samples();
   bool news = false;
+  looking_ = true;
   sampler_.drain([&](ir::BlockKey key) { news |= hot_.add(key); });
   if (hot_.any_hot() && ++gathering_ >= options_.gather) {
     gathering_ = 0;
@@ -86,6 +91,7 @@ bool Tier::look() {
     for (const ir::BlockKey key : work_(hot_.take_hot())) hot_.unsettle(key);
     working_ = false;
   }
+  looking_ = false;
   return running && (news || hot_.any_hot());
 }
 

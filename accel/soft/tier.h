@@ -61,6 +61,7 @@ class Tier {
   jit::HotSet hot_;
   unsigned gathering_ = 0;
   std::atomic<bool> started_{false}, working_{false}, ended_{false};
+  std::atomic<bool> looking_{false};  ///< hot_ is being changed
 
   std::mutex mutex_;  ///< a leaf: guards stop_ and thread_
   std::condition_variable changed_;

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/fault_guard.h"
+#include "base/log.h"
 #include "base/report.h"
 #include "jit/abi.h"
 #include "jit/block_map.h"
@@ -277,6 +278,23 @@ std::unique_ptr<CompiledBlock> Baseline::install_region(const ir::Region& region
   return block;
 }
 
+/// A compiler that crashes takes no guest with it: what it held is lost, and it is not asked again.
+std::optional<RegionCode> Baseline::compile_guarded(const ir::Region& region) {
+  std::optional<RegionCode> code;
+  FaultGuard guard;
+  const bool crashed = sigsetjmp(guard.env, 0) != 0;
+  if (!crashed) {
+    guard.arm();
+    code = regions_->compile(region, {.strip_tags = strip_tags_.load(std::memory_order_relaxed)});
+    guard.disarm();
+  }
+  if (!crashed && !regions_->broken()) return code;
+  (void)regions_.release();
+  no_regions_ = true;
+  log_always("lyrebird: the optimising compiler broke down; code stays as the first compiler made it\n");
+  return std::nullopt;
+}
+
 std::unique_ptr<CompiledBlock> Baseline::compile_region(const ir::Region& region) {
   std::optional<RegionCode> code;
   {
@@ -289,8 +307,7 @@ std::unique_ptr<CompiledBlock> Baseline::compile_region(const ir::Region& region
       else
         no_regions_ = true;
     }
-    if (regions_)
-      code = regions_->compile(region, {.strip_tags = strip_tags_.load(std::memory_order_relaxed)});
+    if (regions_) code = compile_guarded(region);
   }
   return code ? install_region(region, std::move(*code)) : nullptr;
 }

@@ -83,6 +83,7 @@ class Baseline final : public Engine {
   void add_exits(baseline::BaselineBlock& block, const std::vector<ExitPlan>& exits);
   bool put_record(uint8_t* to, const RecordPlan& plan) const;
   std::unique_ptr<CompiledBlock> compile_region(const ir::Region& region);
+  std::optional<RegionCode> compile_guarded(const ir::Region& region);
   std::unique_ptr<CompiledBlock> install_region(const ir::Region& region, RegionCode code);
   void install_runtime();
   void link(baseline::BaselineBlock& from, unsigned exit, const CompiledBlock& to);

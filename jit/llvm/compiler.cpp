@@ -3,10 +3,12 @@
 #include <llvm/CodeGen/MachineModuleInfo.h>
 #include <llvm/CodeGen/Passes.h>
 #include <llvm/CodeGen/TargetPassConfig.h>
+#include <llvm/IR/DiagnosticInfo.h>
 #include <llvm/IR/LegacyPassManager.h>
 #include <llvm/IR/Verifier.h>
 #include <llvm/MC/TargetRegistry.h>
 #include <llvm/Passes/PassBuilder.h>
+#include <llvm/Support/ErrorHandling.h>
 #include <llvm/Support/TargetSelect.h>
 #include <llvm/Target/TargetLoweringObjectFile.h>
 #include <llvm/Target/TargetMachine.h>
@@ -20,8 +22,10 @@
 #include <llvm/Transforms/Scalar/SROA.h>
 #include <llvm/Transforms/Scalar/SimplifyCFG.h>
 
+#include <csetjmp>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <ctime>
 #include <utility>
 
@@ -61,6 +65,26 @@ uint64_t cpu_time() {
   return static_cast<uint64_t>(now.tv_sec) * 1'000'000 + static_cast<uint64_t>(now.tv_nsec) / 1000;
 }
 
+/// Where LLVM's fatal errors go instead of ending the process. It knows no other way out than not to
+/// return, so the jump leaves what it was doing as it is.
+struct FatalExit {
+  FatalExit() { current = this; }
+  ~FatalExit() { current = nullptr; }
+  FatalExit(const FatalExit&) = delete;
+  FatalExit& operator=(const FatalExit&) = delete;
+
+  static void leave(void*, const char* reason, bool) {
+    if (!current) return;
+    std::snprintf(current->reason, sizeof current->reason, "%s", reason);
+    std::longjmp(current->env, 1);
+  }
+
+  std::jmp_buf env;
+  char reason[200] = {};
+  static thread_local FatalExit* current;
+};
+thread_local FatalExit* FatalExit::current = nullptr;
+
 class Compiler final : public RegionCompiler {
  public:
   explicit Compiler(const RegionTarget& target) : target_(target) {
@@ -69,6 +93,8 @@ class Compiler final : public RegionCompiler {
     LLVMInitializeX86TargetMC();
     LLVMInitializeX86AsmPrinter();
     LLVMInitializeX86AsmParser();  // inline assembly
+    llvm::install_fatal_error_handler(&FatalExit::leave);
+    llvm::install_bad_alloc_error_handler(&FatalExit::leave);
     std::string error;
     const char* const triple = "x86_64-unknown-linux-gnu";
     const llvm::Target* const found = llvm::TargetRegistry::lookupTarget(triple, error);
@@ -80,9 +106,17 @@ class Compiler final : public RegionCompiler {
                                    llvm::CodeModel::Small, llvm::CodeGenOptLevel::Default, true)));
   }
 
+  ~Compiler() override {
+    llvm::remove_bad_alloc_error_handler();
+    llvm::remove_fatal_error_handler();
+  }
+
   std::optional<RegionCode> compile(const ir::Region& region, const RegionOptions& options) override;
+  bool broken() const override { return broken_; }
 
  private:
+  std::optional<RegionCode> compile_or_die(const ir::Region& region, const RegionOptions& options);
+  void break_if_wanted();
   void optimise(llvm::Module& module);
   bool generate(llvm::Module& module, const FaultMarks& marks, llvm::SmallVectorImpl<char>& object);
   std::nullopt_t refuse(const ir::Region& region, const std::string& why) const {
@@ -98,7 +132,15 @@ class Compiler final : public RegionCompiler {
   const RegionTarget target_;
   std::unique_ptr<llvm::LLVMTargetMachine> machine_;
   const bool verbose_ = std::getenv("LYREBIRD_LLVM_VERBOSE") != nullptr;
+  const char* const break_ = std::getenv("LYREBIRD_LLVM_BREAK");
+  bool broken_ = false;
 };
+
+void Compiler::break_if_wanted() {
+  if (!break_) return;
+  if (std::strcmp(break_, "fatal") == 0) llvm::report_fatal_error("as LYREBIRD_LLVM_BREAK wants it");
+  if (std::strcmp(break_, "fault") == 0) *reinterpret_cast<volatile char*>(8) = 1;
+}
 
 void Compiler::optimise(llvm::Module& module) {
   llvm::LoopAnalysisManager loops;
@@ -151,8 +193,24 @@ bool Compiler::generate(llvm::Module& module, const FaultMarks& marks, llvm::Sma
 
 std::optional<RegionCode> Compiler::compile(const ir::Region& region, const RegionOptions& options) {
   if (!machine_) return refuse(region, "LLVM has no x86-64 in it");
+  if (broken_) return refuse(region, "LLVM is in no good state");
+  FatalExit fatal;
+  if (setjmp(fatal.env) == 0) return compile_or_die(region, options);
+  broken_ = true;
+  return refuse(region, fatal.reason);
+}
+
+std::optional<RegionCode> Compiler::compile_or_die(const ir::Region& region, const RegionOptions& options) {
   uint64_t times[3] = {cpu_time()};
   llvm::LLVMContext context;
+  // An error that nobody takes ends the process.
+  bool refused = false;
+  context.setDiagnosticHandlerCallBack(
+      [](const llvm::DiagnosticInfo* info, void* to) {
+        if (info->getSeverity() == llvm::DS_Error) *static_cast<bool*>(to) = true;
+      },
+      &refused);
+  break_if_wanted();
   llvm::Module module("region", context);
   module.setTargetTriple(machine_->getTargetTriple().str());
   module.setDataLayout(machine_->createDataLayout());
@@ -174,6 +232,7 @@ std::optional<RegionCode> Compiler::compile(const ir::Region& region, const Regi
   const uint64_t start = cpu_time();
   llvm::SmallVector<char, 0> object;
   if (!generate(module, lowering.marks, object)) return refuse(region, "accesses cannot be told apart");
+  if (refused) return refuse(region, "LLVM reports an error");
   RegionCode code;
   std::string why;
   if (!lay_out({object.data(), object.size()}, lowering, region.parts.front().block.key.pc, code, why))

@@ -44,45 +44,45 @@ int main(void) {
   alarms(20000, 20000);
   report("read with restart", read(pipe_fds[0], &c, 1));
   raw_sigaction(SIGALRM, (void*)handler, 0, 0);
-  alarms(20000, 0);
+  alarms(20000, 20000);
   report("read", read(pipe_fds[0], &c, 1));
 
   for (int restart = 0; restart < 2; restart++) {
     raw_sigaction(SIGALRM, (void*)handler, restart ? SA_RESTART : 0, 0);
     printf("restart %d\n", restart);
     struct timespec second = {5, 0}, left = {0, 0};
-    alarms(20000, 0);
+    alarms(20000, 20000);
     report("nanosleep", nanosleep(&second, &left));
     printf("left: %d\n", left.tv_sec == 4);
-    alarms(20000, 0);
+    alarms(20000, 20000);
     errno = clock_nanosleep(CLOCK_MONOTONIC, 0, &second, &left);
     report("clock_nanosleep", errno ? -1 : 0);
     struct pollfd p = {pipe_fds[0], POLLIN, 0};
-    alarms(20000, 0);
+    alarms(20000, 20000);
     report("poll", poll(&p, 1, 5000));
     fd_set set;
     FD_ZERO(&set);
     FD_SET(pipe_fds[0], &set);
     struct timeval tv = {5, 0};
-    alarms(20000, 0);
+    alarms(20000, 20000);
     report("select", select(pipe_fds[0] + 1, &set, 0, 0, &tv));
     int ep = epoll_create1(0);
     struct epoll_event event;
-    alarms(20000, 0);
+    alarms(20000, 20000);
     report("epoll_wait", epoll_wait(ep, &event, 1, 5000));
     close(ep);
     uint64_t none = 0;
-    alarms(20000, 0);
+    alarms(20000, 20000);
     report("sigsuspend", syscall(SYS_rt_sigsuspend, &none, 8));
-    alarms(20000, 0);
+    alarms(20000, 20000);
     report("pause", pause());
     uint64_t usr1 = bit_of(SIGUSR1);
     raw_sigmask(SIG_BLOCK, usr1, 0);
-    alarms(20000, 0);
+    alarms(20000, 20000);
     report("sigtimedwait", syscall(SYS_rt_sigtimedwait, &usr1, (void*)0, &second, 8));
     raw_sigmask(SIG_UNBLOCK, usr1, 0);
     int word = 0;
-    alarms(20000, 0);
+    alarms(20000, 20000);
     report("futex with timeout", syscall(SYS_futex, &word, FUTEX_WAIT, 0, &second, 0, 0));
     pid_t pid = fork();
     if (pid == 0) {
@@ -90,7 +90,7 @@ int main(void) {
       _exit(5);
     }
     int status = 0;
-    alarms(20000, 0);
+    alarms(20000, 20000);
     long r = waitpid(pid, &status, 0);
     report("waitpid", r == pid ? 1 : r);
     if (r != pid) waitpid(pid, &status, 0);

@@ -66,6 +66,17 @@ void block_all(ucontext_t& context) {
   std::memcpy(&context.uc_sigmask, &all, sizeof all);
 }
 
+// For the guest, but the kernel chose a thread that is not the guest's.
+void pass_on(int signal, siginfo_t& info, ucontext_t& context) {
+  const SigSet bit = sig_bit(signal);
+  host::set_signal_mask(SIG_BLOCK, bit);
+  SigSet mask;
+  std::memcpy(&mask, &context.uc_sigmask, sizeof mask);
+  mask |= bit;
+  std::memcpy(&context.uc_sigmask, &mask, sizeof mask);
+  host::call(SYS_rt_sigqueueinfo, getpid(), signal, &info);
+}
+
 void handle_signal(int signal, siginfo_t* info, void* raw_context) {
   const int saved_errno = errno;
   ucontext_t& context = *static_cast<ucontext_t*>(raw_context);
@@ -74,8 +85,9 @@ void handle_signal(int signal, siginfo_t* info, void* raw_context) {
     emulator_fault(signal, *info, context);
   }
   if (!target.signals) {
-    // A service thread blocks all others.
-    if (!is_interrupt(signal, *info)) host::die_by_signal(signal);
+    // A service thread, which blocks all others.
+    if (!is_interrupt(signal, *info)) pass_on(signal, *info, context);
+    errno = saved_errno;
     return;
   }
   if (is_interrupt(signal, *info)) {
