@@ -122,22 +122,32 @@ enum class JumpHint : uint32_t { None, Call, Return };
 /// Why guest code stopped. The frontend and the executor name the cause; user/
 /// and machines/ give it its meaning.
 enum class ExitKind : uint32_t {
-  None,            ///< (never seen outside the engine)
-  Syscall,         ///< imm: the immediate of the instruction; pc is after it
-  Undefined,       ///< unallocated or disabled instruction; pc at it
-  Breakpoint,      ///< guest breakpoint instruction; imm: its immediate; pc at it
-  MemoryFault,     ///< detail: CpuHeader::fault_*; pc at the instruction
-  Unaligned,       ///< alignment rule broken; CpuHeader::fault_address
-  FetchFault,      ///< no executable memory at pc; CpuHeader::fault_*
-  BranchTarget,    ///< branch protection: not a landing pad (Arm BTI)
-  ArithmeticTrap,  ///< imm: frontend's own code (x86 #DE, trapped FP)
-  AuthFailure,     ///< pointer authentication failed (Arm FPAC)
-  InvalidateCode,  ///< the guest changed code: range in CpuHeader::fault_address, fault_size; pc after it
-  Debug,           ///< breakpoint or single step of the debugger; pc is the next instruction
-  Interrupted,     ///< somebody set CpuHeader::exit_request; pc is the next instruction
-  Yield,           ///< hint that somebody else should run (WFE, YIELD, pause); pc after it
-  Error,           ///< the emulator itself failed (logged)
+  None,               ///< (never seen outside the engine)
+  Syscall,            ///< imm: the immediate of the instruction; pc is after it
+  Undefined,          ///< unallocated or disabled instruction; pc at it
+  Breakpoint,         ///< guest breakpoint instruction; imm: its immediate; pc at it
+  MemoryFault,        ///< detail: CpuHeader::fault_*; pc at the instruction
+  Unaligned,          ///< alignment rule broken; CpuHeader::fault_address
+  FetchFault,         ///< no executable memory; imm: where; CpuHeader::fault_*
+  BranchTarget,       ///< branch protection: not a landing pad (Arm BTI)
+  ArithmeticTrap,     ///< imm: frontend's own code (x86 #DE, trapped FP)
+  AuthFailure,        ///< pointer authentication failed (Arm FPAC)
+  InvalidateCode,     ///< the guest changed code: range in CpuHeader::fault_address, fault_size; pc after it
+  Debug,              ///< breakpoint or single step of the debugger; pc is the next instruction
+  Interrupted,        ///< somebody set CpuHeader::exit_request; pc is the next instruction
+  Yield,              ///< hint that somebody else should run (WFE, YIELD, pause); pc after it
+  Error,              ///< the emulator itself failed (logged)
+  SoftwareInterrupt,  ///< imm: frontend's own code (x86 INT n: number, length); pc after it
+  ProtectionFault,    ///< not allowed here; imm: frontend's own code (x86 #GP); pc at it
+  StackFault,         ///< stack outside of its bounds; imm: frontend's own code (x86 #SS); pc at it
+  SegmentAbsent,      ///< imm: frontend's own code (x86 #NP); pc at it
 };
+inline constexpr unsigned kExitKindCount = static_cast<unsigned>(ExitKind::SegmentAbsent) + 1;
+/// The instruction is done: pc is that of the next one.
+constexpr bool pc_is_after(ExitKind kind) {
+  return kind == ExitKind::Syscall || kind == ExitKind::InvalidateCode || kind == ExitKind::Yield ||
+         kind == ExitKind::SoftwareInterrupt;
+}
 std::string_view name(ExitKind kind);
 
 }  // namespace lyrebird::ir

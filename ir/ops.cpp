@@ -11,11 +11,25 @@ const OpInfo kOps[kOpCount] = {
 };
 
 std::string_view name(ExitKind kind) {
-  constexpr std::string_view kNames[] = {"none",         "syscall",         "undefined",
-                                         "breakpoint",   "memory-fault",    "unaligned",
-                                         "fetch-fault",  "branch-target",   "arithmetic-trap",
-                                         "auth-failure", "invalidate-code", "debug",
-                                         "interrupted",  "yield",           "error"};
+  constexpr std::string_view kNames[] = {"none",
+                                         "syscall",
+                                         "undefined",
+                                         "breakpoint",
+                                         "memory-fault",
+                                         "unaligned",
+                                         "fetch-fault",
+                                         "branch-target",
+                                         "arithmetic-trap",
+                                         "auth-failure",
+                                         "invalidate-code",
+                                         "debug",
+                                         "interrupted",
+                                         "yield",
+                                         "error",
+                                         "software-interrupt",
+                                         "protection-fault",
+                                         "stack-fault",
+                                         "segment-absent"};
   return kNames[static_cast<unsigned>(kind)];
 }
 

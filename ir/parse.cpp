@@ -351,8 +351,8 @@ class Parser {
         known = index_of(word(), std::size(text::kFences), [](size_t i) { return text::kFences[i]; });
         break;
       case AuxForm::Kind:
-        known = index_of(dashed_word(), static_cast<size_t>(ExitKind::Error) + 1,
-                         [](size_t i) { return name(static_cast<ExitKind>(i)); });
+        known =
+            index_of(dashed_word(), kExitKindCount, [](size_t i) { return name(static_cast<ExitKind>(i)); });
         break;
       default:
         if (inst_.op == Op::GetState || inst_.op == Op::SetState) known = location();

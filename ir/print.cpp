@@ -212,7 +212,7 @@ class Printer {
         if (aux != 0 && aux < std::size(text::kFences)) word(text::kFences[aux]);
         break;
       case AuxForm::Kind:
-        if (aux <= static_cast<uint32_t>(ExitKind::Error)) word(name(static_cast<ExitKind>(aux)));
+        if (aux < kExitKindCount) word(name(static_cast<ExitKind>(aux)));
         break;
       case AuxForm::Length:
         next();

@@ -332,7 +332,7 @@ const char* special_error(const Inst& inst, const Type* operands, HelperTable he
       return inst.aux >= 1 && inst.aux <= 3 ? nullptr : "no such barrier";
     case Op::RaiseIf:
     case Op::Raise:
-      return inst.aux <= static_cast<uint32_t>(ExitKind::Error) ? nullptr : "no such exit kind";
+      return inst.aux < kExitKindCount ? nullptr : "no such exit kind";
     case Op::Jump:
     case Op::Branch:
     case Op::JumpIndirect:

@@ -22,6 +22,9 @@ bool needs_precise_state(const Inst& inst, uint16_t effects) {
     case ExitKind::Unaligned:
     case ExitKind::ArithmeticTrap:
     case ExitKind::AuthFailure:
+    case ExitKind::ProtectionFault:
+    case ExitKind::StackFault:
+    case ExitKind::SegmentAbsent:
       return true;
     default:
       return false;

@@ -18,9 +18,7 @@ namespace {
 thread_local Thread* current_thread __attribute__((tls_model("initial-exec"))) = nullptr;
 
 // Stops that come after an instruction, not before it.
-bool completes_instruction(ir::ExitKind kind) {
-  return kind == ir::ExitKind::Syscall || kind == ir::ExitKind::InvalidateCode || kind == ir::ExitKind::Yield;
-}
+bool completes_instruction(ir::ExitKind kind) { return ir::pc_is_after(kind); }
 }  // namespace
 
 Thread::Thread(Process& process, const ir::CpuHeader* from)

@@ -236,7 +236,7 @@ const jit::CompiledBlock* SoftVcpu::find_or_translate() {
 Exit SoftVcpu::exit_of(jit::Stop stop) {
   if (stop.kind == ir::ExitKind::Interrupted) state_.exit_request.store(0, std::memory_order_relaxed);
   if (stop.kind == ir::ExitKind::FetchFault) {
-    state_.fault_address = state_.pc;
+    state_.fault_address = stop.detail;
     state_.fault_size = 1;
     state_.fault_access = static_cast<uint32_t>(ir::Access::Fetch);
     state_.fault_signal = SIGSEGV;

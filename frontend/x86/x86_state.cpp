@@ -54,6 +54,7 @@ class Layout {
     add("xcr0", offsetof(X86State, xcr0), Type::I64);
     for (unsigned i = 0; i < 16; ++i)
       add("ymm" + std::to_string(i), offsetof(X86State, ymm) + 32 * i, Type::V256);
+    add("error_code", offsetof(X86State, error_code), Type::I32);
     system();
     layout_ = {fields_, sizeof(X86State)};
   }
@@ -151,6 +152,7 @@ constexpr struct {
 constexpr uint32_t kMxcsrFlags = 0x3f, kMxcsrMask = 0xffff;
 
 constexpr uint16_t kX87Es = 1 << 7;
+constexpr uint16_t kX87ControlBits = 0x1f3f, kX87ControlOnes = 0x40;
 
 unsigned top_of(const X86State& state) { return (state.header.mode & kModeX87TopMask) >> kModeX87TopShift; }
 
@@ -196,6 +198,12 @@ void set_mxcsr(X86State& state, uint32_t value) {
   state.header.fp_flags = 0;
   for (const auto [collected, bit] : kFlagPairs)
     if (value & bit) state.header.fp_flags |= collected;
+  state.header.mode = (state.header.mode & ~kModeSseMask) | mode_of_mxcsr(state.mxcsr);
+}
+
+void set_x87_control(X86State& state, uint16_t value) {
+  state.x87_control = static_cast<uint16_t>((value & kX87ControlBits) | kX87ControlOnes);
+  state.header.mode = (state.header.mode & ~kModeX87ControlMask) | mode_of_x87_control(value);
 }
 
 uint16_t x87_status(const X86State& state) {

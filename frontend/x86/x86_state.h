@@ -8,6 +8,7 @@
 /// architectural words together.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 
 #include "ir/block.h"
@@ -48,16 +49,26 @@ struct X86State {
   uint8_t x87_used[8] = {};                ///< 1: the register is not empty (FXSAVE's tags)
   uint8_t c0 = 0, c1 = 0, c2 = 0, c3 = 0;  ///< condition codes of the status word
   uint16_t x87_exceptions = 0;             ///< bits 7:0 of the status word (IE .. PE, SF, ES)
-  uint16_t x87_control = 0x37f;
-  uint16_t x87_opcode = 0;  ///< of the last instruction, 11 bits
+  uint16_t x87_control = 0x37f;            ///< change it through set_x87_control
+  uint16_t x87_opcode = 0;                 ///< of the last instruction, 11 bits
   uint16_t x87_cs = 0, x87_ds = 0;
   uint64_t x87_ip = 0, x87_dp = 0;
 
-  uint32_t mxcsr = 0x1f80;  ///< without bits 5:0, which are header.fp_flags
+  /// Without bits 5:0, which are header.fp_flags; change it through set_mxcsr.
+  uint32_t mxcsr = 0x1f80;
   uint64_t xcr0 = 1;
 
   /// YMM0 to YMM15; XMMn is the low half.
   alignas(32) uint8_t ymm[16][32] = {};
+
+  /// Of the last ProtectionFault, StackFault or SegmentAbsent whose detail is kErrorCodeInState.
+  uint32_t error_code = 0;
+
+  /// User mode: the descriptors that selectors name, kept by the user ABI (GDT, LDT); 8 bytes each.
+  /// The memory outlives the state; entries may change under a running thread.
+  const std::atomic<uint64_t>* user_gdt = nullptr;
+  const std::atomic<uint64_t>* user_ldt = nullptr;
+  uint32_t user_gdt_count = 0, user_ldt_count = 0;
 
   // System registers.
   uint64_t cr0 = 0, cr2 = 0, cr3 = 0, cr4 = 0, cr8 = 0;
@@ -77,10 +88,27 @@ const ir::StateLayout& x86_layout();
 uint32_t eflags(const X86State& state);
 void set_eflags(X86State& state, uint32_t value);
 
+/// Details of exits, see ir::ExitKind.
+inline constexpr uint64_t kErrorCodeInState = 1;  ///< ProtectionFault, StackFault, SegmentAbsent; else 0
+/// ArithmeticTrap.
+enum TrapCode : uint64_t {
+  kTrapDivide,      ///< #DE
+  kTrapBound,       ///< #BR
+  kTrapX87,         ///< #MF: an x87 exception is unmasked and set
+  kTrapSimd,        ///< #XM
+  kTrapSingleStep,  ///< #DB after an instruction that ran with EFLAGS.TF
+};
+/// Breakpoint: 3 for INT3, 1 for INT1; pc is at the instruction, which has one byte.
+/// SoftwareInterrupt: the vector, and the length of the instruction from bit 8 on. INTO has vector 4.
+constexpr uint64_t interrupt_detail(unsigned vector, unsigned length) { return vector | length << 8; }
+/// Syscall: which instruction it was.
+enum SyscallCode : uint64_t { kSyscallInsn, kSysenterInsn };
+
 /// MXCSR with its flags, and back (bits that it does not have are dropped).
 uint32_t mxcsr(const X86State& state);
 void set_mxcsr(X86State& state, uint32_t value);
 
+void set_x87_control(X86State& state, uint16_t value);
 /// The x87 status word: TOP, C0 to C3, exceptions, B as a copy of ES.
 uint16_t x87_status(const X86State& state);
 void set_x87_status(X86State& state, uint16_t value);

@@ -70,7 +70,7 @@ void Emitter::emit_branch(const ir::Inst& inst) {
 
 void Emitter::emit_raise(const ir::Inst& inst, bool conditional) {
   const auto kind = static_cast<ExitKind>(inst.aux);
-  const bool after = kind == ExitKind::Syscall || kind == ExitKind::InvalidateCode || kind == ExitKind::Yield;
+  const bool after = ir::pc_is_after(kind);
   const ExitPlan plan{
       .kind = ExitPlan::Kind::Raise, .pc = after ? after_ : pc_, .raise = kind, .detail = inst.imm};
   if (conditional) {

@@ -396,8 +396,7 @@ void Lowering::lower_jump(uint64_t target) {
 
 void Lowering::lower_raise(const Inst& inst, bool conditional) {
   const auto kind = static_cast<ir::ExitKind>(inst.aux);
-  const bool after =
-      kind == ir::ExitKind::Syscall || kind == ir::ExitKind::InvalidateCode || kind == ir::ExitKind::Yield;
+  const bool after = ir::pc_is_after(kind);
   uint16_t a = 0;
   bool sense = true;
   if (conditional) {

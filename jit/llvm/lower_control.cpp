@@ -93,7 +93,7 @@ Lowering::Block* Lowering::target(uint64_t pc) {
 
 ExitPlan Lowering::raise_plan(const ir::Inst& inst) const {
   const auto kind = static_cast<ExitKind>(inst.aux);
-  const bool after = kind == ExitKind::Syscall || kind == ExitKind::InvalidateCode || kind == ExitKind::Yield;
+  const bool after = ir::pc_is_after(kind);
   return {.kind = ExitPlan::Kind::Raise, .pc = after ? after_ : pc_, .raise = kind, .detail = inst.imm};
 }
 

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+// Binary arithmetic (SDM volume 1, 7.3.2).
+#include "frontend/x86/lift/chapter.h"
+#include "frontend/x86/lift/helpers.h"
+
+namespace lyrebird::x86 {
+namespace {
+
+struct Arithmetic : Lifter {
+  using Lifter::Lifter;
+
+  bool ADD() {
+    const Value b = read(1);
+    const Value a = locked() ? add_locked(b) : read(0);
+    const Value r = ir.Add(a, b);
+    if (!locked()) write(0, r);
+    set_flags_of_add(a, b, r);
+    return true;
+  }
+
+  bool ADC() {
+    const Value b = read(1), carry = flag(Flag::CF);
+    const Value a = locked() ? add_locked(ir.Add(b, ir.ZExt(carry, b.type))) : read(0);
+    const Value r = ir.AddWithCarry(a, b, carry);
+    if (!locked()) write(0, r);
+    set_flags_of_add(a, b, carry, r);
+    return true;
+  }
+
+  bool SUB() {
+    const Value b = read(1);
+    const Value a = locked() ? add_locked(ir.Neg(b)) : read(0);
+    const Value r = ir.Sub(a, b);
+    if (!locked()) write(0, r);
+    set_flags_of_sub(a, b, r);
+    return true;
+  }
+
+  bool SBB() {
+    const Value b = read(1), borrow = flag(Flag::CF);
+    const Value a = locked() ? add_locked(ir.Neg(ir.Add(b, ir.ZExt(borrow, b.type)))) : read(0);
+    const Value r = ir.Sub(ir.Sub(a, b), ir.ZExt(borrow, b.type));
+    if (!locked()) write(0, r);
+    set_flags_of_sub(a, b, borrow, r);
+    return true;
+  }
+
+  bool CMP() {
+    const Value a = read(0), b = read(1);
+    set_flags_of_sub(a, b, ir.Sub(a, b));
+    return true;
+  }
+
+  /// CF stays as it is.
+  bool INC() {
+    const Value one = imm(type(0), 1);
+    const Value a = locked() ? add_locked(one) : read(0);
+    const Value r = ir.Add(a, one);
+    if (!locked()) write(0, r);
+    set_flags_of_result(r);
+    set_flag(Flag::AF, auxiliary_of(a, one, r));
+    set_flag(Flag::OF, ir.CmpEq(r, imm(r.type, lowest(r.type))));
+    return true;
+  }
+
+  bool DEC() {
+    const Value one = imm(type(0), 1);
+    const Value a = locked() ? add_locked(imm(type(0), ~uint64_t{0})) : read(0);
+    const Value r = ir.Sub(a, one);
+    if (!locked()) write(0, r);
+    set_flags_of_result(r);
+    set_flag(Flag::AF, auxiliary_of(a, one, r));
+    set_flag(Flag::OF, ir.CmpEq(a, imm(r.type, lowest(r.type))));
+    ctx.flags.sub_a = a;
+    ctx.flags.sub_b = one;
+    ctx.flags.sub_carry = false;
+    return true;
+  }
+
+  bool NEG() {
+    const Value a = read(0), zero = imm(a.type, 0), r = ir.Neg(a);
+    if (locked())
+      exchange_or_retry(a, r);
+    else
+      write(0, r);
+    set_flags_of_sub(zero, a, r);
+    return true;
+  }
+
+  // --- multiplication. SF, ZF, AF and PF are undefined: they stay as they are, as on AMD's.
+
+  bool MUL() {
+    const Value a = gpr(kRax, type(0)), b = read(0);
+    if (a.type == I8) {
+      const Value product = ir.Mul(ir.ZExt(a, I16), ir.ZExt(b, I16));
+      set_gpr(kRax, product);
+      return multiplied(ir.CmpLeU(imm(I16, 0x100), product));
+    }
+    const Value low = ir.Mul(a, b), high = ir.MulHiU(a, b);
+    set_gpr(kRax, low);
+    set_gpr(kRdx, high);
+    return multiplied(ir.CmpNe(high, imm(high.type, 0)));
+  }
+
+  bool IMUL() {
+    if (insn.operand_count == 1) return imul_wide();
+    const unsigned first = insn.operand_count == 2 ? 0 : 1;
+    const Value a = read(first), b = read(first + 1), low = ir.Mul(a, b);
+    const Value high = ir.MulHiS(a, b);
+    write(0, low);
+    return multiplied(ir.CmpNe(high, sign_fill(low)));
+  }
+
+  bool MULX() {
+    const Value a = gpr(kRdx, type(2)), b = read(2);
+    const Value low = ir.Mul(a, b), high = ir.MulHiU(a, b);
+    write(1, low);
+    write(0, high);
+    return true;
+  }
+
+  // --- division. All flags are undefined and stay.
+
+  bool DIV() {
+    const Value divisor = read(0);
+    switch (divisor.type) {
+      case I8: {
+        const Value a = gpr(kRax, I16), d = ir.ZExt(divisor, I16);
+        ir.RaiseIf(ir.CmpLeU(d, ir.ShrU(a, imm(I16, 8))), ExitKind::ArithmeticTrap, kTrapDivide);
+        const Value q = ir.DivU(a, d), r = ir.Sub(a, ir.Mul(q, d));
+        set_gpr(kRax, ir.Or(q, ir.Shl(r, imm(I16, 8))));
+        return true;
+      }
+      case I64: {
+        const Value low = gpr(kRax), high = gpr(kRdx);
+        ir.RaiseIf(ir.CmpLeU(divisor, high), ExitKind::ArithmeticTrap, kTrapDivide);
+        const Value q = ir.CallHelper(kHelperDivideUnsigned, I64, {low, high, divisor});
+        return divided(q, ir.Sub(low, ir.Mul(q, divisor)));
+      }
+      default: {
+        const Type wide = divisor.type == I16 ? I32 : I64;
+        const Value high = gpr(kRdx, divisor.type);
+        ir.RaiseIf(ir.CmpLeU(divisor, high), ExitKind::ArithmeticTrap, kTrapDivide);
+        const Value a = joined(wide, high), d = ir.ZExt(divisor, wide), q = ir.DivU(a, d);
+        return divided(ir.Trunc(q, divisor.type), ir.Trunc(ir.Sub(a, ir.Mul(q, d)), divisor.type));
+      }
+    }
+  }
+
+  bool IDIV() {
+    const Value divisor = read(0);
+    switch (divisor.type) {
+      case I8: {
+        const Value a = gpr(kRax, I16), d = ir.SExt(divisor, I16), q = signed_quotient(a, d, I8);
+        const Value r = ir.Sub(a, ir.Mul(q, d));
+        set_gpr(kRax, ir.Or(ir.And(q, imm(I16, 0xff)), ir.Shl(r, imm(I16, 8))));
+        return true;
+      }
+      case I64: {
+        const Value low = gpr(kRax), high = gpr(kRdx);
+        const Value bad = ir.CallHelper(kHelperDivisionFails, I8, {low, high, divisor});
+        ir.RaiseIf(ir.CmpNe(bad, imm(I8, 0)), ExitKind::ArithmeticTrap, kTrapDivide);
+        const Value q = ir.CallHelper(kHelperDivideSigned, I64, {low, high, divisor});
+        return divided(q, ir.Sub(low, ir.Mul(q, divisor)));
+      }
+      default: {
+        const Type wide = divisor.type == I16 ? I32 : I64;
+        const Value a = joined(wide, gpr(kRdx, divisor.type)), d = ir.SExt(divisor, wide);
+        const Value q = signed_quotient(a, d, divisor.type);
+        return divided(ir.Trunc(q, divisor.type), ir.Trunc(ir.Sub(a, ir.Mul(q, d)), divisor.type));
+      }
+    }
+  }
+
+  // --- ADX: each uses one flag and leaves the others alone
+
+  bool ADCX() { return add_with(Flag::CF); }
+  bool ADOX() { return add_with(Flag::OF); }
+
+ private:
+  bool locked() const { return insn.has(kPrefixLock); }
+  static uint64_t lowest(Type type) { return uint64_t{1} << (ir::bit_width(type) - 1); }
+
+  Value add_locked(Value b) {
+    return ir.Atomic(Op::AtomicAdd, address(operand(0).size, true), b, locked_rule(b.type));
+  }
+
+  /// Stores `value` if memory still is `expected`, else the instruction starts again.
+  void exchange_or_retry(Value expected, Value value) {
+    const Value was =
+        ir.CompareSwap(address(operand(0).size, true), expected, value, locked_rule(value.type));
+    ir.ExitIf(ir.CmpNe(was, expected), ctx.pc);
+  }
+
+  Value sign_fill(Value a) { return ir.ShrS(a, imm(a.type, ir::bit_width(a.type) - 1)); }
+
+  bool multiplied(Value overflow) {
+    set_flag(Flag::CF, overflow);
+    set_flag(Flag::OF, overflow);
+    return true;
+  }
+
+  bool imul_wide() {
+    const Value a = gpr(kRax, type(0)), b = read(0);
+    if (a.type == I8) {
+      const Value product = ir.Mul(ir.SExt(a, I16), ir.SExt(b, I16));
+      set_gpr(kRax, product);
+      return multiplied(ir.CmpNe(product, ir.SExt(ir.Trunc(product, I8), I16)));
+    }
+    const Value low = ir.Mul(a, b), high = ir.MulHiS(a, b);
+    set_gpr(kRax, low);
+    set_gpr(kRdx, high);
+    return multiplied(ir.CmpNe(high, sign_fill(low)));
+  }
+
+  /// rDX:rAX of half the type each.
+  Value joined(Type wide, Value high) {
+    const unsigned half = ir::bit_width(wide) / 2;
+    const Value low = gpr(kRax, high.type);
+    return ir.Or(ir.ZExt(low, wide), ir.Shl(ir.ZExt(high, wide), imm(wide, half)));
+  }
+
+  bool divided(Value quotient, Value remainder) {
+    set_gpr(kRax, quotient);
+    set_gpr(kRdx, remainder);
+    return true;
+  }
+
+  /// a / d, or #DE if d is 0 or the quotient does not fit the type.
+  Value signed_quotient(Value a, Value d, Type fits) {
+    const Value q = ir.DivS(a, d);
+    const Value bad = ir.Or(ir.CmpNe(ir.SExt(ir.Trunc(q, fits), a.type), q), is_zero(d));
+    // The lowest number by -1 gives itself, which may fit only where it is no quotient.
+    ir.RaiseIf(bad, ExitKind::ArithmeticTrap, kTrapDivide);
+    return q;
+  }
+
+  bool add_with(Flag which) {
+    const Value a = read(0), b = read(1), carry = flag(which);
+    const Value out = ir.CarryOfAdd(a, b, carry), r = ir.AddWithCarry(a, b, carry);
+    write(0, r);
+    set_flag(which, out);
+    return true;
+  }
+};
+
+}  // namespace
+
+#define X86_CHAPTER Arithmetic
+#define HANDLER(name) X86_DEFINE_HANDLER(name)
+#include "frontend/x86/lift/arithmetic.inc"
+#undef HANDLER
+
+}  // namespace lyrebird::x86

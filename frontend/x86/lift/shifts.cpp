@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+// Shifts and rotates (SDM volume 1, 7.3.5). The count is masked to 5 bits, to 6 for 64-bit operands;
+// 0 changes no flag. OF is defined for a count of 1; for others it is computed alike, as processors do.
+#include "frontend/x86/lift/chapter.h"
+
+namespace lyrebird::x86 {
+namespace {
+
+struct Shifts : Lifter {
+  using Lifter::Lifter;
+
+  bool SHL() {
+    const Count n = count(1);
+    const Value a = read(0);
+    if (n.is_zero()) return nothing(a);
+    Value r, carry;
+    if (a.type == I64) {
+      r = ir.Shl(a, n.value);
+      carry = ir.CmpTest(ir.ShrU(a, ir.Sub(imm(I64, 64), n.value)), imm(I64, 1));
+    } else {
+      const Value wide = ir.Shl(ir.ZExt(a, I64), n.value);
+      r = ir.Trunc(wide, a.type);
+      carry = ir.CmpTest(wide, imm(I64, uint64_t{1} << width(a)));
+    }
+    write(0, r);
+    set_if(n, Flag::OF, ir.CmpNe(sign_of(r), carry));
+    return shifted(n, r, carry);
+  }
+
+  bool SHR() {
+    const Count n = count(1);
+    const Value a = read(0);
+    if (n.is_zero()) return nothing(a);
+    const Value by = ir.Trunc(n.value, a.type), last = ir.Sub(by, imm(a.type, 1));
+    const Value r = ir.ShrU(a, by), carry = ir.CmpTest(ir.ShrU(a, last), imm(a.type, 1));
+    write(0, r);
+    // OF is the highest bit of a: for other counts than 1, of what the last step started from.
+    set_if(n, Flag::OF, sign_of(ir.ShrU(a, last)));
+    return shifted(n, r, carry);
+  }
+
+  bool SAR() {
+    const Count n = count(1);
+    const Value a = read(0);
+    if (n.is_zero()) return nothing(a);
+    const Value by = ir.Trunc(n.value, a.type), last = ir.Sub(by, imm(a.type, 1));
+    const Value r = ir.ShrS(a, by), carry = ir.CmpTest(ir.ShrS(a, last), imm(a.type, 1));
+    write(0, r);
+    set_if(n, Flag::OF, ir.False());
+    return shifted(n, r, carry);
+  }
+
+  bool ROL() {
+    const Count n = count(1);
+    const Value a = read(0);
+    if (n.is_zero()) return nothing(a);
+    const Value by = ir.Trunc(n.value, a.type), r = ir.RotR(a, ir.Neg(by));
+    const Value carry = ir.CmpTest(r, imm(a.type, 1));
+    write(0, r);
+    set_if(n, Flag::CF, carry);
+    set_if(n, Flag::OF, ir.CmpNe(sign_of(r), carry));
+    return true;
+  }
+
+  bool ROR() {
+    const Count n = count(1);
+    const Value a = read(0);
+    if (n.is_zero()) return nothing(a);
+    const Value r = ir.RotR(a, ir.Trunc(n.value, a.type));
+    const Value carry = sign_of(r);
+    write(0, r);
+    set_if(n, Flag::CF, carry);
+    set_if(n, Flag::OF, ir.CmpNe(carry, ir.CmpTest(r, imm(r.type, uint64_t{1} << (width(r) - 2)))));
+    return true;
+  }
+
+  bool RCL() {
+    const Count n = count_with_carry();
+    const Value a = read(0), carry_in = ir.ZExt(flag(Flag::CF), I64);
+    if (n.is_zero()) return nothing(a);
+    Value r, carry;
+    if (a.type == I64) {
+      const Value less = ir.Sub(n.value, imm(I64, 1));
+      r = ir.Or(ir.Or(ir.Shl(a, n.value), ir.Shl(carry_in, less)), ir.ShrU(a, ir.Sub(imm(I64, 65), n.value)));
+      carry = ir.CmpTest(ir.ShrU(a, ir.Sub(imm(I64, 64), n.value)), imm(I64, 1));
+    } else {
+      const Value x = ir.Or(ir.ZExt(a, I64), ir.Shl(carry_in, imm(I64, width(a))));
+      const Value turned = ir.Or(ir.Shl(x, n.value), ir.ShrU(x, ir.Sub(imm(I64, width(a) + 1), n.value)));
+      r = ir.Trunc(turned, a.type);
+      carry = ir.CmpTest(turned, imm(I64, uint64_t{1} << width(a)));
+    }
+    write(0, r);
+    set_if(n, Flag::CF, carry);
+    set_if(n, Flag::OF, ir.CmpNe(sign_of(r), carry));
+    return true;
+  }
+
+  bool RCR() {
+    const Count n = count_with_carry();
+    const Value a = read(0), carry_in = ir.ZExt(flag(Flag::CF), I64);
+    if (n.is_zero()) return nothing(a);
+    Value r, carry;
+    if (a.type == I64) {
+      const Value less = ir.Sub(n.value, imm(I64, 1));
+      r = ir.Or(ir.Or(ir.ShrU(a, n.value), ir.Shl(carry_in, ir.Sub(imm(I64, 64), n.value))),
+                ir.Shl(a, ir.Sub(imm(I64, 65), n.value)));
+      carry = ir.CmpTest(ir.ShrU(a, less), imm(I64, 1));
+    } else {
+      const Value x = ir.Or(ir.ZExt(a, I64), ir.Shl(carry_in, imm(I64, width(a))));
+      const Value turned = ir.Or(ir.ShrU(x, n.value), ir.Shl(x, ir.Sub(imm(I64, width(a) + 1), n.value)));
+      r = ir.Trunc(turned, a.type);
+      carry = ir.CmpTest(turned, imm(I64, uint64_t{1} << width(a)));
+    }
+    write(0, r);
+    set_if(n, Flag::CF, carry);
+    set_if(n, Flag::OF, ir.CmpNe(sign_of(r), ir.CmpTest(r, imm(r.type, uint64_t{1} << (width(r) - 2)))));
+    return true;
+  }
+
+  /// Counts over 16 of 16-bit operands are undefined; here (a:b:a) is what is shifted.
+  bool SHLD() {
+    const Count n = count(2);
+    const Value a = read(0), b = read(1);
+    if (n.is_zero()) return nothing(a);
+    Value r, carry;
+    if (a.type == I16) {
+      const Value x =
+          ir.Or(ir.Or(ir.Shl(ir.ZExt(a, I64), imm(I64, 32)), ir.Shl(ir.ZExt(b, I64), imm(I64, 16))),
+                ir.ZExt(a, I64));
+      const Value wide = ir.Shl(x, n.value);
+      r = ir.Trunc(ir.ShrU(wide, imm(I64, 32)), I16);
+      carry = ir.CmpTest(wide, imm(I64, uint64_t{1} << 48));
+    } else {
+      const Value bits = imm(a.type, width(a)), by = ir.Trunc(n.value, a.type), back = ir.Sub(bits, by);
+      r = ir.Or(ir.Shl(a, by), ir.ShrU(b, back));
+      carry = ir.CmpTest(ir.ShrU(a, back), imm(a.type, 1));
+    }
+    write(0, r);
+    set_if(n, Flag::OF, ir.CmpNe(sign_of(r), sign_of(a)));
+    return shifted(n, r, carry);
+  }
+
+  bool SHRD() {
+    const Count n = count(2);
+    const Value a = read(0), b = read(1);
+    if (n.is_zero()) return nothing(a);
+    Value r, carry;
+    if (a.type == I16) {
+      const Value x =
+          ir.Or(ir.Or(ir.Shl(ir.ZExt(a, I64), imm(I64, 32)), ir.Shl(ir.ZExt(b, I64), imm(I64, 16))),
+                ir.ZExt(a, I64));
+      r = ir.Trunc(ir.ShrU(x, n.value), I16);
+      carry = ir.CmpTest(ir.ShrU(x, ir.Sub(n.value, imm(I64, 1))), imm(I64, 1));
+    } else {
+      const Value bits = imm(a.type, width(a)), by = ir.Trunc(n.value, a.type), back = ir.Sub(bits, by);
+      r = ir.Or(ir.ShrU(a, by), ir.Shl(b, back));
+      carry = ir.CmpTest(ir.ShrU(a, ir.Sub(by, imm(a.type, 1))), imm(a.type, 1));
+    }
+    write(0, r);
+    set_if(n, Flag::OF, ir.CmpNe(sign_of(r), ir.CmpTest(r, imm(r.type, uint64_t{1} << (width(r) - 2)))));
+    return shifted(n, r, carry);
+  }
+
+  // --- BMI2: no flags
+
+  bool SHLX() { return write_shifted(ir.Shl(read(1), bmi_count())); }
+  bool SHRX() { return write_shifted(ir.ShrU(read(1), bmi_count())); }
+  bool SARX() { return write_shifted(ir.ShrS(read(1), bmi_count())); }
+  bool RORX() { return write_shifted(ir.RotR(read(1), imm(type(1), immediate(2) & (width_of(1) - 1)))); }
+
+ private:
+  /// A masked count, as an I64; `known` if it is a constant.
+  struct Count {
+    Value value;
+    int known = -1;
+    Value nonzero = {};
+    bool is_zero() const { return known == 0; }
+  };
+
+  static unsigned width(Value v) { return ir::bit_width(v.type); }
+  unsigned width_of(unsigned i) const { return 8u * operand(i).size; }
+
+  Count count(unsigned i) {
+    const unsigned mask = operand(0).size == 8 ? 63 : 31;
+    if (is_immediate(i)) {
+      const auto n = static_cast<unsigned>(immediate(i) & mask);
+      return {imm(I64, n), static_cast<int>(n)};
+    }
+    const Value n = ir.ZExt(ir.And(gpr(kRcx, I8), imm(I8, mask)), I64);
+    return {n, -1, ir.CmpNe(n, imm(I64, 0))};
+  }
+
+  /// Of RCL and RCR: 8- and 16-bit operands turn in 9 and 17 bits. 0 after that leaves CF as it is
+  /// anyway, so it needs no case of its own.
+  Count count_with_carry() {
+    Count n = count(1);
+    if (operand(0).size > 2) return n;
+    const unsigned turn = width_of(0) + 1;
+    if (n.known >= 0) {
+      n.value = imm(I64, static_cast<unsigned>(n.known) % turn);
+    } else {
+      n.value = ir.RemU(n.value, imm(I64, turn));
+    }
+    return n;
+  }
+
+  void set_if(const Count& n, Flag which, Value value) {
+    if (n.known >= 0)
+      set_flag(which, value);
+    else
+      set_flag_if(n.nonzero, which, value);
+  }
+
+  /// A count of 0: the destination is written all the same (a 32-bit register's upper half is
+  /// cleared, memory must be writable).
+  bool nothing(Value a) {
+    write(0, a);
+    return true;
+  }
+
+  /// The flags of a shift but OF; AF is undefined and stays.
+  bool shifted(const Count& n, Value r, Value carry) {
+    set_if(n, Flag::SF, sign_of(r));
+    set_if(n, Flag::ZF, is_zero(r));
+    set_if(n, Flag::PF, parity_of(r));
+    set_if(n, Flag::CF, carry);
+    return true;
+  }
+
+  Value bmi_count() {
+    const Type as = type(2);
+    return ir.And(read(2), imm(as, ir::bit_width(as) - 1));
+  }
+  bool write_shifted(Value r) {
+    write(0, r);
+    return true;
+  }
+};
+
+}  // namespace
+
+#define X86_CHAPTER Shifts
+#define HANDLER(name) X86_DEFINE_HANDLER(name)
+#include "frontend/x86/lift/shifts.inc"
+#undef HANDLER
+
+}  // namespace lyrebird::x86

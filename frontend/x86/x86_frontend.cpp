@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "frontend/x86/x86_frontend.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "frontend/x86/decode/decode.h"
+#include "frontend/x86/lift/handlers.h"
+#include "frontend/x86/lift/helpers.h"
+
+namespace lyrebird::x86 {
+namespace {
+
+constexpr uint64_t kPageSize = 4096;
+constexpr unsigned kLongest = 15;    ///< bytes of an instruction
+constexpr size_t kUsualInsts = 256;  ///< of IR in a block; longer ones grow
+
+bool at_breakpoint(const frontend::TranslateRequest& request, uint64_t pc) {
+  const uint64_t* end = request.breakpoints + request.breakpoint_count;
+  return std::binary_search(request.breakpoints, end, pc);
+}
+
+/// The guest's bytes, read a piece of a page at a time.
+class Window {
+ public:
+  Window(frontend::CodeSource& code, bool wraps) : code_(code), wraps_(wraps) {}
+
+  /// Copies up to kLongest bytes from pc on; gives how many there are. pc grows from call to call.
+  unsigned read(uint64_t pc, uint8_t* to) {
+    const uint64_t first = bytes_in_page(pc);
+    unsigned count = take(pc, to, static_cast<unsigned>(std::min<uint64_t>(kLongest, first)));
+    if (count == first && count < kLongest) {
+      const uint64_t next = wraps_ ? static_cast<uint32_t>(pc + first) : pc + first;
+      if (code_.fetch(next, to + count, kLongest - count)) count = kLongest;
+    }
+    return count;
+  }
+
+ private:
+  static uint64_t bytes_in_page(uint64_t pc) { return kPageSize - (pc & (kPageSize - 1)); }
+
+  /// `count` bytes of one page, or 0.
+  unsigned take(uint64_t pc, uint8_t* to, unsigned count) {
+    if (pc < start_ || pc + count > start_ + size_) {
+      start_ = pc;
+      size_ = static_cast<unsigned>(std::min<uint64_t>(sizeof bytes_, bytes_in_page(pc)));
+      if (!code_.fetch(pc, bytes_, size_)) size_ = 0;
+    }
+    if (size_ == 0) return 0;
+    std::copy_n(bytes_ + (pc - start_), count, to);
+    return count;
+  }
+
+  frontend::CodeSource& code_;
+  const bool wraps_;
+  uint64_t start_ = 0;
+  unsigned size_ = 0;
+  uint8_t bytes_[64];
+};
+
+/// What a source of less than a page can give.
+unsigned available_bytes(frontend::CodeSource& code, uint64_t pc, uint8_t* to) {
+  unsigned count = 0;
+  while (count < kLongest && code.fetch(pc + count, to + count, 1)) ++count;
+  return count;
+}
+
+struct Refusal {
+  ExitKind kind;
+  bool happens = false;
+};
+
+/// What the row says of privilege and mode (SDM volume 3, 5.9; volume 1, 19.5).
+Refusal refusal(const Row& row, const Insn& insn, uint32_t mode) {
+  const bool real = (mode & kModeProtected) == 0, v86 = (mode & kModeV86) != 0;
+  if (real || v86) {
+    if (is_vex(row.map)) return {ExitKind::Undefined, true};
+    // SYSENTER and SYSEXIT are #GP there.
+    if (row.has(row_flags::Protected))
+      return {row.feature == Feature::SEP ? ExitKind::ProtectionFault : ExitKind::Undefined, true};
+  }
+  (void)insn;
+  if (row.has(row_flags::Cpl0) && cpl_of_mode(mode) != 0) return {ExitKind::ProtectionFault, true};
+  return {ExitKind::None, false};
+}
+
+void log_missing(uint16_t row) {
+  if (!log_enabled(LogTopic::Unimp)) return;
+  const RowText text = text_of(x86::row(row));
+  log_unimplemented("x86: nothing lifts " + std::string(text.name) + " " + std::string(text.encoding) + "\n");
+}
+
+/// Lifts the decoded instruction; false when the block has ended.
+bool lift(LiftContext& context) {
+  const Insn& insn = context.insn;
+  const Row& row = x86::row(insn.row);
+  if (const Refusal refused = refusal(row, insn, context.mode); refused.happens) {
+    context.ir.Raise(refused.kind);
+    return false;
+  }
+  if (row.has(row_flags::Iopl) && (context.mode & kModeProtected) != 0) {
+    const Value iopl = context.ir.GetState(offsetof(X86State, iopl), I8);
+    const Value needed = context.ir.Const(I8, cpl_of_mode(context.mode));
+    context.ir.RaiseIf(context.ir.CmpLtU(iopl, needed), ExitKind::ProtectionFault);
+  }
+  if (const Handler handler = handler_of(insn.row)) return handler(context);
+  log_missing(insn.row);
+  context.ir.Raise(ExitKind::Undefined);
+  return false;
+}
+
+}  // namespace
+
+const ir::StateLayout& X86Frontend::layout() const { return x86_layout(); }
+
+ir::HelperTable X86Frontend::helpers() const { return helper_table(); }
+
+void X86Frontend::translate(const frontend::TranslateRequest& request, ir::Block& out) const {
+  out.key = request.key;
+  out.guest_size = out.guest_count = 0;
+  out.insts.clear();
+  out.insts.reserve(kUsualInsts);
+  ir::Builder builder(out);
+  LiftContext context{.ir = builder, .cpu = cpu_, .pc = request.key.pc, .mode = request.key.mode};
+  const auto size_mode = static_cast<Mode>(context.mode & kModeCodeSizeMask);
+  const bool wraps = size_mode != Mode::k64;
+  // A block stays in its page, so that it has one page to be dropped with; only its first instruction
+  // may reach into the next.
+  const uint64_t page_end = (request.key.pc & ~(kPageSize - 1)) + kPageSize;
+  const unsigned limit = (context.mode & kModeTrap) != 0 ? 1 : request.max_instructions;
+  Window window(*request.code, wraps);
+  for (bool go_on = true; go_on;) {
+    const uint64_t pc = context.pc;
+    const bool first = out.guest_count == 0;
+    uint8_t bytes[kLongest];
+    unsigned available = window.read(pc, bytes);
+    if (available < kLongest) available = available_bytes(*request.code, pc, bytes);
+    const DecodeStatus status = decode(bytes, available, size_mode, cpu_.features, context.insn);
+    const unsigned length = status == DecodeStatus::Ok ? context.insn.length : 1;
+    if (!first && (pc + length > page_end || status == DecodeStatus::TooShort)) {
+      builder.Jump(pc);
+      break;
+    }
+    builder.Insn(pc, length);
+    if (at_breakpoint(request, pc) && !(first && request.ignore_first_breakpoint)) {
+      builder.Raise(ExitKind::Debug);
+      break;
+    }
+    ++out.guest_count;
+    switch (status) {
+      case DecodeStatus::Ok:
+        go_on = lift(context);
+        break;
+      case DecodeStatus::TooShort:
+        builder.Raise(ExitKind::FetchFault, wraps ? static_cast<uint32_t>(pc + available) : pc + available);
+        go_on = false;
+        break;
+      case DecodeStatus::TooLong:
+        builder.Raise(ExitKind::ProtectionFault);
+        go_on = false;
+        break;
+      default:
+        builder.Raise(ExitKind::Undefined);
+        go_on = false;
+    }
+    // What was looked at to find out that it is nothing counts, too: it may become something.
+    context.pc += status == DecodeStatus::Ok ? length : std::max(available, 1u);
+    if (go_on && wraps) context.pc = static_cast<uint32_t>(context.pc);
+    if (go_on && (out.guest_count >= limit || context.pc >= page_end || context.pc < pc)) {
+      builder.Jump(context.pc);
+      go_on = false;
+    }
+  }
+  out.guest_size = static_cast<uint32_t>(context.pc - request.key.pc);
+}
+
+}  // namespace lyrebird::x86
