@@ -25,6 +25,9 @@ struct StateField {
 struct StateLayout {
   std::span<const StateField> fields;
   uint32_t size = 0;  ///< bytes of the whole struct
+  /// The guest's floating point is SSE's: kFpDenormal is collected for any operand that is subnormal
+  /// (DenormalReport::WhenUsed), as an x86 host does by itself.
+  bool sse_floats = false;
 };
 
 /// Ints go in and out in 64-bit words; wider values pass through the state.

@@ -131,6 +131,9 @@ class Builder {
   Value HalfLo(Value vector) { return Resize(vector, half(vector.type)); }
   Value HalfHi(Value vector) { return emit({.op = Op::HalfHi, .type = half(vector.type)}, {vector}); }
   Value AnyBit(Value vector) { return emit({.op = Op::AnyBit, .type = Type::I1}, {vector}); }
+  Value SignBits(Value vector, Type elem) {
+    return emit({.op = Op::SignBits, .type = Type::I32, .elem = elem}, {vector});
+  }
   /// Narrow, NarrowSatS, ..: `elem` is the lane type of the wide operand.
   Value Narrow(Op op, Value wide, Type elem) {
     return emit({.op = op, .type = half(wide.type), .elem = elem}, {wide});

@@ -5,6 +5,9 @@
 /// the operand order of ops.inc. Wider vectors are treated 16 bytes at a time.
 #pragma once
 
+#include <bit>
+#include <span>
+
 #include "ir/eval_vector.h"
 
 namespace lyrebird::ir::eval {
@@ -79,6 +82,47 @@ constexpr uint32_t inv_mix_column(uint32_t a) {
   return mix_column(a ^ four ^ std::rotr(four, 16));
 }
 
+inline Vec<16> xor_of(const Vec<16>& a, const Vec<16>& b) {
+  Vec<16> r;
+  for (unsigned i = 0; i < 16; ++i) r.b[i] = a.b[i] ^ b.b[i];
+  return r;
+}
+
+constexpr uint8_t gf_product(uint8_t a, uint8_t b) {
+  uint32_t sum = 0, power = a;
+  for (unsigned i = 0; i < 8; ++i) {
+    if (b >> i & 1) sum ^= power;
+    power = times_x(power) & 0xff;
+  }
+  return static_cast<uint8_t>(sum);
+}
+/// a^254
+constexpr uint8_t gf_inverse(uint8_t a) {
+  uint8_t r = 1, power = a;
+  for (unsigned i = 1; i < 8; ++i) {
+    power = gf_product(power, power);
+    r = gf_product(r, power);
+  }
+  return r;
+}
+inline Vec<16> gf_mul(const Vec<16>& a, const Vec<16>& b) {
+  Vec<16> r;
+  for (unsigned i = 0; i < 16; ++i) r.b[i] = gf_product(a.b[i], b.b[i]);
+  return r;
+}
+inline Vec<16> gf_affine(const Vec<16>& a, const Vec<16>& matrix, uint64_t imm, bool inverse) {
+  Vec<16> r;
+  for (unsigned i = 0; i < 16; ++i) {
+    const uint8_t x = inverse ? gf_inverse(a.b[i]) : a.b[i];
+    unsigned sum = static_cast<unsigned>(imm) & 0xff;
+    for (unsigned k = 0; k < 8; ++k)
+      sum ^= static_cast<unsigned>(std::popcount(static_cast<uint8_t>(matrix.b[i / 8 * 8 + 7 - k] & x)) & 1)
+             << k;
+    r.b[i] = static_cast<uint8_t>(sum);
+  }
+  return r;
+}
+
 using Words = std::array<uint32_t, 4>;
 using Pair = std::array<uint64_t, 2>;
 
@@ -112,8 +156,22 @@ inline Vec<16> sha1_schedule1(const Vec<16>& va, const Vec<16>& vb) {
       {std::rotl(t[0], 1), std::rotl(t[1], 1), std::rotl(t[2], 1), std::rotl(t[3], 1) ^ std::rotl(t[0], 2)});
 }
 
+/// Highest lane first, as Intel's manual has it.
+inline Vec<16> sha1_four_rounds(const Vec<16>& dcba, const Vec<16>& words, uint64_t kind) {
+  constexpr uint32_t kConstants[] = {0x5a827999, 0x6ed9eba1, 0x8f1bbcdc, 0xca62c1d6};
+  const auto reversed = [](const Words& w) { return Words{w[3], w[2], w[1], w[0]}; };
+  Words w = reversed(lanes<uint32_t, 16>(words));
+  for (uint32_t& word : w) word += kConstants[kind & 3];
+  const auto abcd = from_lanes<16, uint32_t>(reversed(lanes<uint32_t, 16>(dcba)));
+  const Vec<16> r = sha1_rounds(abcd, Vec<16>{}, from_lanes<16, uint32_t>(w),
+                                (kind & 3) == 0   ? choose
+                                : (kind & 3) == 2 ? majority
+                                                  : parity);
+  return from_lanes<16, uint32_t>(reversed(lanes<uint32_t, 16>(r)));
+}
+
 /// Four rounds on abcd, efgh in place.
-constexpr void sha256_rounds(Words& x, Words& y, const Words& words) {
+constexpr void sha256_rounds(Words& x, Words& y, std::span<const uint32_t> words) {
   for (const uint32_t w : words) {
     const uint32_t e = y[0], a = x[0];
     const uint32_t t =
@@ -127,6 +185,22 @@ inline Vec<16> sha256_hash(const Vec<16>& abcd, const Vec<16>& efgh, const Vec<1
   Words x = lanes<uint32_t, 16>(abcd), y = lanes<uint32_t, 16>(efgh);
   sha256_rounds(x, y, lanes<uint32_t, 16>(words));
   return from_lanes<16, uint32_t>(second ? y : x);
+}
+inline Vec<16> sha256_two_rounds(const Vec<16>& hgdc, const Vec<16>& feba, const Vec<16>& words) {
+  const Words p = lanes<uint32_t, 16>(hgdc), q = lanes<uint32_t, 16>(feba);
+  Words x = {q[3], q[2], p[3], p[2]}, y = {q[1], q[0], p[1], p[0]};
+  const Words w = lanes<uint32_t, 16>(words);
+  sha256_rounds(x, y, std::span(w).first(2));
+  return from_lanes<16, uint32_t>({y[1], y[0], x[1], x[0]});
+}
+inline Vec<16> sha256_schedule2(const Vec<16>& va, const Vec<16>& vb) {
+  const Words a = lanes<uint32_t, 16>(va), b = lanes<uint32_t, 16>(vb);
+  Words r{};
+  for (unsigned i = 0; i < 4; ++i) {
+    const uint32_t w = i < 2 ? b[i + 2] : r[i - 2];
+    r[i] = a[i] + (std::rotr(w, 17) ^ std::rotr(w, 19) ^ w >> 10);
+  }
+  return from_lanes<16, uint32_t>(r);
 }
 inline Vec<16> sha256_schedule0(const Vec<16>& va, const Vec<16>& vb) {
   const Words a = lanes<uint32_t, 16>(va);
@@ -203,11 +277,18 @@ LYREBIRD_CRYPTO1(AesSubShift, detail::aes_sub_shift(a))
 LYREBIRD_CRYPTO1(AesInvSubShift, detail::aes_inv_sub_shift(a))
 LYREBIRD_CRYPTO1(AesMixColumns, (map_lanes<uint32_t, 16>(detail::mix_column, a)))
 LYREBIRD_CRYPTO1(AesInvMixColumns, (map_lanes<uint32_t, 16>(detail::inv_mix_column, a)))
+LYREBIRD_CRYPTO2(AesRound, detail::xor_of(AesMixColumns<uint8_t, 16>(detail::aes_sub_shift(a)), b))
+LYREBIRD_CRYPTO2(AesLastRound, detail::xor_of(detail::aes_sub_shift(a), b))
+LYREBIRD_CRYPTO2(AesInvRound, detail::xor_of(AesInvMixColumns<uint8_t, 16>(detail::aes_inv_sub_shift(a)), b))
+LYREBIRD_CRYPTO2(AesInvLastRound, detail::xor_of(detail::aes_inv_sub_shift(a), b))
+LYREBIRD_CRYPTO2(GfMul, detail::gf_mul(a, b))
 LYREBIRD_CRYPTO3(Sha1Choose, detail::sha1_rounds(a, b, c, detail::choose))
 LYREBIRD_CRYPTO3(Sha1Parity, detail::sha1_rounds(a, b, c, detail::parity))
 LYREBIRD_CRYPTO3(Sha1Majority, detail::sha1_rounds(a, b, c, detail::majority))
 LYREBIRD_CRYPTO3(Sha1Schedule0, detail::sha1_schedule0(a, b, c))
 LYREBIRD_CRYPTO2(Sha1Schedule1, detail::sha1_schedule1(a, b))
+LYREBIRD_CRYPTO3(Sha256TwoRounds, detail::sha256_two_rounds(a, b, c))
+LYREBIRD_CRYPTO2(Sha256Schedule2, detail::sha256_schedule2(a, b))
 LYREBIRD_CRYPTO3(Sha256Hash, detail::sha256_hash(a, b, c, false))
 LYREBIRD_CRYPTO3(Sha256Hash2, detail::sha256_hash(b, a, c, true))
 LYREBIRD_CRYPTO2(Sha256Schedule0, detail::sha256_schedule0(a, b))
@@ -216,6 +297,17 @@ LYREBIRD_CRYPTO3(Sha512Hash, detail::sha512_hash(a, b, c))
 LYREBIRD_CRYPTO3(Sha512Hash2, detail::sha512_hash2(a, b, c))
 LYREBIRD_CRYPTO2(Sha512Schedule0, detail::sha512_schedule0(a, b))
 LYREBIRD_CRYPTO3(Sha512Schedule1, detail::sha512_schedule1(a, b, c))
+
+#define LYREBIRD_CRYPTO_IMM(name, expression)                                                          \
+  template <typename U, unsigned N>                                                                    \
+    requires Blocks16<N>                                                                               \
+  inline Vec<N> name(const Vec<N>& va, const Vec<N>& vb, uint64_t imm) {                               \
+    return detail::by_16<N>([imm](const Vec<16>& a, const Vec<16>& b) { return expression; }, va, vb); \
+  }
+LYREBIRD_CRYPTO_IMM(GfAffine, detail::gf_affine(a, b, imm, false))
+LYREBIRD_CRYPTO_IMM(GfAffineInv, detail::gf_affine(a, b, imm, true))
+LYREBIRD_CRYPTO_IMM(Sha1FourRounds, detail::sha1_four_rounds(a, b, imm))
+#undef LYREBIRD_CRYPTO_IMM
 
 #undef LYREBIRD_CRYPTO1
 #undef LYREBIRD_CRYPTO2

@@ -70,4 +70,15 @@ inline Vec<N> BfMatMul(const Vec<N>& a, const Vec<N>& b, const Vec<N>& c, uint64
   return from_lanes<N, uint32_t>(r);
 }
 
+// --- estimates of the host's own: 12 bits, no rounding mode, no flags
+
+template <typename U, unsigned N>
+inline Vec<N> RecipApprox(const Vec<N>& a, uint64_t = 0) {
+  return map_lanes<uint32_t, N>(recip_approx, a);
+}
+template <typename U, unsigned N>
+inline Vec<N> RsqrtApprox(const Vec<N>& a, uint64_t = 0) {
+  return map_lanes<uint32_t, N>(rsqrt_approx, a);
+}
+
 }  // namespace lyrebird::ir::eval

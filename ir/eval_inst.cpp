@@ -308,6 +308,14 @@ void narrow(const Inst& inst, const Constant& a, uint8_t* out) {
   });
 }
 
+void sign_bits(const Inst& inst, const Constant& a, uint8_t* out) {
+  with_size(a.type, [&](auto n) {
+    with_int(int_type(bit_width(inst.elem)), [&]<typename U>(U) {
+      if constexpr (kIsLane<U>) put<uint32_t>(out, eval::SignBits<U>(vec<n>(a.b)));
+    });
+  });
+}
+
 void reduce(const Inst& inst, const Constant& a, uint8_t* out) {
   with_size(a.type, [&](auto n) {
     with_int(inst.elem, [&]<typename U>(U) {
@@ -434,6 +442,8 @@ bool special(const Inst& inst, std::span<const Constant> args, uint8_t* out, FpE
     case Op::HalfHi:
     case Op::AnyBit:
       return parts(inst, args, out), true;
+    case Op::SignBits:
+      return sign_bits(inst, args[0], out), true;
     case Op::Narrow:
     case Op::NarrowSatS:
     case Op::NarrowSatU:

@@ -152,6 +152,10 @@ constexpr U AndNot(U a, U b) {
   return static_cast<U>(a & ~wide_u(b));
 }
 template <typename U>
+constexpr U SignSelect(U a, U b, U c) {
+  return a >> (kBits<U> - 1) != 0 ? b : c;
+}
+template <typename U>
 constexpr U BitSelect(U a, U b, U c) {
   return static_cast<U>((a & b) | (~wide_u(a) & c));
 }

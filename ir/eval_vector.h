@@ -123,6 +123,14 @@ inline bool AnyBit(const Vec<N>& a) {
   return all != 0;
 }
 
+/// Lanes of U.
+template <typename U, unsigned N>
+inline uint32_t SignBits(const Vec<N>& a) {
+  uint32_t r = 0;
+  for (unsigned i = 0; i < N / sizeof(U); ++i) r |= uint32_t{lane<U>(a, i) >> (kBits<U> - 1) != 0} << i;
+  return r;
+}
+
 // --- moving lanes
 
 template <typename U, unsigned N>
@@ -286,6 +294,46 @@ inline Vec<N / 2> NarrowSatSU(const Vec<N>& a) {
 }
 
 template <typename U, unsigned N>
+  requires(Laned<U, N> && sizeof(U) <= 4)
+inline Vec<N> MulEvenS(const Vec<N>& a, const Vec<N>& b, uint64_t = 0) {
+  using D = Doubled<U>;
+  Vec<N> r;
+  LYREBIRD_LANE_LOOP
+  for (unsigned i = 0; i < N / sizeof(D); ++i)
+    set_lane<D>(r, i, Mul<D>(SExt<D>(lane<U>(a, 2 * i)), SExt<D>(lane<U>(b, 2 * i))));
+  return r;
+}
+template <typename U, unsigned N>
+  requires(Laned<U, N> && sizeof(U) <= 4)
+inline Vec<N> MulEvenU(const Vec<N>& a, const Vec<N>& b, uint64_t = 0) {
+  using D = Doubled<U>;
+  Vec<N> r;
+  LYREBIRD_LANE_LOOP
+  for (unsigned i = 0; i < N / sizeof(D); ++i)
+    set_lane<D>(r, i, Mul<D>(ZExt<D>(lane<U>(a, 2 * i)), ZExt<D>(lane<U>(b, 2 * i))));
+  return r;
+}
+/// U is the wide lane.
+template <typename U, unsigned N>
+  requires(Laned<U, N> && sizeof(U) >= 2)
+inline Vec<N> NarrowPairSatS(const Vec<N>& a, const Vec<N>& b, uint64_t = 0) {
+  Vec<N> r;
+  const Vec<N / 2> low = NarrowSatS<U>(a), high = NarrowSatS<U>(b);
+  std::memcpy(r.b, low.b, N / 2);
+  std::memcpy(r.b + N / 2, high.b, N / 2);
+  return r;
+}
+template <typename U, unsigned N>
+  requires(Laned<U, N> && sizeof(U) >= 2)
+inline Vec<N> NarrowPairSatSU(const Vec<N>& a, const Vec<N>& b, uint64_t = 0) {
+  Vec<N> r;
+  const Vec<N / 2> low = NarrowSatSU<U>(a), high = NarrowSatSU<U>(b);
+  std::memcpy(r.b, low.b, N / 2);
+  std::memcpy(r.b + N / 2, high.b, N / 2);
+  return r;
+}
+
+template <typename U, unsigned N>
 inline U ReduceAdd(const Vec<N>& a) {
   return detail::reduce<U>(a, Add<U>);
 }
@@ -323,6 +371,90 @@ inline Vec<N> ClMul(const Vec<N>& a, const Vec<N>& b, uint64_t imm) {
     r[i + 1] = Hi64(product);
   }
   return from_lanes<N, uint64_t>(r);
+}
+
+template <typename U, unsigned N>
+inline Vec<N> PermuteBytes(const Vec<N>& a, const Vec<N>& b, uint64_t = 0) {
+  constexpr unsigned kBlock = N < 16 ? N : 16;
+  Vec<N> r;
+  for (unsigned i = 0; i < N; ++i)
+    r.b[i] = b.b[i] & 0x80 ? uint8_t{0} : a.b[i / kBlock * kBlock + b.b[i] % kBlock];
+  return r;
+}
+template <typename U, unsigned N>
+  requires Blocks16<N>
+inline Vec<N> Shuffle32(const Vec<N>& a, const Vec<N>& b, uint64_t imm) {
+  Vec<N> r;
+  for (unsigned i = 0; i < N / 4; ++i) {
+    const unsigned from = i / 4 * 4 + static_cast<unsigned>(imm >> i % 4 * 2 & 3);
+    set_lane(r, i, lane<uint32_t>(i % 4 < 2 ? a : b, from));
+  }
+  return r;
+}
+
+namespace detail {
+constexpr unsigned distance(uint8_t a, uint8_t b) { return static_cast<unsigned>(a > b ? a - b : b - a); }
+}  // namespace detail
+template <typename U, unsigned N>
+inline Vec<N> SumAbsDiff(const Vec<N>& a, const Vec<N>& b, uint64_t = 0) {
+  Vec<N> r;
+  for (unsigned i = 0; i < N / 8; ++i) {
+    uint64_t sum = 0;
+    for (unsigned k = 8 * i; k < 8 * i + 8; ++k) sum += detail::distance(a.b[k], b.b[k]);
+    set_lane(r, i, sum);
+  }
+  return r;
+}
+template <typename U, unsigned N>
+  requires Blocks16<N>
+inline Vec<N> SlidingAbsDiff(const Vec<N>& a, const Vec<N>& b, uint64_t imm) {
+  Vec<N> r;
+  for (unsigned i = 0; i < N / 2; ++i) {
+    const unsigned block = i / 8 * 16;
+    const unsigned from = block + static_cast<unsigned>(imm >> 2 & 1) * 4 + i % 8;
+    const unsigned with = block + static_cast<unsigned>(imm & 3) * 4;
+    unsigned sum = 0;
+    for (unsigned k = 0; k < 4; ++k) sum += detail::distance(a.b[from + k], b.b[with + k]);
+    set_lane(r, i, static_cast<uint16_t>(sum));
+  }
+  return r;
+}
+template <typename U, unsigned N>
+  requires Blocks16<N>
+inline Vec<N> LeastLane(const Vec<N>& a, uint64_t = 0) {
+  Vec<N> r{};
+  for (unsigned block = 0; block < N / 2; block += 8) {
+    unsigned least = 0;
+    for (unsigned i = 1; i < 8; ++i)
+      if (lane<uint16_t>(a, block + i) < lane<uint16_t>(a, block + least)) least = i;
+    set_lane(r, block, lane<uint16_t>(a, block + least));
+    set_lane(r, block + 1, static_cast<uint16_t>(least));
+  }
+  return r;
+}
+template <typename U, unsigned N>
+inline Vec<N> MulAddPairs(const Vec<N>& a, const Vec<N>& b, uint64_t = 0) {
+  Vec<N> r;
+  LYREBIRD_LANE_LOOP
+  for (unsigned i = 0; i < N / 4; ++i) {
+    uint32_t sum = 0;
+    for (unsigned k = 2 * i; k < 2 * i + 2; ++k)
+      sum += static_cast<uint32_t>(int32_t{static_cast<int16_t>(lane<uint16_t>(a, k))} *
+                                   static_cast<int16_t>(lane<uint16_t>(b, k)));
+    set_lane(r, i, sum);
+  }
+  return r;
+}
+template <typename U, unsigned N>
+inline Vec<N> MulAddPairsSat(const Vec<N>& a, const Vec<N>& b, uint64_t = 0) {
+  Vec<N> r;
+  LYREBIRD_LANE_LOOP
+  for (unsigned i = 0; i < N / 2; ++i) {
+    const int sum =
+        a.b[2 * i] * static_cast<int8_t>(b.b[2 * i]) + a.b[2 * i + 1] * static_cast<int8_t>(b.b[2 * i + 1]);
+    set_lane(r, i, static_cast<uint16_t>(sum > 32767 ? 32767 : sum < -32768 ? -32768 : sum));
+  }
+  return r;
 }
 
 namespace detail {

@@ -2,6 +2,9 @@
 // Arm's reciprocal and square root estimates (DDI 0487, shared/functions/float:
 // FPRecipEstimate, FPRSqrtEstimate, FPRecpX).
 #include <array>
+#if defined(__SSE__)
+#include <xmmintrin.h>
+#endif
 
 #include "ir/eval_scalar.h"
 #include "ir/fp_soft.h"
@@ -97,5 +100,32 @@ uint32_t RecipEstimateU(uint32_t a) { return a >> 31 == 0 ? ~0u : soft::recip_es
 uint32_t RsqrtEstimateU(uint32_t a) {
   return a >> 30 == 0 ? ~0u : uint32_t{soft::kRsqrtEstimates[a >> 23]} << 23;
 }
+
+#if defined(__SSE__)
+uint32_t recip_approx(uint32_t a) {
+  return std::bit_cast<uint32_t>(_mm_cvtss_f32(_mm_rcp_ss(_mm_set_ss(std::bit_cast<float>(a)))));
+}
+uint32_t rsqrt_approx(uint32_t a) {
+  return std::bit_cast<uint32_t>(_mm_cvtss_f32(_mm_rsqrt_ss(_mm_set_ss(std::bit_cast<float>(a)))));
+}
+#else
+namespace {
+constexpr FpMode kApproxMode{.nan_rule = NanRule::FirstOperand,
+                             .default_nan_negative = true,
+                             .flush_inputs = true,
+                             .flush_outputs = true,
+                             .no_flags = true};
+/// The 12 bits of the fraction that count.
+uint32_t cut(uint32_t value) { return (value & 0x7f800000) == 0x7f800000 ? value : value & ~0x7ffu; }
+}  // namespace
+uint32_t recip_approx(uint32_t a) {
+  FpEnv env{kApproxMode};
+  return cut(soft::FDiv<uint32_t>(0x3f800000, a, env));
+}
+uint32_t rsqrt_approx(uint32_t a) {
+  FpEnv env{kApproxMode};
+  return cut(soft::FDiv<uint32_t>(0x3f800000, soft::FSqrt<uint32_t>(a, env), env));
+}
+#endif
 
 }  // namespace lyrebird::ir::eval

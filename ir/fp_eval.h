@@ -329,6 +329,18 @@ constexpr B FAbs(B a) {
 }
 constexpr Float80 FAbs(Float80 a) { return {a.significand, static_cast<uint16_t>(a.sign_exponent & 0x7fff)}; }
 
+namespace detail {
+/// -a, but a NaN as it is.
+template <BinaryLane B>
+constexpr B negated_number(B a) {
+  constexpr B kSign = static_cast<B>(B{1} << (8 * sizeof(B) - 1));
+  constexpr unsigned kFraction = sizeof(B) == 2 ? 10 : sizeof(B) == 4 ? 23 : 52;
+  constexpr B kTop = static_cast<B>(static_cast<B>(~kSign) >> kFraction << kFraction);
+  const bool nan = static_cast<B>(a & ~kSign) > kTop;
+  return nan ? a : static_cast<B>(a ^ kSign);
+}
+}  // namespace detail
+
 template <BinaryLane B>
 constexpr B FNeg(B a) {
   return a ^ static_cast<B>(B{1} << (8 * sizeof(B) - 1));
@@ -373,6 +385,20 @@ inline B FMaxNum(B a, B b, FpEnv& env) {
 
 using soft::FMaxSecond;
 using soft::FMinSecond;
+
+// Negating what is not a NaN is exact.
+template <BinaryLane B>
+inline B FMulSub(B a, B b, B c, FpEnv& env) {
+  return FMulAdd(a, b, detail::negated_number(c), env);
+}
+template <BinaryLane B>
+inline B FNegMulAdd(B a, B b, B c, FpEnv& env) {
+  return FMulAdd(detail::negated_number(a), b, c, env);
+}
+template <BinaryLane B>
+inline B FNegMulSub(B a, B b, B c, FpEnv& env) {
+  return FMulAdd(detail::negated_number(a), b, detail::negated_number(c), env);
+}
 
 // --- to an integral value: extra is 0, 32 or 64
 
@@ -436,13 +462,14 @@ inline bool FCmpUnord(B a, B b, FpEnv& env) {
 }
 
 // --- floats to integers: the result is `dest_bits` (8..64) wide, zeros above.
-// fbits 0..64: the value is multiplied by 2^fbits first.
+// fbits 0..64: the value is multiplied by 2^fbits first. FToIntS: + kFToIntIndefinite.
 
 namespace detail {
 /// Truncation of what certainly fits; false if the long way is needed.
 template <class B, bool is_signed>
 inline bool fast_to_int(B a, unsigned dest_bits, unsigned fbits, uint64_t& result, FpEnv& env) {
-  if (env.mode.round != Round::TowardZero || fbits != 0 || !is_normal_or_zero(a)) return false;
+  if (env.mode.round != Round::TowardZero || (fbits & ~uint32_t{128}) != 0 || !is_normal_or_zero(a))
+    return false;
   const auto value = host(a);
   const unsigned limit_bits = is_signed || dest_bits == 64 ? dest_bits - 1 : dest_bits;
   const auto limit = static_cast<HostFloat<B>>(uint64_t{1} << limit_bits);
@@ -528,6 +555,10 @@ inline To FConvert(From a, FpEnv& env) {
 
 /// F32 to BF16 (Arm FPConvertBF).
 uint16_t FToBf16(uint32_t a, FpEnv& env);
+
+/// Lanes of RecipApprox and RsqrtApprox.
+uint32_t recip_approx(uint32_t a);
+uint32_t rsqrt_approx(uint32_t a);
 
 // --- building blocks of BfDot and BfMatMul, with Arm's fixed rules for them
 // (FEAT_BF16 without FEAT_EBF16): round to odd, subnormals are zero, default NaN,

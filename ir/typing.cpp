@@ -92,6 +92,9 @@ const char* lanewise_error(const Inst& inst) {
 bool only_binary(Op op) {
   switch (op) {
     case Op::FMulAdd:
+    case Op::FMulSub:
+    case Op::FNegMulAdd:
+    case Op::FNegMulSub:
     case Op::FRecipEstimate:
     case Op::FRsqrtEstimate:
     case Op::FRecipExponent:
@@ -125,8 +128,9 @@ bool ignores_elem(Op op) {
   return op == Op::ByteExtract || op == Op::TableLookup || (op >= Op::ClMul && op <= Op::Sha512Schedule1);
 }
 bool needs_128(Op op) {
-  return op == Op::ClMul || op == Op::MatMulS || op == Op::MatMulU || op == Op::MatMulUS ||
-         op == Op::BfMatMul || (op >= Op::AesSubShift && op <= Op::Sha512Schedule1);
+  return op == Op::ClMul || op == Op::Shuffle32 || op == Op::SlidingAbsDiff || op == Op::LeastLane ||
+         op == Op::MatMulS || op == Op::MatMulU || op == Op::MatMulUS || op == Op::BfMatMul ||
+         (op >= Op::AesSubShift && op <= Op::Sha512Schedule1);
 }
 
 const char* whole_error(const Inst& inst) {
@@ -143,7 +147,9 @@ const char* whole_error(const Inst& inst) {
     const bool fits = inst.imm > lane && inst.imm <= bit_width(inst.type) && (inst.imm & (inst.imm - 1)) == 0;
     return fits ? nullptr : "imm is no container of lanes";
   }
-  const bool widens = inst.op >= Op::WidenLoS && inst.op <= Op::WidenHiU;
+  const bool narrows = inst.op == Op::NarrowPairSatS || inst.op == Op::NarrowPairSatSU;
+  if (narrows) return lane >= 16 ? nullptr : "elem must be at least i16";
+  const bool widens = inst.op >= Op::WidenLoS && inst.op <= Op::MulEvenU;
   return widens && lane > 32 ? "elem must be at most i32" : nullptr;
 }
 
@@ -187,6 +193,8 @@ const char* vector_special_error(const Inst& inst, const Type* operands) {
                  : "needs a vector of twice the type";
     case Op::AnyBit:
       return is_vector(operands[0]) ? nullptr : "needs a vector";
+    case Op::SignBits:
+      return is_vector(operands[0]) && is_lane(inst.elem) ? nullptr : "needs a vector and a lane type";
     case Op::Narrow:
     case Op::NarrowSatS:
     case Op::NarrowSatU:
@@ -206,7 +214,8 @@ const char* fp_special_error(const Inst& inst, const Type* operands) {
       return inst.type == Type::I8 && is_float(inst.elem) ? nullptr : "needs floats and gives i8";
     case Op::FToIntS:
     case Op::FToIntU:
-      if (inst.fp_extra() > 64) return "too many fraction bits";
+      if ((inst.op == Op::FToIntS ? inst.fp_extra() & ~uint32_t{kFToIntIndefinite} : inst.fp_extra()) > 64)
+        return "too many fraction bits";
       if (is_vector(inst.type))
         return from == inst.type && is_float_lane(inst.elem) ? nullptr : "needs float lanes";
       return is_float(from) && from == inst.elem && is_int(inst.type) && is_lane(inst.type)
@@ -303,6 +312,7 @@ const char* special_error(const Inst& inst, const Type* operands, HelperTable he
     case Op::Concat:
     case Op::HalfHi:
     case Op::AnyBit:
+    case Op::SignBits:
     case Op::Narrow:
     case Op::NarrowSatS:
     case Op::NarrowSatU:

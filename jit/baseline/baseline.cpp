@@ -107,7 +107,7 @@ Baseline::Baseline(const ir::StateLayout& layout, ir::HelperTable helpers, Basel
 Baseline::~Baseline() = default;
 
 void Baseline::install_runtime() {
-  const baseline::RuntimeCode runtime = baseline::make_runtime(pins_, host_.avx);
+  const baseline::RuntimeCode runtime = baseline::make_runtime(pins_, host_.avx, layout_.sse_floats);
   runtime_size_ = runtime.bytes.size();
   const uint8_t* const code = cache_.allocate(runtime_size_);
   cache_.write(code, runtime.bytes.data(), runtime_size_);
@@ -151,6 +151,7 @@ std::unique_ptr<CompiledBlock> Baseline::compile(const ir::Block& block) {
   auto emitter = take_emitter();
   const baseline::EmitOptions options{.zero_base = options_.zero_base,
                                       .marks = observer_ != nullptr,
+                                      .sse_floats = layout_.sse_floats,
                                       .strip_tags = strip_tags_.load(std::memory_order_relaxed)};
   const bool done = usable_ && emitter->emit(block, helpers_, options) && install(*compiled, *emitter);
   give_emitter(std::move(emitter));
@@ -406,7 +407,7 @@ uint64_t Baseline::keep_key() const {
   const auto id = persist::build_id();
   if (!usable_ || id.empty()) return 0;
   static_assert(std::has_unique_object_representations_v<baseline::HostFeatures>);
-  uint64_t key = persist::hash_bytes(&host_, sizeof host_, 1 + options_.zero_base);
+  uint64_t key = persist::hash_bytes(&host_, sizeof host_, 1 + options_.zero_base + 2 * layout_.sse_floats);
   for (const baseline::Pin& pin : pins_.pins)
     key = persist::mix(key ^ pin.offset, pin.reg + 0x9e3779b97f4a7c15);
   return persist::hash_bytes(id.data(), id.size(), key) | 1;
@@ -683,7 +684,7 @@ Stop Baseline::fault(const FaultGuard& guard, ir::CpuHeader& cpu, ThreadContext&
   auto* const state = reinterpret_cast<uint8_t*>(&cpu);
   if (!block->region)
     for (const baseline::Pin& pin : pins_.pins) std::memcpy(state + pin.offset, &host.general[pin.reg], 8);
-  cpu.fp_flags |= baseline::flags_of_mxcsr(host.mxcsr);
+  cpu.fp_flags |= baseline::flags_of_mxcsr(host.mxcsr, layout_.sse_floats);
   cpu.pc = block->key.pc + static_cast<uint64_t>(static_cast<int32_t>(at->guest));
   thread.interpret_next = true;
   // An address that is not canonical has no address in the report.

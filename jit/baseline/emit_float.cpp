@@ -52,7 +52,10 @@ constexpr InstId kFma[4] = {hi::kIdVfmadd231ss, hi::kIdVfmadd231sd, hi::kIdVfmad
 
 bool Emitter::emit_float(const ir::Inst& inst) {
   if (inst.op == Op::FAbs || inst.op == Op::FNeg) return emit_float_sign(inst);
-  if (!(ir::info(inst.op).effects & ir::FpFlags) || !is_plain(inst.fp_mode())) return false;
+  if (!(ir::info(inst.op).effects & ir::FpFlags)) return false;
+  // Any other rules would have the host collect too many reports of subnormal operands.
+  if (options_.sse_floats) return emit_float_native(inst);
+  if (!is_plain(inst.fp_mode())) return false;
   switch (inst.op) {
     case Op::FAdd:
     case Op::FSub:

@@ -208,6 +208,28 @@ bool Emitter::emit_lanes(const ir::Inst& inst) {
   }
 }
 
+/// All lanes by the same amount, which is the highest lane of it with zeros in place of those below.
+bool Emitter::emit_shift_by_splat(const ir::Inst& inst, unsigned lane) {
+  constexpr VecOp kShifts[3][3] = {
+      {{hi::kIdPsllw, hi::kIdVpsllw}, {hi::kIdPslld, hi::kIdVpslld}, {hi::kIdPsllq, hi::kIdVpsllq}},
+      {{hi::kIdPsrlw, hi::kIdVpsrlw}, {hi::kIdPsrld, hi::kIdVpsrld}, {hi::kIdPsrlq, hi::kIdVpsrlq}},
+      {{hi::kIdPsraw, hi::kIdVpsraw}, {hi::kIdPsrad, hi::kIdVpsrad}, {hi::kIdNone, hi::kIdNone}}};
+  const bool shift = inst.op == Op::Shl || inst.op == Op::ShrU || inst.op == Op::ShrS;
+  const ir::Inst& amount = at(root(inst.args[1]));
+  if (!shift || lane == 0 || amount.op != Op::Splat || amount.elem != inst.elem) return false;
+  const VecOp op = kShifts[inst.op == Op::Shl ? 0 : inst.op == Op::ShrU ? 1 : 2][lane - 1];
+  if (op.avx == hi::kIdNone) return false;
+  const uint8_t a = use_xmm(inst.args[0]);
+  uint8_t by = use_xmm(inst.args[1]);
+  if (lane != 3) {
+    const uint8_t t = take_xmm();
+    vshift({hi::kIdPsrlq, hi::kIdVpsrlq}, t, by, 64 - (8u << lane));
+    by = t;
+  }
+  vop(op, def_xmm(inst.args[0]), a, xmm(by));
+  return true;
+}
+
 bool Emitter::emit_lane_shift(const ir::Inst& inst, unsigned lane) {
   const auto by = splat_constant(inst.args[1], inst.elem);
   const uint32_t amount = by ? static_cast<uint32_t>(std::min<uint64_t>(*by, 255)) : 0;
@@ -253,6 +275,7 @@ bool Emitter::emit_lane_shift(const ir::Inst& inst, unsigned lane) {
     default:
       break;
   }
+  if (emit_shift_by_splat(inst, lane)) return true;
   // By variable amounts: what is too much shifts everything out on the host as well.
   const bool s = inst.op == Op::ShrS || inst.op == Op::ShiftS;
   if (lane == 0 || !host_.avx2 || (lane == 1 && !host_.avx512) || (s && lane == 3 && !host_.avx512))

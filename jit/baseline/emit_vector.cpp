@@ -193,18 +193,31 @@ std::optional<uint64_t> Emitter::splat_constant(ValueId id, Type elem) const {
   return lane;
 }
 
+/// A constant mask of whole 16-bit lanes as PBLENDW has it.
+std::optional<uint32_t> Emitter::blend_control(ValueId mask) const {
+  const ir::Inst& inst = at(root(mask));
+  if (inst.op != Op::Const) return std::nullopt;
+  uint32_t control = 0;
+  for (unsigned i = 0; i < 8; ++i) {
+    const uint64_t lane = (i < 4 ? inst.imm : inst.high()) >> 16 * (i & 3) & 0xffff;
+    if (lane != 0 && lane != 0xffff) return std::nullopt;
+    control |= (lane ? 1u : 0u) << i;
+  }
+  return control;
+}
+
 bool Emitter::emit_vector(const ir::Inst& inst) {
   const ValueClass cls = class_of(inst.type);
   if (cls != ValueClass::Xmm && cls != ValueClass::Gpr) return false;
   for (unsigned k = 0; k < ir::arg_count(inst); ++k)
     if (class_of(type_of(inst.args[k])) == ValueClass::Memory) return false;
-  if (inst.op == Op::ExtractLane || inst.op == Op::AnyBit ||
+  if (inst.op == Op::ExtractLane || inst.op == Op::AnyBit || inst.op == Op::SignBits ||
       (inst.op >= Op::ReduceAdd && inst.op <= Op::ReduceMaxU))
     return emit_vector_reduce(inst);
   if (!ir::is_vector(inst.type)) return false;
   return emit_vector_binary(inst) || emit_vector_shift(inst) || emit_vector_compare(inst) ||
          emit_vector_unary(inst) || emit_vector_move(inst) || emit_vector_lanes(inst) || emit_lanes(inst) ||
-         emit_crypto(inst);
+         emit_whole(inst) || emit_crypto(inst);
 }
 
 bool Emitter::emit_vector_binary(const ir::Inst& inst) {
@@ -226,6 +239,11 @@ bool Emitter::emit_vector_binary(const ir::Inst& inst) {
       return true;
     }
     case Op::BitSelect: {
+      if (const auto control = blend_control(inst.args[0])) {
+        const uint8_t b = use_xmm(inst.args[1]), c = use_xmm(inst.args[2]);
+        vop_imm({hi::kIdPblendw, hi::kIdVpblendw}, def_xmm(inst.args[2]), c, xmm(b), *control);
+        return true;
+      }
       const uint8_t mask = use_xmm(inst.args[0]), b = use_xmm(inst.args[1]), c = use_xmm(inst.args[2]);
       const uint8_t t = take_xmm(), u = take_xmm();
       vop({kPand.sse, kPand.avx}, t, mask, xmm(b));
@@ -612,6 +630,25 @@ bool Emitter::emit_vector_reduce(const ir::Inst& inst) {
     return true;
   }
   if (lane > 3) return false;
+  if (inst.op == Op::SignBits) {
+    uint8_t a = use_xmm(inst.args[0]);
+    if (lane == 1) {
+      // The upper bytes of the lanes, and nothing else.
+      const uint8_t t = take_xmm();
+      vop({kPshufb.sse, kPshufb.avx}, t, a, pool(0x0f0d0b0907050301, ~uint64_t{0}));
+      a = t;
+    }
+    const uint8_t d = def_gpr();
+    (void)a_.emit(lane < 2    ? (host_.avx ? hi::kIdVpmovmskb : hi::kIdPmovmskb)
+                  : lane == 2 ? (host_.avx ? hi::kIdVmovmskps : hi::kIdMovmskps)
+                              : (host_.avx ? hi::kIdVmovmskpd : hi::kIdMovmskpd),
+                  gp32(d), xmm(a));
+    if (lane == 1 || a_type_size == 8) {
+      (void)a_.and_(gp32(d), static_cast<int32_t>(low_mask(a_type_size >> lane)));
+      no_flags();
+    }
+    return true;
+  }
   if (inst.op == Op::ExtractLane) {
     const auto index = static_cast<uint32_t>(inst.imm);
     const uint8_t a = use_xmm(inst.args[0]);

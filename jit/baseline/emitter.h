@@ -31,6 +31,7 @@ namespace lyrebird::jit::baseline {
 struct EmitOptions {
   bool zero_base = true;    ///< CpuHeader::memory_base is 0
   bool marks = false;       ///< note where the code of each guest instruction starts
+  bool sse_floats = false;  ///< StateLayout::sse_floats
   bool strip_tags = false;  ///< AddressRule::IgnoreTop is done inline, not by the fault path
 };
 
@@ -255,12 +256,14 @@ class Emitter {
   void vun_imm(VecOp op, uint8_t d, const asmjit::Operand& a, uint32_t imm);
   void vshift(VecOp op, uint8_t d, uint8_t a, uint32_t by);
   std::optional<uint64_t> splat_constant(ir::ValueId id, ir::Type elem) const;
+  std::optional<uint32_t> blend_control(ir::ValueId mask) const;
 
   // --- emit_lanes.cpp
   bool emit_lanes(const ir::Inst& inst);
   Mem lanes_of(uint64_t value, unsigned lane);
   void shift_lanes(ir::Op op, unsigned lane, uint8_t d, uint8_t a, uint32_t by);
   void blend_by_sign(unsigned lane, uint8_t d, uint8_t a, uint8_t b, uint8_t mask);
+  bool emit_shift_by_splat(const ir::Inst& inst, unsigned lane);
   bool emit_lane_shift(const ir::Inst& inst, unsigned lane);
   bool emit_wide_saturation(const ir::Inst& inst, unsigned lane);
   void emit_halving(const ir::Inst& inst, unsigned lane);
@@ -268,6 +271,10 @@ class Emitter {
   void emit_dot(const ir::Inst& inst);
   bool emit_byte_bits(const ir::Inst& inst);
   void emit_transpose(const ir::Inst& inst, unsigned lane);
+
+  // --- emit_whole.cpp
+  bool emit_whole(const ir::Inst& inst);
+  bool emit_sign_select(const ir::Inst& inst);
 
   // --- emit_crypto.cpp
   bool emit_crypto(const ir::Inst& inst);
@@ -302,6 +309,14 @@ class Emitter {
   Cold& add_cold_float(const ir::Inst& inst, uint8_t d, const uint8_t* args, unsigned count);
   void emit_cold_float(const Cold& cold);
   void emit_cold_memory(const Cold& cold);
+
+  // --- emit_float_native.cpp
+  bool emit_float_native(const ir::Inst& inst);
+  bool emit_native_arithmetic(const ir::Inst& inst);
+  bool emit_native_to_int(const ir::Inst& inst);
+  bool emit_native_from_int(const ir::Inst& inst);
+  bool emit_native_round(const ir::Inst& inst);
+  bool emit_native_convert(const ir::Inst& inst);
 
   // --- emit_call.cpp
   void emit_record(const ir::Inst& inst);  // any op by the interpreter's handler

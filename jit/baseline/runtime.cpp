@@ -23,7 +23,7 @@ LYREBIRD_HANDLER_ABI void back_to_generated_code(LYREBIRD_HANDLER_ARGS) {}
 
 class Runtime {
  public:
-  Runtime(const Pins& pins, bool avx) : pins_(pins), avx_(avx) {
+  Runtime(const Pins& pins, bool avx, bool denormals) : pins_(pins), avx_(avx), denormals_(denormals) {
     (void)holder_.init(Environment(Arch::kX64));
     (void)holder_.attach(&a_);
   }
@@ -72,25 +72,34 @@ class Runtime {
   void store_pins() {
     for (const Pin& pin : pins_.pins) (void)a_.mov(state(pin.offset), x86::gpq(pin.reg));
   }
+  /// MXCSR's flags as FpFlag bits; changes t.
+  void fp_flags_of(const x86::Gp& mxcsr, const x86::Gp& t) {
+    (void)a_.mov(t, mxcsr);
+    (void)a_.and_(t, denormals_ ? 3 : 1);
+    if (denormals_) {
+      // IE stays in bit 0, DE goes to bit 5.
+      (void)a_.imul(t, t, 17);
+      (void)a_.and_(t, 0x21);
+    }
+    (void)a_.shr(mxcsr, 1);
+    (void)a_.and_(mxcsr, 0x1e);
+    (void)a_.or_(mxcsr, t);
+  }
   /// FP flags from MXCSR to the state; changes rsi and r8. `up`: bytes from rsp to the frame.
   void collect_flags(int32_t up) {
     const Label none = a_.newLabel();
     static_assert(abi::kState != 6 && abi::kState != 8);
     (void)a_.stmxcsr(x86::dword_ptr(x86::rsp, up + static_cast<int32_t>(kFrameMxcsr)));
     (void)a_.mov(x86::esi, x86::dword_ptr(x86::rsp, up + static_cast<int32_t>(kFrameMxcsr)));
-    (void)a_.test(x86::esi, 0x3d);
+    (void)a_.test(x86::esi, denormals_ ? 0x3f : 0x3d);
     (void)a_.jz(none);
-    (void)a_.mov(x86::r8d, x86::esi);
-    (void)a_.and_(x86::r8d, 1);
-    (void)a_.shr(x86::esi, 1);
-    (void)a_.and_(x86::esi, 0x1e);
-    (void)a_.or_(x86::esi, x86::r8d);
+    fp_flags_of(x86::esi, x86::r8d);
     (void)a_.or_(state(offsetof(ir::CpuHeader, fp_flags)), x86::esi);
     (void)a_.bind(none);
   }
 
   const Pins& pins_;
-  const bool avx_;
+  const bool avx_, denormals_;
   CodeHolder holder_;
   x86::Assembler a_;
 };
@@ -244,13 +253,9 @@ void Runtime::region_thunk(RegionThunk kind) {
     const x86::Mem mxcsr = x86::dword_ptr(x86::rsp, kMxcsr);
     (void)a_.stmxcsr(mxcsr);
     (void)a_.mov(x86::eax, mxcsr);
-    (void)a_.test(x86::eax, 0x3d);
+    (void)a_.test(x86::eax, denormals_ ? 0x3f : 0x3d);
     (void)a_.jz(none);
-    (void)a_.mov(x86::ecx, x86::eax);
-    (void)a_.and_(x86::ecx, 1);
-    (void)a_.shr(x86::eax, 1);
-    (void)a_.and_(x86::eax, 0x1e);
-    (void)a_.or_(x86::eax, x86::ecx);
+    fp_flags_of(x86::eax, x86::ecx);
     (void)a_.or_(x86::ptr(x86::rdx, offsetof(ir::CpuHeader, fp_flags)), x86::eax);
     (void)a_.bind(none);
   }
@@ -284,6 +289,8 @@ void run_record(const interp::Code* code, uint8_t* frame, uint8_t* state, Thread
   thread->current_op = nullptr;
 }
 
-RuntimeCode make_runtime(const Pins& pins, bool avx) { return Runtime(pins, avx).make(); }
+RuntimeCode make_runtime(const Pins& pins, bool avx, bool denormals) {
+  return Runtime(pins, avx, denormals).make();
+}
 
 }  // namespace lyrebird::jit::baseline

@@ -40,9 +40,12 @@ struct RuntimeCode {
   std::vector<uint8_t> bytes;
   uint32_t enter = 0, exit = 0, lookup = 0, thunks[3] = {}, region_thunks[2] = {};
 };
-RuntimeCode make_runtime(const Pins& pins, bool avx);
+/// `denormals`: StateLayout::sse_floats
+RuntimeCode make_runtime(const Pins& pins, bool avx, bool denormals);
 
 /// MXCSR's exception flags as ir::FpFlag bits.
-constexpr uint32_t flags_of_mxcsr(uint32_t mxcsr) { return (mxcsr & 1) | (mxcsr >> 1 & 0x1e); }
+constexpr uint32_t flags_of_mxcsr(uint32_t mxcsr, bool denormals) {
+  return (mxcsr & 1) | (mxcsr >> 1 & 0x1e) | (denormals ? (mxcsr & 2) << 4 : 0);
+}
 
 }  // namespace lyrebird::jit::baseline

@@ -104,6 +104,11 @@ LYREBIRD_HANDLER_ABI void any_bit(LYREBIRD_HANDLER_ARGS) {
   LYREBIRD_RESULT(Type::I1, ir::eval::AnyBit(LYREBIRD_LOAD(kVector, a)));
 }
 
+template <typename U, Type kVector>
+LYREBIRD_HANDLER_ABI void sign_bits(LYREBIRD_HANDLER_ARGS) {
+  LYREBIRD_RESULT(Type::I32, ir::eval::SignBits<U>(LYREBIRD_LOAD(kVector, a)));
+}
+
 template <Op kOp, typename U, Type kFrom, Type kTo>
 LYREBIRD_HANDLER_ABI void narrow(LYREBIRD_HANDLER_ARGS) {
   const auto a = LYREBIRD_LOAD(kFrom, a);
@@ -161,6 +166,23 @@ Handler select_insert_lane(Type elem, Type vector) {
       case 128:
         if constexpr (ir::byte_size(kVector) >= 16) return insert_lane<u128, kVector>;
         return nullptr;
+      default:
+        return nullptr;
+    }
+  });
+}
+
+Handler select_sign_bits(Type elem, Type vector) {
+  return pick_type<Type::V64, Type::V128, Type::V256>(vector, [&]<Type kVector>() -> Handler {
+    switch (ir::bit_width(elem)) {
+      case 8:
+        return sign_bits<uint8_t, kVector>;
+      case 16:
+        return sign_bits<uint16_t, kVector>;
+      case 32:
+        return sign_bits<uint32_t, kVector>;
+      case 64:
+        return sign_bits<uint64_t, kVector>;
       default:
         return nullptr;
     }
@@ -237,6 +259,8 @@ Handler select_special(const ir::Inst& inst, Type operand) {
     case Op::AnyBit:
       return pick_type<Type::V64, Type::V128, Type::V256>(
           operand, []<Type kVector>() -> Handler { return any_bit<kVector>; });
+    case Op::SignBits:
+      return select_sign_bits(elem, operand);
     case Op::Narrow:
       return select_narrow<Op::Narrow>(type, elem);
     case Op::NarrowSatS:

@@ -73,6 +73,7 @@ const Rule kRules[] = {
     {Op::Xor, [](const In& i) { return i.a ^ i.b; }},
     {Op::AndNot, [](const In& i) { return i.a & ~i.b; }},
     {Op::BitSelect, [](const In& i) { return (i.a & i.b) | (~i.a & i.c); }},
+    {Op::SignSelect, [](const In& i) { return i.x < 0 ? i.b : i.c; }},
     {Op::Abs, [](const In& i) { return i.x < 0 ? -i.x : i.x; }},
     {Op::MinS, [](const In& i) { return i.x < i.y ? i.x : i.y; }},
     {Op::MaxS, [](const In& i) { return i.x > i.y ? i.x : i.y; }},

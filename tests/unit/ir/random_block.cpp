@@ -35,6 +35,16 @@ uint32_t random_fp_mode(Random& random) {
   FpMode mode = FpMode::unpack(static_cast<uint32_t>(random.next()) & 0xffff);
   mode.round = static_cast<Round>(random.below(6));
   mode.denormal_report = static_cast<DenormalReport>(random.below(3));
+  if (random.one_in(2)) {
+    // What x86 code runs with.
+    mode = {.round = random.one_in(2) ? mode.round : Round::NearestEven,
+            .nan_rule = NanRule::FirstOperand,
+            .default_nan_negative = true,
+            .tiny_before_rounding = false,
+            .flush_is_inexact = true,
+            .no_inexact = random.one_in(4),
+            .denormal_report = random.one_in(2) ? DenormalReport::WhenUsed : DenormalReport::Never};
+  }
   return mode.pack();
 }
 
@@ -54,8 +64,8 @@ bool try_types(Random& random, Inst& inst, Type* operands) {
     inst.imm = random.below(3) ? random.below(4) : uint64_t{8} << random.below(5);
   inst.aux = 0;
   if (info(inst.op).effects & FpFlags) {
-    constexpr uint32_t kExtra[] = {0, 0, 1, 32, 64};
-    inst.aux = random_fp_mode(random) | kExtra[random.below(5)] << kFpModeBits;
+    constexpr uint32_t kExtra[] = {0, 0, 1, 32, 64, kFToIntIndefinite};
+    inst.aux = random_fp_mode(random) | kExtra[random.below(6)] << kFpModeBits;
   }
   if (inst.op == Op::Crc32) inst.aux = 1 + random.below(8) + 256 * random.below(2);
   for (unsigned i = 0; signature[i] != '>'; ++i) {

@@ -41,7 +41,7 @@ inline void install_fault_handler() {
 
 #if defined(LYREBIRD_TEST_BASELINE)
 /// Some of the places that tests use are pinned.
-inline const ir::StateLayout& hot_layout() {
+inline const ir::StateLayout& hot_layout(bool sse_floats = false) {
   using ir::Type;
   static constexpr ir::StateField kFields[] = {
       {"a", field(0), Type::I64, 1},   {"b", field(8), Type::I64, 2},   {"c", field(16), Type::I64, 7},
@@ -51,7 +51,8 @@ inline const ir::StateLayout& hot_layout() {
       {"y", field(408), Type::I64},    {"q", field(416), Type::V128},
   };
   static constexpr ir::StateLayout kLayout{kFields, sizeof(TestState)};
-  return kLayout;
+  static constexpr ir::StateLayout kSseLayout{kFields, sizeof(TestState), true};
+  return sse_floats ? kSseLayout : kLayout;
 }
 #endif
 
@@ -70,8 +71,8 @@ inline unsigned rounds(unsigned count) {
 class Machine {
  public:
 #if defined(LYREBIRD_TEST_BASELINE)
-  explicit Machine(ir::HelperTable helpers = {})
-      : engine(hot_layout(), helpers, {.code_bytes = size_t{1} << 20}), interpreter(helpers) {
+  explicit Machine(ir::HelperTable helpers = {}, bool sse_floats = false)
+      : engine(hot_layout(sse_floats), helpers, {.code_bytes = size_t{1} << 20}), interpreter(helpers) {
     install_fault_handler();
 #if defined(LYREBIRD_TEST_LLVM)
     if (const auto regions = engine.use_regions_for_every_block(); !regions) {
@@ -81,7 +82,9 @@ class Machine {
 #endif
   }
 #else
-  explicit Machine(ir::HelperTable helpers = {}) : engine(helpers) { install_fault_handler(); }
+  explicit Machine(ir::HelperTable helpers = {}, bool /*sse_floats*/ = false) : engine(helpers) {
+    install_fault_handler();
+  }
 #endif
 
   /// Runs this one block; jumps come back with ExitKind::None.

@@ -42,13 +42,27 @@ Constant random_constant(ir::test::Random& random, Type type) {
   return Constant::of_bytes(type, words);
 }
 
-void check(ir::test::Random& random, Op op, Operands how, Machine& machine) {
+/// NaNs, infinities, subnormal and ordinary numbers of 32 or 64 bits.
+Constant random_floats(ir::test::Random& random, Type type) {
+  constexpr uint32_t kTops[] = {0x7fc00001, 0x7f800001, 0x7f800000, 0x00000000, 0x00000001, 0x00400000,
+                                0x00800000, 0x3f800000, 0x40490fdb, 0x7f7fffff, 0x1fffffff, 0x4f000000,
+                                0x7ff80000, 0x7ff00000, 0x00080000, 0x3ff00000, 0x00100000, 0x41e00000};
+  uint32_t words[8];
+  for (uint32_t& word : words) {
+    word = random.one_in(4) ? static_cast<uint32_t>(random.next()) : kTops[random.below(std::size(kTops))];
+    if (random.one_in(2)) word ^= 0x80000000;
+  }
+  return Constant::of_bytes(type, words);
+}
+
+void check(ir::test::Random& random, Op op, Operands how, Machine& machine,
+           Constant (*constant)(ir::test::Random&, Type) = random_constant) {
   Type types[4];
   std::optional<ir::Inst> inst = ir::test::random_inst(random, op, types);
   if (!inst) return;
   const unsigned count = op == Op::Const ? 0 : ir::arg_count(*inst);
   Constant args[4];
-  for (unsigned i = 0; i < count; ++i) args[i] = random_constant(random, types[i]);
+  for (unsigned i = 0; i < count; ++i) args[i] = constant(random, types[i]);
   Constant expected;
   uint32_t flags = random.one_in(2) ? ir::kFpInexact : 0;
   machine.state->header.fp_flags = flags;
@@ -90,6 +104,18 @@ TEST_P(Ops, GiveWhatEvaluateGives) {
       check(random, static_cast<Op>(op), GetParam(), machine);
       if (testing::Test::HasFatalFailure()) return;
     }
+}
+
+TEST(SseOps, OfFloatsAsSseHasThemGiveWhatEvaluateGives) {
+  Machine machine({}, true);
+  ir::test::Random random(7);
+  for (unsigned op = 0; op < ir::kOpCount; ++op) {
+    if (!(ir::info(static_cast<Op>(op)).effects & ir::FpFlags)) continue;
+    for (unsigned i = 0; i < rounds(3000); ++i) {
+      check(random, static_cast<Op>(op), Operands::Computed, machine, random_floats);
+      if (testing::Test::HasFatalFailure()) return;
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Operands, Ops,
