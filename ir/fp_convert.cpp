@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Between formats, to and from integers, and to integral values.
 #include "ir/fp_soft.h"
-#include "ir/inst.h"
 
 namespace lyrebird::ir::eval::soft {
 namespace {
@@ -26,20 +25,19 @@ Rounded round_integer(const Unpacked& a, int exp, Round round) {
 }
 
 template <class F>
-uint64_t to_int(typename F::Bits value, unsigned dest_bits, unsigned how, bool is_signed, FpEnv& env) {
+uint64_t to_int(typename F::Bits value, unsigned dest_bits, unsigned fbits, bool is_signed, FpEnv& env) {
+  const bool indefinite = (fbits & kFpIndefinite) != 0;
+  fbits &= kFpIndefinite - 1;
+  const uint64_t lowest = uint64_t{1} << (dest_bits - 1);
   const Unpacked a = unpack<F>(value, env);
-  const bool indefinite = is_signed && (how & kFToIntIndefinite) != 0;
-  const unsigned fbits = indefinite ? how & ~kFToIntIndefinite : how;
   if (a.is_zero()) return 0;
   if (a.is_not_number()) {
     raise(env, kFpInvalid);
-    return indefinite ? uint64_t{1} << (dest_bits - 1) : 0;
+    return indefinite ? lowest : 0;
   }
   const uint64_t positive_limit = low_mask(is_signed ? dest_bits - 1 : dest_bits);
   const uint64_t limit = !a.sign ? positive_limit : is_signed ? positive_limit + 1 : 0;
-  const uint64_t clamped = indefinite ? uint64_t{1} << (dest_bits - 1)
-                           : a.sign   ? (0 - limit) & low_mask(dest_bits)
-                                      : limit;
+  const uint64_t clamped = indefinite ? lowest : a.sign ? (0 - limit) & low_mask(dest_bits) : limit;
   const int exp = a.exp + static_cast<int>(fbits);
   if (a.is_inf() || exp > 63) {
     raise(env, kFpInvalid);

@@ -462,13 +462,13 @@ inline bool FCmpUnord(B a, B b, FpEnv& env) {
 }
 
 // --- floats to integers: the result is `dest_bits` (8..64) wide, zeros above.
-// fbits 0..64: the value is multiplied by 2^fbits first. FToIntS: + kFToIntIndefinite.
+// fbits 0..64: the value is multiplied by 2^fbits first. FToIntS: + kFpIndefinite.
 
 namespace detail {
 /// Truncation of what certainly fits; false if the long way is needed.
 template <class B, bool is_signed>
 inline bool fast_to_int(B a, unsigned dest_bits, unsigned fbits, uint64_t& result, FpEnv& env) {
-  if (env.mode.round != Round::TowardZero || (fbits & ~uint32_t{128}) != 0 || !is_normal_or_zero(a))
+  if (env.mode.round != Round::TowardZero || (fbits & ~kFpIndefinite) != 0 || !is_normal_or_zero(a))
     return false;
   const auto value = host(a);
   const unsigned limit_bits = is_signed || dest_bits == 64 ? dest_bits - 1 : dest_bits;

@@ -87,6 +87,10 @@ enum FpFlag : uint32_t {
   kFpDenormal = 32,
 };
 
+/// Inst::fp_extra() of FToIntS and FToIntU, beside the fraction bits: what is invalid gives the
+/// most negative number (x86's integer indefinite).
+inline constexpr uint32_t kFpIndefinite = 0x80;
+
 /// What FCompare gives.
 enum FpOrder : uint8_t { kFpEqual = 0, kFpLess = 1, kFpGreater = 2, kFpUnordered = 3 };
 

@@ -79,9 +79,6 @@ struct Inst {
 };
 static_assert(sizeof(Inst) == 32);
 
-/// In the extra bits of FToIntS: what does not fit gives the most negative number (SSE, x87).
-inline constexpr uint32_t kFToIntIndefinite = 128;
-
 enum class Align : uint8_t {
   None,      ///< any address
   Natural,   ///< a multiple of the size, else ExitKind::Unaligned

@@ -214,8 +214,7 @@ const char* fp_special_error(const Inst& inst, const Type* operands) {
       return inst.type == Type::I8 && is_float(inst.elem) ? nullptr : "needs floats and gives i8";
     case Op::FToIntS:
     case Op::FToIntU:
-      if ((inst.op == Op::FToIntS ? inst.fp_extra() & ~uint32_t{kFToIntIndefinite} : inst.fp_extra()) > 64)
-        return "too many fraction bits";
+      if ((inst.fp_extra() & ~kFpIndefinite) > 64) return "too many fraction bits";
       if (is_vector(inst.type))
         return from == inst.type && is_float_lane(inst.elem) ? nullptr : "needs float lanes";
       return is_float(from) && from == inst.elem && is_int(inst.type) && is_lane(inst.type)

@@ -103,7 +103,7 @@ bool Emitter::emit_float_native(const ir::Inst& inst) {
     case Op::FCmpUnord:
       return reports(mode) && emit_float_compare(inst);
     case Op::FToIntS:
-      return is_silent(mode) && !mode.no_inexact && inst.fp_extra() == ir::kFToIntIndefinite &&
+      return is_silent(mode) && !mode.no_inexact && inst.fp_extra() == ir::kFpIndefinite &&
              emit_native_to_int(inst);
     case Op::FFromIntS:
       return nearest && inst.fp_extra() == 0 && emit_native_from_int(inst);

@@ -64,7 +64,7 @@ bool try_types(Random& random, Inst& inst, Type* operands) {
     inst.imm = random.below(3) ? random.below(4) : uint64_t{8} << random.below(5);
   inst.aux = 0;
   if (info(inst.op).effects & FpFlags) {
-    constexpr uint32_t kExtra[] = {0, 0, 1, 32, 64, kFToIntIndefinite};
+    constexpr uint32_t kExtra[] = {0, 0, 1, 32, 64, kFpIndefinite};
     inst.aux = random_fp_mode(random) | kExtra[random.below(6)] << kFpModeBits;
   }
   if (inst.op == Op::Crc32) inst.aux = 1 + random.below(8) + 256 * random.below(2);
