@@ -56,7 +56,7 @@ class Layout {
       add("ymm" + std::to_string(i), offsetof(X86State, ymm) + 32 * i, Type::V256);
     add("error_code", offsetof(X86State, error_code), Type::I32);
     system();
-    layout_ = {fields_, sizeof(X86State)};
+    layout_ = {fields_, sizeof(X86State), true};
   }
   const ir::StateLayout& layout() const { return layout_; }
 
