@@ -159,6 +159,10 @@ int64_t set_blocked(Thread& t, SigSet mask) {
   // A signal that we hold must come before the kernel sends another of its number.
   const bool holds = s.slots.set() & ~mask;
   const SigSet host_mask = holds ? kAllButFaults : mask & ~kHostFaults;
+  if (!holds && !s.pending.load() && ((old ^ mask) & ~kHostFaults) == 0) {
+    s.blocked.store(mask);
+    return 0;
+  }
   s.blocked.store(mask);
   const int64_t error = host::safe_syscall(SYS_rt_sigprocmask, SIG_SETMASK,
                                            reinterpret_cast<uint64_t>(&host_mask), 0, sizeof host_mask);
@@ -173,7 +177,8 @@ int64_t set_blocked(Thread& t, SigSet mask) {
 void Thread::deliver_pending_signals() {
   ThreadSignals& s = signals;
   while (s.pending.load()) {
-    host::set_signal_mask(SIG_SETMASK, kAllButFaults);
+    if (!s.host_blocks_all.load(std::memory_order_relaxed)) host::set_signal_mask(SIG_SETMASK, kAllButFaults);
+    s.host_blocks_all.store(false, std::memory_order_relaxed);
     s.pending.store(false);
     DeliveredSignal d;
     while (!finished() && (d.signal = s.slots.take(~s.blocked.load(), d.info))) deliver_one(*this, d);

@@ -102,6 +102,7 @@ void handle_signal(int signal, siginfo_t* info, void* raw_context) {
   if (!(contains(kHostFaults, signal) && contains(signals.blocked.load(std::memory_order_relaxed), signal))) {
     std::atomic_signal_fence(std::memory_order_release);
     signals.pending.store(true, std::memory_order_relaxed);
+    if (!contains(kHostFaults, signal)) signals.host_blocks_all.store(true, std::memory_order_relaxed);
     target.vcpu->kick();
     block_all(context);
     abandon_safe_syscall(context);

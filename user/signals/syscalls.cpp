@@ -169,24 +169,25 @@ Errno<Int> rt_tgsigqueueinfo(Thread& t, Int pid, Int tid, Signal signal, Addr in
 }
 
 Errno<Int> rt_sigreturn(Thread& t) {
-  // Blocks everything first: a signal that is here already comes before the return.
-  const SigSet all = ~kHostFaults;
-  if (const int64_t error =
-          host::safe_syscall(SYS_rt_sigprocmask, SIG_SETMASK, host_pointer(&all), 0, sizeof all))
-    return error;
+  ThreadSignals& s = t.signals;
+  // A signal that is here already comes before the return.
+  if (s.pending.load()) return -kERestartNoIntr;
   RestoredFrame frame;
   uint64_t bad = 0;
-  ThreadSignals& s = t.signals;
   if (t.abi().signals().pop_frame(t, frame, bad)) {
     s.blocked.store(frame.mask & ~kUnblockable);
     set_alt_stack(t, frame.alt_stack);
   } else {
+    host::set_signal_mask(SIG_SETMASK, ~kHostFaults);
     force_segv(t, t.memory().is_mapped(bad, 1) ? SEGV_ACCERR : SEGV_MAPERR, bad);
   }
-  if (s.slots.set() & ~s.blocked.load())
+  if (s.slots.set() & ~s.blocked.load()) {
     s.pending.store(true);
-  else
-    host::set_signal_mask(SIG_SETMASK, s.blocked.load() & ~kHostFaults);
+    return kKeepRegisters;
+  }
+  // Not done if one arrives before it: everything is blocked then, and delivery sets the mask.
+  const SigSet host_mask = s.blocked.load() & ~kHostFaults;
+  host::safe_syscall(SYS_rt_sigprocmask, SIG_SETMASK, host_pointer(&host_mask), 0, sizeof host_mask);
   return kKeepRegisters;
 }
 

@@ -56,6 +56,9 @@ class SignalSlots {
 struct ThreadSignals {
   /// Some slot may have to be handled before guest code runs on. Set by handlers.
   std::atomic<bool> pending{false};
+  /// The handler has left the host's mask full for the signal in hand; `pending` is set, too. Not for
+  /// SIGSEGV and SIGBUS: what lowers the mask again does not know of those.
+  std::atomic<bool> host_blocks_all{false};
   SignalSlots slots;
   /// The guest's mask. Handlers read it to see whether SIGSEGV or SIGBUS can be taken.
   std::atomic<SigSet> blocked{0};
