@@ -119,7 +119,7 @@ struct Arithmetic : Lifter {
     return true;
   }
 
-  // --- division. All flags are undefined and stay.
+  // --- division. All flags are undefined; these are what AMD's processors make of them.
 
   bool DIV() {
     const Value divisor = read(0);
@@ -129,7 +129,7 @@ struct Arithmetic : Lifter {
         ir.RaiseIf(ir.CmpLeU(d, ir.ShrU(a, imm(I16, 8))), ExitKind::ArithmeticTrap, kTrapDivide);
         const Value q = ir.DivU(a, d), r = ir.Sub(a, ir.Mul(q, d));
         set_gpr(kRax, ir.Or(q, ir.Shl(r, imm(I16, 8))));
-        return true;
+        return set_division_flags();
       }
       case I64: {
         const Value low = gpr(kRax), high = gpr(kRdx);
@@ -154,7 +154,7 @@ struct Arithmetic : Lifter {
         const Value a = gpr(kRax, I16), d = ir.SExt(divisor, I16), q = signed_quotient(a, d, I8);
         const Value r = ir.Sub(a, ir.Mul(q, d));
         set_gpr(kRax, ir.Or(ir.And(q, imm(I16, 0xff)), ir.Shl(r, imm(I16, 8))));
-        return true;
+        return set_division_flags();
       }
       case I64: {
         const Value low = gpr(kRax), high = gpr(kRdx);
@@ -223,6 +223,12 @@ struct Arithmetic : Lifter {
   bool divided(Value quotient, Value remainder) {
     set_gpr(kRax, quotient);
     set_gpr(kRdx, remainder);
+    return set_division_flags();
+  }
+
+  bool set_division_flags() {
+    for (const Flag f : {Flag::PF, Flag::ZF, Flag::SF}) set_flag(f, ir.False());
+    set_flag(Flag::AF, ir.True());
     return true;
   }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Bits: test, scan, count, fields (SDM volume 1, 7.3.6 and 7.3.7; BMI1, BMI2), CRC32.
+// Bits: test, scan, count, fields (SDM volume 1, 7.3.6 and 7.3.7; BMI1, BMI2), CRC32. Flags that the
+// manual leaves undefined are as AMD's processors have them.
 #include "frontend/x86/lift/chapter.h"
 #include "frontend/x86/lift/helpers.h"
 
@@ -22,7 +23,7 @@ struct Bits : Lifter {
     return bit_test([this](Value a, Value mask) { return ir.Xor(a, mask); }, Op::AtomicXor, true);
   }
 
-  /// Of 0: ZF, and the destination stays as it is (also its upper half). The other flags are undefined.
+  /// Of 0: ZF, and the destination stays as it is (also its upper half).
   bool BSF() {
     const Value a = read(1);
     return scanned(a, ir.Ctz(a));
@@ -73,6 +74,9 @@ struct Bits : Lifter {
     set_flag(Flag::ZF, is_zero(r));
     set_flag(Flag::CF, ir.False());
     set_flag(Flag::OF, ir.False());
+    set_flag(Flag::AF, ir.True());
+    set_flag(Flag::SF, ir.False());
+    set_flag(Flag::PF, parity_of(r));
     return true;
   }
 
@@ -85,6 +89,8 @@ struct Bits : Lifter {
     set_flag(Flag::CF, ir.CmpLtU(imm(a.type, ir::bit_width(a.type) - 1), n));
     set_flag(Flag::ZF, is_zero(r));
     set_flag(Flag::SF, sign_of(r));
+    set_flag(Flag::PF, parity_of(r));
+    set_flag(Flag::AF, ir.False());
     set_flag(Flag::OF, ir.False());
     return true;
   }
@@ -145,13 +151,16 @@ struct Bits : Lifter {
       write(0, ir.Select(zero, gpr(operand(0).reg, I16), r));
     else
       set_gpr(operand(0).reg, ir.Select(zero, reg, ir.ZExt(r, I64)));
+    for (const Flag f : {Flag::CF, Flag::AF, Flag::SF, Flag::OF}) set_flag(f, ir.False());
+    set_flag(Flag::PF, ir.Or(parity_of(r), zero));
     set_flag(Flag::ZF, zero);
     return true;
   }
 
-  /// ZF is that of the result, CF that of the source; the others are undefined.
+  /// ZF is that of the result, CF that of the source; PF, AF and SF are undefined.
   bool counted(Value a, Value r) {
     write(0, r);
+    for (const Flag f : {Flag::PF, Flag::AF, Flag::SF}) set_flag(f, ir.False());
     set_flag(Flag::CF, is_zero(a));
     set_flag(Flag::ZF, is_zero(r));
     return true;
@@ -162,6 +171,8 @@ struct Bits : Lifter {
     set_flag(Flag::CF, carry);
     set_flag(Flag::ZF, is_zero(r));
     set_flag(Flag::SF, sign_of(r));
+    set_flag(Flag::PF, parity_of(r));
+    set_flag(Flag::AF, ir.False());
     set_flag(Flag::OF, ir.False());
     return true;
   }

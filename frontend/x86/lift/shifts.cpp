@@ -136,7 +136,7 @@ struct Shifts : Lifter {
       carry = ir.CmpTest(ir.ShrU(a, back), imm(a.type, 1));
     }
     write(0, r);
-    set_if(n, Flag::OF, ir.CmpNe(sign_of(r), sign_of(a)));
+    set_if(n, Flag::OF, ir.CmpNe(sign_of(r), carry));
     return shifted(n, r, carry);
   }
 
@@ -218,12 +218,13 @@ struct Shifts : Lifter {
     return true;
   }
 
-  /// The flags of a shift but OF; AF is undefined and stays.
+  /// The flags of a shift but OF. AF is undefined; AMD's set it.
   bool shifted(const Count& n, Value r, Value carry) {
     set_if(n, Flag::SF, sign_of(r));
     set_if(n, Flag::ZF, is_zero(r));
     set_if(n, Flag::PF, parity_of(r));
     set_if(n, Flag::CF, carry);
+    set_if(n, Flag::AF, ir.True());
     return true;
   }
 

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Random cases of a decode row: bytes, and registers and memory that suit them. Whatever the
+/// instruction reaches for lies in the data page or a little beside it.
+#pragma once
+
+#include "frontend/x86/decode/decode.h"
+#include "tests/decode/x86_generate.h"
+#include "tests/diff/x86/machine.h"
+
+namespace lyrebird::x86diff {
+
+/// Why a row can't be compared, or nullptr: its result is the system's, or it would leave the cage.
+const char* why_not(const x86::Row& row);
+
+struct Settings {
+  bool unmasked = false;  ///< now and then unmask floating-point exceptions
+};
+
+class Generator {
+ public:
+  Generator(uint64_t seed, Settings settings) : random_(seed), settings_(settings) {}
+  /// False: nothing came of it; try again.
+  bool make(const x86::Row& row, x86::Mode mode, const x86::Features& features, Case& out);
+
+ private:
+  using Machine = x86diff::Machine;
+  bool chance(unsigned one_in) { return random_() % one_in == 0; }
+  uint64_t number();
+  uint64_t lane();
+  void float80(uint8_t* to);
+  void registers(Machine& m, x86::Mode mode);
+  bool place_memory(const x86::Insn& insn, Case& c);
+  bool place_implicit(const x86::Insn& insn, Case& c);
+  bool patch_displacement(Case& c, const x86::Insn& insn, int64_t to);
+  uint64_t target(unsigned size);
+
+  x86::Random random_;
+  Settings settings_;
+};
+
+}  // namespace lyrebird::x86diff
