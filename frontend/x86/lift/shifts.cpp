@@ -117,19 +117,17 @@ struct Shifts : Lifter {
     return true;
   }
 
-  /// Counts over 16 of 16-bit operands are undefined; here (a:b:a) is what is shifted.
+  /// Counts over 16 of 16-bit operands are undefined: b follows b, and CF is clear (AMD).
   bool SHLD() {
     const Count n = count(2);
     const Value a = read(0), b = read(1);
     if (n.is_zero()) return nothing(a);
     Value r, carry;
     if (a.type == I16) {
-      const Value x =
-          ir.Or(ir.Or(ir.Shl(ir.ZExt(a, I64), imm(I64, 32)), ir.Shl(ir.ZExt(b, I64), imm(I64, 16))),
-                ir.ZExt(a, I64));
-      const Value wide = ir.Shl(x, n.value);
+      const Value bb = doubled(b);
+      const Value wide = ir.Shl(ir.Or(ir.Shl(ir.ZExt(a, I64), imm(I64, 32)), bb), n.value);
       r = ir.Trunc(ir.ShrU(wide, imm(I64, 32)), I16);
-      carry = ir.CmpTest(wide, imm(I64, uint64_t{1} << 48));
+      carry = ir.And(ir.CmpTest(wide, imm(I64, uint64_t{1} << 48)), ir.CmpLeU(n.value, imm(I64, 16)));
     } else {
       const Value bits = imm(a.type, width(a)), by = ir.Trunc(n.value, a.type), back = ir.Sub(bits, by);
       r = ir.Or(ir.Shl(a, by), ir.ShrU(b, back));
@@ -146,11 +144,10 @@ struct Shifts : Lifter {
     if (n.is_zero()) return nothing(a);
     Value r, carry;
     if (a.type == I16) {
-      const Value x =
-          ir.Or(ir.Or(ir.Shl(ir.ZExt(a, I64), imm(I64, 32)), ir.Shl(ir.ZExt(b, I64), imm(I64, 16))),
-                ir.ZExt(a, I64));
+      const Value x = ir.Or(ir.Shl(doubled(b), imm(I64, 16)), ir.ZExt(a, I64));
       r = ir.Trunc(ir.ShrU(x, n.value), I16);
-      carry = ir.CmpTest(ir.ShrU(x, ir.Sub(n.value, imm(I64, 1))), imm(I64, 1));
+      carry = ir.And(ir.CmpTest(ir.ShrU(x, ir.Sub(n.value, imm(I64, 1))), imm(I64, 1)),
+                     ir.CmpLeU(n.value, imm(I64, 16)));
     } else {
       const Value bits = imm(a.type, width(a)), by = ir.Trunc(n.value, a.type), back = ir.Sub(bits, by);
       r = ir.Or(ir.ShrU(a, by), ir.Shl(b, back));
@@ -203,6 +200,9 @@ struct Shifts : Lifter {
     }
     return n;
   }
+
+  /// 16 bits twice, as an I64.
+  Value doubled(Value b) { return ir.Mul(ir.ZExt(b, I64), imm(I64, 0x10001)); }
 
   void set_if(const Count& n, Flag which, Value value) {
     if (n.known >= 0)

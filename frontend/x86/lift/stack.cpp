@@ -91,7 +91,10 @@ struct Stack : SegmentLoader {
       depth += size;
       stack_store(ir.ZExtOrTrunc(frame, as), -depth);
     }
-    add_to_stack(-depth - static_cast<int64_t>(immediate(0)));
+    // The new top of the stack must be accessible.
+    const int64_t top = -depth - static_cast<int64_t>(immediate(0));
+    load(I8, linear(Segment::SS, stack_offset(top), 1, true));
+    add_to_stack(top);
     set_gpr(kRbp, ir.ZExtOrTrunc(frame, as));
     return true;
   }

@@ -308,6 +308,7 @@ bool Generator::place_memory(const Insn& insn, Case& c) {
   uint64_t offset = target(size) - segment_base(insn, m);
   if (vector_index) offset = kData + 0x100 + random_() % 0x800 - segment_base(insn, m);
   const x86::MemoryOperand& o = insn.memory;
+  if (name == "JMP" || name == "CALL") offset &= ~uint64_t{7};
   // A bit number in a register reaches far.
   const bool bit_string = name.starts_with("BT") && insn.operands[1].kind == OperandKind::Gpr;
   if (bit_string) {
@@ -368,6 +369,7 @@ bool Generator::place_implicit(const Insn& insn, Case& c) {
       m.memory[i] &= 0xfb;
     }
   }
+  if (name == "RET") m.gpr[x86::kRsp] &= ~uint64_t{7};
   if (name == "RET" || name == "JMP" || name == "CALL")
     for (unsigned i = 0; i < kPage; i += 8) {
       // Canonical, and nothing is there.
@@ -381,7 +383,12 @@ bool Generator::place_implicit(const Insn& insn, Case& c) {
     if (reg == x86::kRsp) return false;
     m.gpr[reg] = wide ? 0x700000000000 + random_() % 0x1000000 : 0x70000000;
   }
-  if (name == "LEAVE" || name == "ENTER") m.gpr[x86::kRbp] = in_page() & ~7ull;
+  if (name == "LEAVE") m.gpr[x86::kRbp] = in_page() & ~7ull;
+  if (name == "ENTER") {
+    // Frames that lie in what it pushes: where that faults half-way, JITs do it again from the start.
+    m.gpr[x86::kRbp] = kData + 0xa00 + random_() % 0x400;
+    m.gpr[x86::kRsp] = kData + 0x200 + random_() % 0x600;
+  }
   // Accumulators that compare equal, now and then.
   if (name.starts_with("CMPXCHG") && has_memory(insn, OperandKind::Memory) && chance(2)) {
     const uint64_t at = effective_address(insn, m) - kData;
@@ -406,6 +413,9 @@ bool Generator::make(const Row& row, Mode mode, const x86::Features& features, C
   const std::string_view mnemonic = x86::name_of(insn.row);
   if (mode == Mode::k64 && insn.has(x86::kPrefixOperandSize) &&
       (mnemonic == "MOVSXD" || (row.has(x86::RowFlag::F64) && row.map != x86::Map::M0F38)))
+    return false;
+  // F2 and F3 turn LOOPE and LOOPNE into each other there.
+  if (mnemonic.starts_with("LOOP") && (insn.has(x86::kPrefixRep) || insn.has(x86::kPrefixRepne)))
     return false;
   // FS and GS are null in 32-bit code.
   const bool extra = insn.memory.segment == Segment::FS || insn.memory.segment == Segment::GS;

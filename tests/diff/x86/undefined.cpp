@@ -7,6 +7,16 @@
 
 namespace lyrebird::x86diff {
 
-uint64_t undefined_flags(const x86::Insn&, const Case&) { return 0; }
+uint64_t undefined_flags(const x86::Insn& insn, const Case& c) {
+  constexpr uint64_t kOf = 1 << 11;
+  const std::string_view name = x86::name_of(insn.row);
+  // 16-bit operands and a count over 16: OF.
+  if ((name == "SHLD" || name == "SHRD") && insn.operand_size == 2) {
+    const bool by_register = insn.operands[2].kind == x86::OperandKind::Gpr;
+    const uint64_t count = by_register ? c.in.gpr[1] : static_cast<uint64_t>(insn.immediate[0]);
+    if ((count & 31) > 16) return kOf;
+  }
+  return 0;
+}
 
 }  // namespace lyrebird::x86diff
