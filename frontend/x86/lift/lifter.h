@@ -48,6 +48,7 @@ struct LiftContext {
   uint32_t mode = 0;  ///< mode bits the block is lifted for (x86_mode.h); TOP changes on the way
   Insn insn = {};     ///< the current instruction
   KnownFlags flags = {};
+  uint16_t upper_zero = 0;  ///< vector registers whose upper halves this block has cleared
 };
 
 class Lifter {
