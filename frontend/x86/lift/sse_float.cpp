@@ -340,6 +340,7 @@ struct SseFloat : Vector {
     if (is_memory(0)) probe(address(8 * a.count, true), 8 * a.count);
     before_floats();
     for (unsigned h = 0; h < a.count; ++h) r[h] = f(a.part[h]);
+    if (is_mmx(0)) enter_mmx();
     after_floats();
     if (is_mmx(0)) return set_mm(operand(0).reg, r[0]);
     if (is_memory(0) && a.count == 1) return store(address(8, true), r[0]);
@@ -389,8 +390,8 @@ struct SseFloat : Vector {
     const Value a = mmx_source();
     before_floats();
     const Value r = ir.FFromInt(Op::FFromIntS, ir.Resize(a, V128), V128, fp_mode(), 0, F32);
-    after_floats();
     if (is_mmx(1)) enter_mmx();
+    after_floats();
     set_xmm(operand(0).reg, ir.InsertLane(xmm(operand(0).reg), low_lane(r, F64), 0));
     return true;
   }
@@ -406,6 +407,7 @@ struct SseFloat : Vector {
                                  : ir.Resize(load(V64, address(8, false)), V128);
     before_floats();
     const Value r = to_int(a, V128, cut, F32);
+    enter_mmx();
     after_floats();
     set_mm(operand(0).reg, ir.Resize(r, V64));
     return true;

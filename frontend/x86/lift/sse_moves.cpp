@@ -180,6 +180,7 @@ struct SseMoves : Vector {
   bool MASKMOVQ() {
     const Value value = mm(operand(0).reg), mask = mm(operand(1).reg);
     enter_mmx();
+    commit();
     return masked_move_bytes(value, mask);
   }
 
@@ -205,6 +206,7 @@ struct SseMoves : Vector {
     const Value at = address(bytes_all, false), bits = sign_bits(mask, elem);
     give_if_none(bits, reg, {{zero(), zero()}, 2});
     skip_if_none(bits);
+    commit();
     const Value first = first_of(bits);
     Halves r{{}, mask.count};
     for (unsigned h = 0; h < r.count; ++h) {
@@ -264,11 +266,13 @@ struct SseMoves : Vector {
       first_index = ir.Select(ir.CmpEq(first, imm(I64, i)), index_at(i), first_index);
     for (unsigned i = 0; i < count; ++i)
       set_lane(mask_reg, i, ir.Select(ir.CmpLtU(imm(I64, i), first), imm(elem, 0), lane_of(masks, i)));
+    commit();
     for (unsigned i = 0; i < count; ++i) {
       const Value wanted = is_set(bits, i), index = ir.Select(wanted, index_at(i), first_index);
       const Value loaded = load(elem, linear(m.segment, offset_of_index(index), size, false));
       set_lane(reg, i, ir.Select(wanted, loaded, lane_of(old, i)));
       set_lane(mask_reg, i, imm(elem, 0));
+      commit();
     }
     if (used == 8) ir.SetState(ymm_offset(reg) + 8, imm(I64, 0));
     if (used != 32) ir.SetState(ymm_offset(reg) + 16, zero());

@@ -63,7 +63,7 @@ void Vector::enter_mmx() {
     ctx.mode &= ~kModeX87TopMask;
     set_mode(imm(I32, ctx.mode));
   }
-  for (unsigned i = 0; i < 8; ++i) set_field(offsetof(X86State, x87_used) + i, imm(I8, 1));
+  set_field(offsetof(X86State, x87_used), imm(I64, 0x0101010101010101));
 }
 
 void Vector::probe(Value at, unsigned size) {
@@ -146,15 +146,25 @@ void Vector::before_floats() {
   ir.SetFpFlags(imm(I32, 0));
 }
 
+/// FpFlag bits as those of MXCSR.
+Value Vector::mxcsr_flags(Value flags) {
+  const Value shifted = ir.Shl(ir.And(flags, imm(I32, 0x1e)), imm(I32, 1));
+  const Value denormal = ir.ShrU(ir.And(flags, imm(I32, ir::kFpDenormal)), imm(I32, 4));
+  return ir.Or(ir.And(flags, imm(I32, 1)), ir.Or(shifted, denormal));
+}
+
 void Vector::after_floats() {
   if ((ctx.mode & kModeSseUnmasked) == 0) return;
-  const Value now = ir.GetFpFlags();
-  ir.SetFpFlags(ir.Or(now, old_flags_));
-  // FpFlag bits as those of MXCSR.
-  const Value shifted = ir.Shl(ir.And(now, imm(I32, 0x1e)), imm(I32, 1));
-  const Value denormal = ir.ShrU(ir.And(now, imm(I32, ir::kFpDenormal)), imm(I32, 4));
-  const Value raised = ir.Or(ir.And(now, imm(I32, 1)), ir.Or(shifted, denormal));
+  // Invalid, denormal and division by zero come before the operation; if they are not masked there are
+  // no others.
   const Value masks = ir.ShrU(field(offsetof(X86State, mxcsr), I32), imm(I32, 7));
+  const Value all = ir.GetFpFlags();
+  const Value before = ir.And(all, imm(I32, ir::kFpInvalid | ir::kFpDenormal | ir::kFpDivideByZero));
+  const Value stopped = ir.CmpTest(ir.AndNot(mxcsr_flags(before), masks), imm(I32, 7));
+  const Value now = ir.Select(stopped, before, all);
+  ir.SetFpFlags(ir.Or(now, old_flags_));
+  commit();
+  const Value raised = mxcsr_flags(now);
   ir.RaiseIf(ir.CmpTest(ir.AndNot(raised, masks), imm(I32, 0x3f)), ExitKind::ArithmeticTrap, kTrapSimd);
 }
 

@@ -63,6 +63,9 @@ class Vector : public Lifter {
   /// Others want it aligned although they are.
   void need_aligned() { aligned_ = true; }
   Value load_part(Value at, unsigned size, bool aligned);
+  /// What has been written so far stays if the rest of the instruction faults, which can then be done
+  /// again from the start.
+  void commit() { ir.Insn(ctx.pc, insn.length); }
   /// Faults where an access of the size would because a page is missing: before several stores, of
   /// which none may happen then, and before flags are raised.
   void probe(Value at, unsigned size);
@@ -105,6 +108,8 @@ class Vector : public Lifter {
   void after_floats();
 
  private:
+  Value mxcsr_flags(Value flags);
+
   bool unaligned_ = false, aligned_ = false;
   Value old_flags_ = {};
 };
