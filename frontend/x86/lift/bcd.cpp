@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Decimal arithmetic (SDM volume 1, 7.3.3; volume 2 has the algorithms).
+// Decimal arithmetic (SDM volume 1, 7.3.3; volume 2 has the algorithms). Undefined flags are those of
+// the last addition, as on AMD's processors.
 #include "frontend/x86/lift/chapter.h"
 
 namespace lyrebird::x86 {
@@ -21,20 +22,21 @@ struct Bcd : Lifter {
     }
     const Value al = gpr(kRax, I8), q = ir.DivU(al, imm(I8, base)), r = ir.Sub(al, ir.Mul(q, imm(I8, base)));
     set_gpr(kRax, ir.Or(ir.Shl(ir.ZExt(q, I16), imm(I16, 8)), ir.ZExt(r, I16)));
-    return finish(r);
+    set_flags_of_logic(r);
+    return true;
   }
 
   bool AAD() {
-    const Value r = ir.Add(gpr(kRax, I8), ir.Mul(gpr_high(kRax), imm(I8, immediate(0))));
+    const Value al = gpr(kRax, I8), tens = ir.Mul(gpr_high(kRax), imm(I8, immediate(0)));
+    const Value r = ir.Add(al, tens);
     set_gpr(kRax, ir.ZExt(r, I16));
-    return finish(r);
+    set_flags_of_add(al, tens, r);
+    return true;
   }
 
  private:
-  /// CF, AF and OF are undefined.
-  bool finish(Value r) {
-    set_flags_of_logic(r);
-    return true;
+  Value overflow(Value a, Value b, bool subtract) {
+    return subtract ? ir.OverflowOfSub(a, b) : ir.OverflowOfAdd(a, b, ir.False());
   }
 
   bool adjust_packed(bool subtract) {
@@ -51,6 +53,7 @@ struct Bcd : Lifter {
     set_flags_of_result(r);
     set_flag(Flag::CF, carry_out);
     set_flag(Flag::AF, low);
+    set_flag(Flag::OF, overflow(al, correction, subtract));
     return true;
   }
 
@@ -59,6 +62,8 @@ struct Bcd : Lifter {
     const Value adjust = ir.Or(ir.CmpLtU(imm(I8, 9), ir.And(al, imm(I8, 15))), flag(Flag::AF));
     const Value changed = subtract ? ir.Sub(ax, imm(I16, 0x106)) : ir.Add(ax, imm(I16, 0x106));
     set_gpr(kRax, ir.And(ir.Select(adjust, changed, ax), imm(I16, 0xff0f)));
+    const Value correction = ir.Select(adjust, imm(I8, 6), imm(I8, 0));
+    set_flags_of_result(subtract ? ir.Sub(al, correction) : ir.Add(al, correction));
     set_flag(Flag::CF, adjust);
     set_flag(Flag::AF, adjust);
     return true;

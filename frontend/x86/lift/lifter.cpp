@@ -72,6 +72,7 @@ Value Lifter::linear(Segment segment, Value offset, unsigned size, bool write) {
   const bool extra = segment == Segment::FS || segment == Segment::GS;
   if (is64()) return extra ? ir.Add(segment_base(segment), offset) : offset;
   if (is_flat()) {
+    if (segment == Segment::CS && write) ir.RaiseIf(ir.True(), ExitKind::ProtectionFault);
     if (!extra) return offset;
     const Value limit = ir.ZExt(field(segment_offset(segment) + offsetof(SegmentState, limit), I32), I64);
     ir.RaiseIf(ir.CmpLtU(limit, plus(offset, size - 1)), ExitKind::ProtectionFault);
@@ -86,7 +87,8 @@ Value Lifter::linear(Segment segment, Value offset, unsigned size, bool write) {
 
 Value Lifter::address(unsigned size, bool write) {
   // An instruction that writes what it read asks for both; the write decides what is allowed.
-  if (!address_ || (write && !is_flat())) address_ = linear(insn.memory.segment, offset(), size, write);
+  if (!address_ || (write && !is64() && (!is_flat() || insn.memory.segment == Segment::CS)))
+    address_ = linear(insn.memory.segment, offset(), size, write);
   return address_;
 }
 

@@ -186,6 +186,7 @@ class Fuzz {
       const std::string name = std::string(text.name) + " " + std::string(text.encoding);
       if (!std::regex_search(name, wanted) || !exists_in(row, options.mode)) continue;
       const char* why = why_not(row);
+      if (!why && text.name == "CMPXCHG16B" && options.mode != Mode::k64) why = "needs REX.W";
       if (!why && !features_.has(row.feature)) why = "the host does not have it";
       if (!why && !x86::handler_of(i)) why = "nothing lifts it yet";
       if (why && options.list) std::printf("not compared: %s (%s)\n", name.c_str(), why);

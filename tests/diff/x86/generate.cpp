@@ -409,8 +409,10 @@ bool Generator::make(const Row& row, Mode mode, const x86::Features& features, C
   Insn insn;
   if (x86::decode(bytes.data(), bytes.size(), mode, features, insn) != x86::DecodeStatus::Ok) return false;
   if (&x86::row(insn.row) != &row) return false;
-  // AMD's processors shorten near branches in 64-bit mode, and read 32 bits for a 16-bit MOVSXD.
+  // ARPL writes only what changes; ours always, which shows where it may not write.
   const std::string_view mnemonic = x86::name_of(insn.row);
+  if (mnemonic == "ARPL" && insn.memory.segment == Segment::CS) return false;
+  // AMD's processors shorten near branches in 64-bit mode, and read 32 bits for a 16-bit MOVSXD.
   if (mode == Mode::k64 && insn.has(x86::kPrefixOperandSize) &&
       (mnemonic == "MOVSXD" || (row.has(x86::RowFlag::F64) && row.map != x86::Map::M0F38)))
     return false;

@@ -16,6 +16,8 @@ uint64_t undefined_flags(const x86::Insn& insn, const Case& c) {
     const uint64_t count = by_register ? c.in.gpr[1] : static_cast<uint64_t>(insn.immediate[0]);
     if ((count & 31) > 16) return kOf;
   }
+  // What AMD's microcode leaves in SF, ZF, PF and OF follows no rule of the manual's.
+  if (name == "AAA" || name == "AAS") return kOf | 1 << 7 | 1 << 6 | 1 << 2;
   return 0;
 }
 
