@@ -8,6 +8,7 @@
 #include <llvm/IR/Verifier.h>
 #include <llvm/MC/TargetRegistry.h>
 #include <llvm/Passes/PassBuilder.h>
+#include <llvm/Support/CommandLine.h>
 #include <llvm/Support/ErrorHandling.h>
 #include <llvm/Support/TargetSelect.h>
 #include <llvm/Target/TargetLoweringObjectFile.h>
@@ -58,6 +59,14 @@ std::string features_of(const baseline::HostFeatures& host) {
   return text;
 }
 
+/// LLVM's pass that widens byte loads takes no notice of the upper part of a register that the load's
+/// own address uses for the last time: mov 46(%rsi), %sil becomes a movzbl to %esi.
+void disable_widening_of_byte_moves() {
+  auto& options = llvm::cl::getRegisteredOptions();
+  const auto found = options.find("fixup-byte-word-insts");
+  if (found != options.end()) static_cast<llvm::cl::opt<bool>*>(found->second)->setValue(false);
+}
+
 /// Microseconds of this thread's CPU time.
 uint64_t cpu_time() {
   timespec now{};
@@ -93,6 +102,7 @@ class Compiler final : public RegionCompiler {
     LLVMInitializeX86TargetMC();
     LLVMInitializeX86AsmPrinter();
     LLVMInitializeX86AsmParser();  // inline assembly
+    disable_widening_of_byte_moves();
     llvm::install_fatal_error_handler(&FatalExit::leave);
     llvm::install_bad_alloc_error_handler(&FatalExit::leave);
     std::string error;
