@@ -94,6 +94,100 @@ struct FatalExit {
 };
 thread_local FatalExit* FatalExit::current = nullptr;
 
+/// What LLVM needs from an empty module to an object. To set it up takes as long as to compile a small
+/// region, so it is used again and again; but LLVM's context only grows, so not for ever.
+class Pipeline {
+ public:
+  static constexpr unsigned kMostRegions = 200;
+
+  explicit Pipeline(llvm::LLVMTargetMachine& machine) : machine_(machine) {
+    llvm::PassBuilder builder(&machine_);
+    builder.registerModuleAnalyses(modules_);
+    builder.registerCGSCCAnalyses(calls_);
+    builder.registerFunctionAnalyses(functions_);
+    builder.registerLoopAnalyses(loops_);
+    builder.crossRegisterProxies(loops_, functions_, calls_, modules_);
+
+    passes_.addPass(llvm::SROAPass(llvm::SROAOptions::ModifyCFG));
+    passes_.addPass(llvm::EarlyCSEPass(true));
+    passes_.addPass(llvm::InstCombinePass());
+    passes_.addPass(llvm::SimplifyCFGPass());
+    passes_.addPass(llvm::createFunctionToLoopPassAdaptor(llvm::LICMPass(llvm::LICMOptions()), true));
+    passes_.addPass(llvm::GVNPass());
+    passes_.addPass(llvm::ADCEPass());
+
+    // An error that nobody takes ends the process.
+    context.setDiagnosticHandlerCallBack(
+        [](const llvm::DiagnosticInfo* info, void* failed) {
+          if (info->getSeverity() == llvm::DS_Error) *static_cast<bool*>(failed) = true;
+        },
+        &failed_);
+    usable_ = add_code_generation();
+  }
+
+  bool worn_out() const { return used_ >= kMostRegions || !usable_; }
+
+  void optimise(llvm::Module& module) {
+    ++used_;
+    for (llvm::Function& function : module)
+      if (!function.isDeclaration()) passes_.run(function, functions_);
+    loops_.clear();
+    functions_.clear();
+    calls_.clear();
+    modules_.clear();
+  }
+
+  /// False: accesses cannot be told apart, or LLVM reports an error. `object` is valid until the next call.
+  bool generate(llvm::Module& module, const FaultMarks& marks, llvm::StringRef& object) {
+    marks_ = marks;
+    failed_ = !usable_;
+    object_.clear();
+    if (failed_) return false;
+    const_cast<llvm::TargetLoweringObjectFile*>(machine_.getObjFileLowering())
+        ->Initialize(info_->getMMI().getContext(), machine_);
+    code_passes_.run(module);
+    object = {object_.data(), object_.size()};
+    return !failed_;
+  }
+
+  llvm::LLVMContext context;  ///< of the modules
+
+ private:
+  /// As TargetMachine::addPassesToEmitMC, with a pass of ours before the code is printed.
+  bool add_code_generation() {
+    info_ = new llvm::MachineModuleInfoWrapperPass(&machine_);
+    llvm::TargetPassConfig* const config = machine_.createPassConfig(code_passes_);
+    config->setDisableVerify(true);
+    config->setEnableTailMerge(false);  // would make one of two accesses
+    code_passes_.add(config);
+    code_passes_.add(info_);
+    if (config->addISelPasses()) return false;
+    config->addMachinePasses();
+    config->setInitialized();
+    code_passes_.add(make_fault_labels(marks_, failed_));
+    if (machine_.addAsmPrinter(code_passes_, stream_, nullptr, llvm::CodeGenFileType::ObjectFile,
+                               info_->getMMI().getContext()))
+      return false;
+    code_passes_.add(llvm::createFreeMachineFunctionPass());
+    return true;
+  }
+
+  llvm::LLVMTargetMachine& machine_;
+  llvm::LoopAnalysisManager loops_;
+  llvm::FunctionAnalysisManager functions_;
+  llvm::CGSCCAnalysisManager calls_;
+  llvm::ModuleAnalysisManager modules_;
+  llvm::FunctionPassManager passes_;
+
+  FaultMarks marks_;
+  bool failed_ = false, usable_ = false;
+  llvm::SmallVector<char, 0> object_;
+  llvm::raw_svector_ostream stream_{object_};
+  llvm::legacy::PassManager code_passes_;
+  llvm::MachineModuleInfoWrapperPass* info_ = nullptr;  ///< in code_passes_
+  unsigned used_ = 0;
+};
+
 class Compiler final : public RegionCompiler {
  public:
   explicit Compiler(const RegionTarget& target) : target_(target) {
@@ -127,8 +221,6 @@ class Compiler final : public RegionCompiler {
  private:
   std::optional<RegionCode> compile_or_die(const ir::Region& region, const RegionOptions& options);
   void break_if_wanted();
-  void optimise(llvm::Module& module);
-  bool generate(llvm::Module& module, const FaultMarks& marks, llvm::SmallVectorImpl<char>& object);
   std::nullopt_t refuse(const ir::Region& region, const std::string& why) const {
     if (verbose_)
       std::fprintf(stderr, "lyrebird: region at %#llx refused: %s\n",
@@ -141,6 +233,7 @@ class Compiler final : public RegionCompiler {
 
   const RegionTarget target_;
   std::unique_ptr<llvm::LLVMTargetMachine> machine_;
+  std::unique_ptr<Pipeline> pipeline_;
   const bool verbose_ = std::getenv("LYREBIRD_LLVM_VERBOSE") != nullptr;
   const char* const break_ = std::getenv("LYREBIRD_LLVM_BREAK");
   bool broken_ = false;
@@ -150,55 +243,6 @@ void Compiler::break_if_wanted() {
   if (!break_) return;
   if (std::strcmp(break_, "fatal") == 0) llvm::report_fatal_error("as LYREBIRD_LLVM_BREAK wants it");
   if (std::strcmp(break_, "fault") == 0) *reinterpret_cast<volatile char*>(8) = 1;
-}
-
-void Compiler::optimise(llvm::Module& module) {
-  llvm::LoopAnalysisManager loops;
-  llvm::FunctionAnalysisManager functions;
-  llvm::CGSCCAnalysisManager calls;
-  llvm::ModuleAnalysisManager modules;
-  llvm::PassBuilder builder(machine_.get());
-  builder.registerModuleAnalyses(modules);
-  builder.registerCGSCCAnalyses(calls);
-  builder.registerFunctionAnalyses(functions);
-  builder.registerLoopAnalyses(loops);
-  builder.crossRegisterProxies(loops, functions, calls, modules);
-
-  llvm::FunctionPassManager passes;
-  passes.addPass(llvm::SROAPass(llvm::SROAOptions::ModifyCFG));
-  passes.addPass(llvm::EarlyCSEPass(true));
-  passes.addPass(llvm::InstCombinePass());
-  passes.addPass(llvm::SimplifyCFGPass());
-  passes.addPass(llvm::createFunctionToLoopPassAdaptor(llvm::LICMPass(llvm::LICMOptions()), true));
-  passes.addPass(llvm::GVNPass());
-  passes.addPass(llvm::ADCEPass());
-  for (llvm::Function& function : module)
-    if (!function.isDeclaration()) passes.run(function, functions);
-}
-
-/// As TargetMachine::addPassesToEmitMC, with a pass of ours before the code is printed.
-bool Compiler::generate(llvm::Module& module, const FaultMarks& marks, llvm::SmallVectorImpl<char>& object) {
-  llvm::raw_svector_ostream stream(object);
-  llvm::legacy::PassManager passes;
-  auto* const info = new llvm::MachineModuleInfoWrapperPass(machine_.get());
-  llvm::TargetPassConfig* const config = machine_->createPassConfig(passes);
-  config->setDisableVerify(true);
-  config->setEnableTailMerge(false);  // would make one of two accesses
-  passes.add(config);
-  passes.add(info);
-  if (config->addISelPasses()) return false;
-  config->addMachinePasses();
-  config->setInitialized();
-  bool failed = false;
-  passes.add(make_fault_labels(marks, failed));
-  const_cast<llvm::TargetLoweringObjectFile*>(machine_->getObjFileLowering())
-      ->Initialize(info->getMMI().getContext(), *machine_);
-  if (machine_->addAsmPrinter(passes, stream, nullptr, llvm::CodeGenFileType::ObjectFile,
-                              info->getMMI().getContext()))
-    return false;
-  passes.add(llvm::createFreeMachineFunctionPass());
-  passes.run(module);
-  return !failed;
 }
 
 std::optional<RegionCode> Compiler::compile(const ir::Region& region, const RegionOptions& options) {
@@ -212,16 +256,12 @@ std::optional<RegionCode> Compiler::compile(const ir::Region& region, const Regi
 
 std::optional<RegionCode> Compiler::compile_or_die(const ir::Region& region, const RegionOptions& options) {
   uint64_t times[3] = {cpu_time()};
-  llvm::LLVMContext context;
-  // An error that nobody takes ends the process.
-  bool refused = false;
-  context.setDiagnosticHandlerCallBack(
-      [](const llvm::DiagnosticInfo* info, void* to) {
-        if (info->getSeverity() == llvm::DS_Error) *static_cast<bool*>(to) = true;
-      },
-      &refused);
+  if (!pipeline_ || pipeline_->worn_out()) {
+    pipeline_.reset();
+    pipeline_ = std::make_unique<Pipeline>(*machine_);
+  }
   break_if_wanted();
-  llvm::Module module("region", context);
+  llvm::Module module("region", pipeline_->context);
   module.setTargetTriple(machine_->getTargetTriple().str());
   module.setDataLayout(machine_->createDataLayout());
   module.setPICLevel(llvm::PICLevel::SmallPIC);
@@ -236,17 +276,16 @@ std::optional<RegionCode> Compiler::compile_or_die(const ir::Region& region, con
       std::abort();
     }
   }
-  optimise(module);
+  pipeline_->optimise(module);
   times[2] = cpu_time() - printed;
   print(module, "after");
   const uint64_t start = cpu_time();
-  llvm::SmallVector<char, 0> object;
-  if (!generate(module, lowering.marks, object)) return refuse(region, "accesses cannot be told apart");
-  if (refused) return refuse(region, "LLVM reports an error");
+  llvm::StringRef object;
+  if (!pipeline_->generate(module, lowering.marks, object))
+    return refuse(region, "accesses cannot be told apart, or LLVM reports an error");
   RegionCode code;
   std::string why;
-  if (!lay_out({object.data(), object.size()}, lowering, region.parts.front().block.key.pc, code, why))
-    return refuse(region, why);
+  if (!lay_out(object, lowering, region.parts.front().block.key.pc, code, why)) return refuse(region, why);
   if (verbose_)
     std::fprintf(stderr,
                  "; %u blocks, %u guest instructions, %zu bytes: lowering %llu us, passes %llu, code %llu\n",

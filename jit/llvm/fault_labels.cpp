@@ -19,6 +19,13 @@ class FaultLabels final : public llvm::MachineFunctionPass {
   FaultLabels(const FaultMarks& marks, bool& failed)
       : MachineFunctionPass(ID), marks_(marks), failed_(failed) {}
 
+  bool doInitialization(llvm::Module&) override {
+    count_ = 0;
+    unknown_ = false;
+    found_.clear();
+    return false;
+  }
+
   bool runOnMachineFunction(llvm::MachineFunction& function) override {
     for (llvm::MachineBasicBlock& block : function)
       for (llvm::MachineInstr& inst : block)

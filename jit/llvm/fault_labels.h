@@ -17,7 +17,8 @@ struct FaultMarks {
   const llvm::MDNode* state = nullptr;                     ///< that of volatile accesses to the state
 };
 
-/// `failed` is set if something cannot be told apart any more.
+/// `failed` is set if something cannot be told apart any more. Both are read and written when the pass
+/// runs, which it may for one module after the other.
 llvm::MachineFunctionPass* make_fault_labels(const FaultMarks& marks, bool& failed);
 
 }  // namespace lyrebird::jit::lowering

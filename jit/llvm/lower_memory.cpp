@@ -162,8 +162,11 @@ Lowering::Value* Lowering::access(const ir::Inst& inst, const MemInfo& info) {
     });
   }
   if (info.size > 8 || info.sign) return memory_record(inst);
+  // What is watched is an address after its rule, compared as it is.
+  const bool plain = target_.zero_base && !options_.strip_tags && info.address != AddressRule::Low32 &&
+                     info.address != AddressRule::Low16;
   if (inst.op == Op::LoadExclusive) {
-    if (!is_word(inst.type) || !target_.zero_base || options_.strip_tags) return memory_record(inst);
+    if (!is_word(inst.type) || !plain) return memory_record(inst);
     return with_alignment(inst, info, [&]() -> Value* {
       Value* const v = load_guest(int_type(8u * info.size), guest_pointer(arg(inst, 0), info));
       Value* const wide = b_.CreateZExt(v, int_type(64));
@@ -174,8 +177,7 @@ Lowering::Value* Lowering::access(const ir::Inst& inst, const MemInfo& info) {
     });
   }
   if (inst.op == Op::StoreExclusive) {
-    if (!is_word(inst.elem) || !is_word(ir_type(inst.args[1])) || !target_.zero_base || options_.strip_tags)
-      return memory_record(inst);
+    if (!is_word(inst.elem) || !is_word(ir_type(inst.args[1])) || !plain) return memory_record(inst);
     return with_alignment(inst, info, [&] { return store_exclusive(inst, info); });
   }
   if (!is_word(inst.type)) return memory_record(inst);
