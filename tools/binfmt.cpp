@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// lyrebird binfmt: entries for the kernel's binfmt_misc (Documentation/admin-guide/binfmt-misc),
 /// so that foreign programs start by their name.
+#include <elf.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
@@ -63,13 +64,21 @@ int complain(const std::string& what, int error) {
   return 1;
 }
 
+/// The host's kernel runs such programs itself, the emulator first of all.
+bool is_native(const user::Abi& abi) {
+  // The sysctl is there if the kernel runs 32-bit programs.
+  if (abi.elf_machine == EM_386) return ::access("/proc/sys/abi/vsyscall32", F_OK) == 0;
+  return abi.elf_machine == EM_X86_64;
+}
+
 int help(FILE* to, int status) {
   std::fputs(
       "usage: lyrebird binfmt [print | register | unregister] [DIR]\n\n"
       "  print       write the entries to standard output, as binfmt_misc takes them (default)\n"
       "  register    give them to the running kernel (root)\n"
       "  unregister  take them back\n\n"
-      "DIR is where lyrebird-ARCH are; without it the directory of this program. The flags are\n"
+      "Programs that the host's kernel runs itself get no entry. DIR is where lyrebird-ARCH are; without it "
+      "the directory of this program. The flags are\n"
       "O (the kernel opens the program), C (credentials of the program), F (the interpreter is\n"
       "opened at registration: works in containers and changed roots).\n",
       to);
@@ -85,6 +94,7 @@ int binfmt(int argc, char** argv) {
     return help(stderr, 1);
   const std::string directory = argc > 1 ? argv[1] : own_directory();
   for (const user::Abi* abi : user::all_abis()) {
+    if (action != "unregister" && is_native(*abi)) continue;
     const std::string line = entry(*abi, fmt::format("{}/lyrebird-{}", directory, abi->name));
     if (action == "print") {
       std::puts(line.c_str());

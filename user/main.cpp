@@ -30,7 +30,9 @@ void find_program(Options& options, const Root& root) {
   if (root.empty() || !options.program.starts_with('/')) return;
   const uint16_t machine = elf_machine_of(options.program.c_str());
   const Abi* const abi = find_abi(std::string_view(options.guest));
-  if (machine != 0 && (!abi || machine == abi->elf_machine)) return;
+  const bool on_host = abi && abi->is_host_like();
+  if (machine != 0 && !on_host && (!abi || machine == abi->elf_machine)) return;
+  if (on_host && options.program.starts_with(root.directory() + "/")) return;
   const std::string inside = root.find(options.program, true);
   if (!inside.empty()) options.program = inside;
 }
@@ -55,6 +57,7 @@ int run_program(int argc, char** argv, char** environment, const std::string& in
   const Abi* const abi = choose_abi(options);
   if (!abi) return complain(invoked_as, fmt::format("{}: no such guest", options.guest), 1);
   options.guest = abi->name;
+  if (options.cpu.empty()) options.cpu = abi->default_cpu;
   Result<CpuChoice> cpu = abi->create_cpu(options.cpu);
   if (!cpu) return complain(invoked_as, cpu.error().message, 1);
 

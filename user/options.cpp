@@ -337,7 +337,8 @@ Result<Options> parse_options(int argc, char** argv, char** environment, std::st
       attached = argv[i];
     }
     if (row->name == "cpu" && attached == "help") {
-      const Abi* const abi = find_abi(options.guest.empty() ? std::string_view("aarch64") : options.guest);
+      const Abi* const abi =
+          find_abi(options.guest.empty() ? std::string_view(all_abis().front()->name) : options.guest);
       for (const std::string& cpu : abi->cpu_names()) std::fputs((cpu + "\n").c_str(), stdout);
       options.exit_now = true;
       return state.options;

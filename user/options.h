@@ -15,7 +15,7 @@ struct Options {
   std::string guest;        ///< "aarch64", from argv[0] or found from the program
   std::string invoked_as;   ///< for messages: "lyrebird-aarch64"
   std::string root;         ///< -L
-  std::string cpu = "max";  ///< -cpu
+  std::string cpu;          ///< -cpu; empty: the guest's usual one
   std::string gdb;          ///< -g PORT or PATH, empty: none
   std::string argv0;        ///< -0
   bool has_argv0 = false;

@@ -8,9 +8,10 @@ namespace lyrebird::user {
 namespace {
 
 SpaceLayout layout_for(const Abi& abi, const Options& options) {
-  SpaceLayout layout = layout_64bit();
+  SpaceLayout layout = abi.model.word == 8 ? layout_64bit() : layout_32bit(options.stack_size);
+  if (!options.base) return layout;
   layout.base = options.base;
-  (void)abi;
+  layout.reserved = abi.model.word == 4;
   return layout;
 }
 

@@ -36,6 +36,7 @@ struct Program {
   uint64_t arg_start = 0, arg_end = 0, env_start = 0, env_end = 0;
   uint64_t code_start = 0, code_end = 0, data_start = 0, data_end = 0;
   uint64_t sigreturn_trampoline = 0;  ///< __kernel_rt_sigreturn in the vDSO
+  uint64_t vdso = 0;                  ///< its address, 0: none
 };
 
 class Process {

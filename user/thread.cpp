@@ -73,13 +73,15 @@ void Thread::take_back_rewind() {
 }
 
 void Thread::handle(const accel::Exit& exit) {
-  switch (exit.kind) {
-    case ir::ExitKind::Syscall:
-      if (exit.detail == kVdsoCall)
-        abi().set_syscall_result(cpu(), answer_vdso(*this, abi().syscall_frame(cpu())));
-      else
-        do_syscall();
+  switch (abi().call_kind(cpu(), exit, process.program)) {
+    case CallKind::Vdso:
+      return abi().set_syscall_result(cpu(), answer_vdso(*this, abi().syscall_frame(cpu())));
+    case CallKind::Syscall:
+      return do_syscall();
+    case CallKind::None:
       break;
+  }
+  switch (exit.kind) {
     case ir::ExitKind::InvalidateCode:
       process.accelerator.invalidate(cpu().fault_address, cpu().fault_size);
       break;
@@ -93,6 +95,9 @@ void Thread::handle(const accel::Exit& exit) {
       break;
     case ir::ExitKind::Undefined:
       if (!answer_semihosting(*this, exit.detail)) raise_fault(exit);
+      break;
+    case ir::ExitKind::FetchFault:
+      if (!abi().answer_fault(*this, exit)) raise_fault(exit);
       break;
     case ir::ExitKind::MemoryFault:
       if (cpu().fault_code == SEGV_MAPERR && memory().grow_down(cpu().fault_address)) break;

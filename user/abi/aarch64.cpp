@@ -10,11 +10,12 @@
 #include "frontend/arm/a64_frontend.h"
 #include "frontend/arm/a64_mode.h"
 #include "frontend/arm/a64_state.h"
-#include "user/abi/aarch64_rows.h"
 #include "user/abi/aarch64_vdso.h"
+#include "user/abi/rows.h"
 #include "user/abi/structs.h"
 #include "user/process/prctl.h"
 #include "user/signals/signal_abi.h"
+#include "user/thread.h"
 
 namespace lyrebird::user {
 namespace {
@@ -48,7 +49,7 @@ class Aarch64 final : public Abi {
   const StructDesc& desc(const StructDesc& common) const override {
     if (&common == &Desc<struct stat>::desc) return kGenericStat;
     if (&common == &Desc<struct epoll_event>::desc) return kAlignedEpollEvent;
-    return common;
+    return Abi::desc(common);
   }
 
   Result<CpuChoice> create_cpu(const std::string& model_name) const override {
@@ -110,7 +111,7 @@ class Aarch64 final : public Abi {
 
   uint64_t sp(const ir::CpuHeader& cpu) const override { return state_of(cpu).sp; }
   void set_sp(ir::CpuHeader& cpu, uint64_t sp) const override { state_of(cpu).sp = sp; }
-  void set_tls(ir::CpuHeader& cpu, uint64_t tls) const override { state_of(cpu).tpidr_el0 = tls; }
+  void set_tls(Thread& child, uint64_t tls) const override { state_of(child.cpu()).tpidr_el0 = tls; }
 
   void set_guarded(ir::CpuHeader& cpu, bool guarded) const override {
     if (guarded) cpu.mode |= arm::kModeBti;

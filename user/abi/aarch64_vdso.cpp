@@ -12,20 +12,24 @@ constexpr uint32_t kNop = 0xd503201f, kRet = 0xd65f03c0;
 constexpr uint32_t movz_x8(uint32_t value) { return 0xd2800008 | value << 5; }
 constexpr uint32_t svc(uint32_t value) { return 0xd4000001 | value << 5; }
 
-std::vector<uint32_t> call(uint32_t number) { return {movz_x8(number), svc(kVdsoCall), kRet}; }
+std::vector<uint8_t> call(uint32_t number) {
+  const uint32_t words[] = {movz_x8(number), svc(kVdsoCall), kRet};
+  return code_of_words(words);
+}
 
 }  // namespace
 
 const VdsoImage& aarch64_vdso() {
   static const VdsoImage image = [] {
+    const uint32_t sigreturn[] = {movz_x8(139), svc(0)};  // unwinders know these two words
     const VdsoFunction functions[] = {
-        // Unwinders know these two words.
-        {"__kernel_rt_sigreturn", {movz_x8(139), svc(0)}},
+        {"__kernel_rt_sigreturn", code_of_words(sigreturn)},
         {"__kernel_gettimeofday", call(169)},
         {"__kernel_clock_gettime", call(113)},
         {"__kernel_clock_getres", call(114)},
     };
-    return make_vdso(EM_AARCH64, "LINUX_2.6.39", kNop, functions);
+    const uint32_t padding[] = {kNop};
+    return make_vdso(EM_AARCH64, 8, "linux-vdso.so.1", "LINUX_2.6.39", code_of_words(padding), functions);
   }();
   return image;
 }

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "user/abi/abi.h"
 
+#include <elf.h>
+
 #include "user/abi/aarch64.h"
+#include "user/abi/i386.h"
+#include "user/abi/x86_64.h"
 
 namespace lyrebird::user {
 
@@ -21,8 +25,15 @@ uint64_t flags_to_guest(FlagMap map, uint64_t host) {
   return guest;
 }
 
+bool Abi::is_host_like() const { return elf_machine == EM_X86_64 || elf_machine == EM_386; }
+
+CallKind Abi::call_kind(const ir::CpuHeader&, const accel::Exit& exit, const Program&) const {
+  if (exit.kind != ir::ExitKind::Syscall) return CallKind::None;
+  return exit.detail == kVdsoCall ? CallKind::Vdso : CallKind::Syscall;
+}
+
 std::span<const Abi* const> all_abis() {
-  static const Abi* const kAbis[] = {&aarch64_abi()};
+  static const Abi* const kAbis[] = {&aarch64_abi(), &x86_64_abi(), &i386_abi()};
   return kAbis;
 }
 

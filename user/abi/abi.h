@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "accel/vcpu.h"
 #include "base/result.h"
 #include "frontend/frontend.h"
 #include "ir/cpu_header.h"
@@ -21,6 +22,7 @@ namespace lyrebird::user {
 
 class Process;
 class SignalAbi;
+struct Program;
 class Thread;
 struct SyscallRow;
 
@@ -56,6 +58,9 @@ struct CpuChoice {
 /// ExitKind::Syscall's detail when the vDSO asks: answered without a trace and without signals.
 inline constexpr uint64_t kVdsoCall = 0x4c59;
 
+/// What a stop of the guest means.
+enum class CallKind { None, Syscall, Vdso };
+
 class Abi {
  public:
   virtual ~Abi() = default;
@@ -66,13 +71,19 @@ class Abi {
   DataModel model;
   std::span<const SyscallRow* const> syscalls;  ///< by number, nullptr where the ABI has none
   FlagMap open_flags;
-  uint64_t prot_guarded = 0;  ///< mmap prot bit for branch protection (Arm PROT_BTI), 0: none
+  uint64_t prot_guarded = 0;      ///< mmap prot bit for branch protection (Arm PROT_BTI), 0: none
+  bool has_low_mappings = false;  ///< mmap knows MAP_32BIT
   unsigned syscall_insn_size = 4;
+  const char* default_cpu = "max";   ///< without -cpu
   bool ignores_top_byte = false;     ///< of data addresses (Arm TBI)
   unsigned min_signal_stack = 2048;  ///< AT_MINSIGSTKSZ
-  bool aligned_pairs = false;        ///< 64-bit arguments start at an even register (32-bit Arm, PowerPC)
+  /// Programs of the host itself are of this kind, so what a file is does not tell where it belongs.
+  bool is_host_like() const;
+  bool aligned_pairs = false;  ///< 64-bit arguments start at an even register (32-bit Arm, PowerPC)
   /// Struct layouts that are not what DataModel makes of the common description.
-  virtual const StructDesc& desc(const StructDesc& common) const { return common; }
+  virtual const StructDesc& desc(const StructDesc& common) const {
+    return model.word == 4 && common.narrow ? *common.narrow : common;
+  }
 
   virtual Result<CpuChoice> create_cpu(const std::string& model) const = 0;
   /// Names that -cpu takes, each with a few words on it: lines for `-cpu help`.
@@ -82,6 +93,8 @@ class Abi {
   /// Registers at the first instruction after execve.
   virtual void set_start(ir::CpuHeader& cpu, uint64_t pc, uint64_t sp) const = 0;
 
+  /// Whether the guest stopped to call its kernel; pc is behind the instruction.
+  virtual CallKind call_kind(const ir::CpuHeader& cpu, const accel::Exit& exit, const Program& program) const;
   virtual SyscallFrame syscall_frame(const ir::CpuHeader& cpu) const = 0;
   virtual void set_syscall_result(ir::CpuHeader& cpu, int64_t value) const = 0;
   /// Back to before the system call instruction, with the first argument put back, so that it
@@ -93,7 +106,11 @@ class Abi {
   /// Brings CpuHeader::mode in line with the process: `guarded` when some page asks for branch
   /// target checks.
   virtual void set_guarded(ir::CpuHeader& cpu, bool guarded) const { (void)cpu, (void)guarded; }
-  virtual void set_tls(ir::CpuHeader& cpu, uint64_t tls) const = 0;
+  /// clone's TLS argument, before a child is made with it: 0 or -errno.
+  virtual int64_t check_tls(Thread& t, uint64_t tls) const { return (void)t, (void)tls, 0; }
+  virtual void set_tls(Thread& child, uint64_t tls) const = 0;
+  /// A fault that the guest's kernel answers by itself (x86-64: a call of the vsyscall page).
+  virtual bool answer_fault(Thread& t, const accel::Exit& exit) const { return (void)t, (void)exit, false; }
 
   /// The call that an undefined instruction (ExitKind::Undefined's detail) stands for, if it does.
   virtual std::optional<SemihostingCall> semihosting_call(const ir::CpuHeader& cpu, uint64_t insn) const {
@@ -114,6 +131,8 @@ class Abi {
   virtual std::span<const uint8_t> vdso() const = 0;
   /// Where in it signal handlers return to.
   virtual uint64_t vdso_sigreturn_offset() const { return 0; }
+  /// Where in it AT_SYSINFO points to; 0: there is none.
+  virtual uint64_t vdso_syscall_offset() const { return 0; }
 };
 
 /// The ABI that runs programs for `elf_machine` (or of this name), or nullptr.

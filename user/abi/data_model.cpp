@@ -114,4 +114,17 @@ void struct_to_guest(const DataModel& model, const StructDesc& desc, const void*
   });
 }
 
+bool struct_fits(const DataModel& model, const StructDesc& desc, const void* host) {
+  if (model.like_host() && desc.same_order) return true;
+  bool fits = true;
+  walk(model, desc, [&](const Field& field, unsigned, const Place& place) {
+    if (field.kind == Kind::Pad || field.kind == Kind::Bytes || place.size >= field.host_size) return;
+    const uint64_t value =
+        load(static_cast<const char*>(host) + field.host_offset, field.host_size, true, false);
+    const bool as_signed = static_cast<uint64_t>(sign_extend(value, 8 * place.size)) == value;
+    fits &= as_signed || (field.kind != Kind::S32 && (value & low_mask(8 * place.size)) == value);
+  });
+  return fits;
+}
+
 }  // namespace lyrebird::user

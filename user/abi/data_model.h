@@ -35,6 +35,8 @@ struct StructDesc {
   std::span<const Field> fields;
   bool packed = false;     ///< no alignment in the guest
   bool same_order = true;  ///< with DataModel::like_host() a plain copy is right
+  /// The layout of guests whose long has 32 bits, where it is another list; or null.
+  const StructDesc* narrow = nullptr;
 };
 
 /// Bytes of the struct in the guest.
@@ -42,5 +44,7 @@ unsigned guest_size(const DataModel& model, const StructDesc& desc);
 /// `guest` has guest_size() bytes, `host` desc.host_size. Members that do not fit are truncated.
 void struct_to_host(const DataModel& model, const StructDesc& desc, const void* guest, void* host);
 void struct_to_guest(const DataModel& model, const StructDesc& desc, const void* host, void* guest);
+/// Whether no member would be truncated.
+bool struct_fits(const DataModel& model, const StructDesc& desc, const void* host);
 
 }  // namespace lyrebird::user

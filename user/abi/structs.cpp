@@ -106,6 +106,75 @@ constexpr Field kSysinfo[] = {
     F(ULong, Sysinfo, sharedram), F(ULong, Sysinfo, bufferram), F(ULong, Sysinfo, totalswap),
     F(ULong, Sysinfo, freeswap),  F(U16, Sysinfo, procs),       F(ULong, Sysinfo, totalhigh),
     F(ULong, Sysinfo, freehigh),  F(U32, Sysinfo, mem_unit)};
+// With 32-bit longs the struct is padded to 64 bytes.
+constexpr Field kNarrowSysinfo[] = {
+    F(Long, Sysinfo, uptime),     F(ULong, Sysinfo, loads[0]),  F(ULong, Sysinfo, loads[1]),
+    F(ULong, Sysinfo, loads[2]),  F(ULong, Sysinfo, totalram),  F(ULong, Sysinfo, freeram),
+    F(ULong, Sysinfo, sharedram), F(ULong, Sysinfo, bufferram), F(ULong, Sysinfo, totalswap),
+    F(ULong, Sysinfo, freeswap),  F(U16, Sysinfo, procs),       F(ULong, Sysinfo, totalhigh),
+    F(ULong, Sysinfo, freehigh),  F(U32, Sysinfo, mem_unit),    {Kind::Pad, 0, 8}};
+constexpr StructDesc kNarrowSysinfoDesc = {"sysinfo", sizeof(Sysinfo), kNarrowSysinfo};
+
+#define NANOSECONDS(type, member) F(U32, type, member), {Kind::Pad, 0, 4}
+constexpr Field kTimespec64Fields[] = {F(S64, timespec, tv_sec), NANOSECONDS(timespec, tv_nsec)};
+constexpr Field kItimerspec64Fields[] = {
+    F(S64, itimerspec, it_interval.tv_sec), NANOSECONDS(itimerspec, it_interval.tv_nsec),
+    F(S64, itimerspec, it_value.tv_sec), NANOSECONDS(itimerspec, it_value.tv_nsec)};
+#undef NANOSECONDS
+constexpr Field kTimex64Fields[] = {
+    F(U32, Timex, modes),        {Kind::Pad, 0, 4},        F(S64, Timex, offset),
+    F(S64, Timex, freq),         F(S64, Timex, maxerror),  F(S64, Timex, esterror),
+    F(S32, Timex, status),       {Kind::Pad, 0, 4},        F(S64, Timex, constant),
+    F(S64, Timex, precision),    F(S64, Timex, tolerance), F(S64, Timex, time.tv_sec),
+    F(S64, Timex, time.tv_usec), F(S64, Timex, tick),      F(S64, Timex, ppsfreq),
+    F(S64, Timex, jitter),       F(S32, Timex, shift),     {Kind::Pad, 0, 4},
+    F(S64, Timex, stabil),       F(S64, Timex, jitcnt),    F(S64, Timex, calcnt),
+    F(S64, Timex, errcnt),       F(S64, Timex, stbcnt),    F(S32, Timex, tai),
+    {Kind::Pad, 0, 44}};
+constexpr Field kFlock64Fields[] = {F(S16, Flock, l_type), F(S16, Flock, l_whence), F(S64, Flock, l_start),
+                                    F(S64, Flock, l_len), F(S32, Flock, l_pid)};
+constexpr Field kStatfs64Fields[] = {
+    F(Long, Statfs, f_type),     F(Long, Statfs, f_bsize),        F(U64, Statfs, f_blocks),
+    F(U64, Statfs, f_bfree),     F(U64, Statfs, f_bavail),        F(U64, Statfs, f_files),
+    F(U64, Statfs, f_ffree),     F(S32, Statfs, f_fsid.__val[0]), F(S32, Statfs, f_fsid.__val[1]),
+    F(Long, Statfs, f_namelen),  F(Long, Statfs, f_frsize),       F(Long, Statfs, f_flags),
+    F(Long, Statfs, f_spare[0]), F(Long, Statfs, f_spare[1]),     F(Long, Statfs, f_spare[2]),
+    F(Long, Statfs, f_spare[3])};
+#define TIMES                                                                                \
+  F(U32, Stat, st_atim.tv_sec), F(U32, Stat, st_atim.tv_nsec), F(U32, Stat, st_mtim.tv_sec), \
+      F(U32, Stat, st_mtim.tv_nsec), F(U32, Stat, st_ctim.tv_sec), F(U32, Stat, st_ctim.tv_nsec)
+constexpr Field kI386StatFields[] = {F(U32, Stat, st_dev),
+                                     F(U32, Stat, st_ino),
+                                     F(U16, Stat, st_mode),
+                                     F(U16, Stat, st_nlink),
+                                     F(U16, Stat, st_uid),
+                                     F(U16, Stat, st_gid),
+                                     F(U32, Stat, st_rdev),
+                                     F(S32, Stat, st_size),
+                                     F(U32, Stat, st_blksize),
+                                     F(U32, Stat, st_blocks),
+                                     TIMES,
+                                     {Kind::Pad, 0, 8}};
+constexpr Field kI386Stat64Fields[] = {F(U64, Stat, st_dev),
+                                       {Kind::Pad, 0, 4},
+                                       F(U32, Stat, st_ino),
+                                       F(U32, Stat, st_mode),
+                                       F(U32, Stat, st_nlink),
+                                       F(U32, Stat, st_uid),
+                                       F(U32, Stat, st_gid),
+                                       F(U64, Stat, st_rdev),
+                                       {Kind::Pad, 0, 4},
+                                       F(S64, Stat, st_size),
+                                       F(U32, Stat, st_blksize),
+                                       F(U64, Stat, st_blocks),
+                                       TIMES,
+                                       F(U64, Stat, st_ino)};
+constexpr Field kI386OldStatFields[] = {
+    F(U16, Stat, st_dev),         F(U16, Stat, st_ino),        F(U16, Stat, st_mode),
+    F(U16, Stat, st_nlink),       F(U16, Stat, st_uid),        F(U16, Stat, st_gid),
+    F(U16, Stat, st_rdev),        F(S32, Stat, st_size),       F(U32, Stat, st_atim.tv_sec),
+    F(U32, Stat, st_mtim.tv_sec), F(U32, Stat, st_ctim.tv_sec)};
+#undef TIMES
 #undef F
 
 }  // namespace
@@ -127,7 +196,25 @@ DEFINE(struct open_how, kOpenHow);
 DEFINE(struct flock, kFlock);
 DEFINE(struct pollfd, kPollfd);
 DEFINE(struct timex, kTimex);
-DEFINE(struct sysinfo, kSysinfo);
+const StructDesc Desc<struct sysinfo>::desc = {.name = "sysinfo",
+                                               .host_size = sizeof(struct sysinfo),
+                                               .fields = kSysinfo,
+                                               .narrow = &kNarrowSysinfoDesc};
+#undef DEFINE
+
+// Of these only 32-bit guests have their own: the host's layout is not among them.
+#define OWN_LAYOUT(name_, type, fields_) \
+  const StructDesc name_ = {             \
+      .name = #type, .host_size = sizeof(struct type), .fields = fields_, .same_order = false}
+OWN_LAYOUT(kTimespec64, timespec, kTimespec64Fields);
+OWN_LAYOUT(kItimerspec64, itimerspec, kItimerspec64Fields);
+OWN_LAYOUT(kTimex64, timex, kTimex64Fields);
+OWN_LAYOUT(kFlock64, flock, kFlock64Fields);
+OWN_LAYOUT(kStatfs64, statfs, kStatfs64Fields);
+OWN_LAYOUT(kI386Stat, stat, kI386StatFields);
+OWN_LAYOUT(kI386Stat64, stat, kI386Stat64Fields);
+OWN_LAYOUT(kI386OldStat, stat, kI386OldStatFields);
+#undef OWN_LAYOUT
 
 const StructDesc kGenericStat = {
     .name = "stat", .host_size = sizeof(struct stat), .fields = kStat, .packed = false, .same_order = false};

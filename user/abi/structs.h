@@ -51,6 +51,21 @@ LYREBIRD_STRUCT(struct pollfd)
 LYREBIRD_STRUCT(struct timex)
 LYREBIRD_STRUCT(struct sysinfo)
 
+// Times of 64 bits, the same for all guests (uapi/linux/time_types.h): nanoseconds are the low half.
+extern const StructDesc kTimespec64, kItimerspec64, kTimex64;
+using Timespec64 = As<struct timespec, kTimespec64>;
+using Itimerspec64 = As<struct itimerspec, kItimerspec64>;
+using Timex64 = As<struct timex, kTimex64>;
+// What 32-bit guests have beside the struct of the same name.
+extern const StructDesc kFlock64, kStatfs64;
+using Statfs64 = As<struct statfs, kStatfs64>;
+
+// i386: arch/x86/include/uapi/asm/stat.h.
+extern const StructDesc kI386Stat, kI386Stat64, kI386OldStat;
+using I386Stat = As<struct stat, kI386Stat>;
+using I386Stat64 = As<struct stat, kI386Stat64>;
+using I386OldStat = As<struct stat, kI386OldStat>;
+
 /// asm-generic/stat.h: arm64, riscv, and other late ports.
 extern const StructDesc kGenericStat;
 /// epoll_event without x86-64's packing.

@@ -240,6 +240,7 @@ struct Loader {
     process.memory.write(address, image.data(), image.size());
     process.memory.protect(address, request.size, PROT_READ | PROT_EXEC, false);
     process.program.sigreturn_trampoline = address + process.abi.vdso_sigreturn_offset();
+    process.program.vdso = address;
     return address;
   }
 

@@ -71,6 +71,8 @@ std::vector<uint64_t> make_auxv(const Process& process, const StackInputs& in, u
                                 uint64_t platform, uint64_t random) {
   std::vector<uint64_t> auxv;
   auto add = [&](uint64_t type, uint64_t value) { auxv.insert(auxv.end(), {type, value}); };
+  if (in.vdso && process.abi.vdso_syscall_offset())
+    add(AT_SYSINFO, in.vdso + process.abi.vdso_syscall_offset());
   if (in.vdso) add(AT_SYSINFO_EHDR, in.vdso);
   add(AT_MINSIGSTKSZ, process.abi.min_signal_stack);
   add(AT_HWCAP, process.cpu.hwcap);

@@ -12,7 +12,7 @@ namespace lyrebird::user {
 
 struct VdsoFunction {
   const char* name;
-  std::vector<uint32_t> code;
+  std::vector<uint8_t> code;
 };
 
 struct VdsoImage {
@@ -21,8 +21,13 @@ struct VdsoImage {
   std::vector<uint64_t> offsets;
 };
 
-/// For 64-bit little-endian guests with 4-byte instructions. `padding` goes between functions.
-VdsoImage make_vdso(uint16_t machine, const std::string& version, uint32_t padding,
-                    std::span<const VdsoFunction> functions);
+/// Instructions of 4 bytes, for VdsoFunction::code.
+std::vector<uint8_t> code_of_words(std::span<const uint32_t> words);
+
+/// For little-endian guests with pointers of `word` bytes. `padding` (an instruction that does nothing)
+/// goes between functions. `entry`: the function that the header names, or none if there are fewer.
+VdsoImage make_vdso(uint16_t machine, unsigned word, const std::string& soname, const std::string& version,
+                    std::span<const uint8_t> padding, std::span<const VdsoFunction> functions,
+                    size_t entry = SIZE_MAX);
 
 }  // namespace lyrebird::user

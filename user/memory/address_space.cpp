@@ -76,12 +76,45 @@ SpaceLayout layout_64bit() {
   layout.mmap_bottom = 0x0200'0000'0000;
   layout.mmap_top = 0x54ff'0000'0000;
 #endif
+  layout.image_bottom = layout.mmap_bottom + (uint64_t{1} << 40);
+  layout.image_top = layout.image_bottom + (uint64_t{1} << 39);
+  layout.image_slot = 2u << 20;
   return layout;
 }
 
-AddressSpace::AddressSpace(const SpaceLayout& layout) : layout_(layout) {}
+SpaceLayout layout_32bit(uint64_t stack_size) {
+  constexpr uint64_t kTop = 0xffffe000, kStackGap = 1u << 20;
+  SpaceLayout layout;
+  layout.min_address = 0x10000;
+  layout.task_size = kTop;
+  layout.pie_base = 0x56555000;
+  layout.mmap_bottom = 0x10000;
+  layout.mmap_top = align_down(kTop - align_up(stack_size, kPage) - kStackGap, kPage);
+#if LYREBIRD_SANITIZED
+  // asan's shadow begins below 2 GiB.
+  layout.base = 0x5a00'0000'0000;
+  layout.reserved = true;
+#endif
+  constexpr uint64_t kImages = 512u << 20, kBelowTop = 128u << 20;
+  if (layout.mmap_top < kTop / 4 * 3) return layout;
+  layout.image_top = align_down(layout.mmap_top - kBelowTop, kImages);
+  layout.image_bottom = layout.image_top - kImages;
+  layout.image_slot = 256u << 10;
+  return layout;
+}
 
-AddressSpace::~AddressSpace() { clear(); }
+AddressSpace::AddressSpace(const SpaceLayout& layout) : layout_(layout) {
+  if (!layout.reserved) return;
+  void* const want = host(0);
+  if (::mmap(want, layout.task_size, PROT_NONE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0) != want)
+    layout_.reserved = false;  // then piece by piece
+}
+
+AddressSpace::~AddressSpace() {
+  clear();
+  if (layout_.reserved) ::munmap(host(0), layout_.task_size);
+}
 
 void AddressSpace::clear() {
   const std::unique_lock lock(mutex_);
@@ -191,10 +224,12 @@ bool AddressSpace::range_allowed(uint64_t address, uint64_t size) const {
 }
 
 /// The highest gap of `size` bytes in the mmap area; 0 if there is none.
-uint64_t AddressSpace::find_free_locked(uint64_t size) const {
-  uint64_t top = layout_.mmap_top;
+uint64_t AddressSpace::find_free_locked(uint64_t size, bool low) const {
+  constexpr uint64_t kLowBottom = 0x40000000, kLowTop = 0x80000000;
+  uint64_t top = low ? kLowTop : layout_.mmap_top;
+  const uint64_t bottom = low ? kLowBottom : layout_.mmap_bottom;
   auto it = regions_.lower_bound(top);
-  while (top >= layout_.mmap_bottom + size) {
+  while (top >= bottom + size) {
     if (it == regions_.begin()) return top - size;
     const Region& below = std::prev(it)->second;
     if (below.end <= top - size) return top - size;
@@ -272,12 +307,12 @@ int64_t AddressSpace::map_locked(const MapRequest& request) {
     const int64_t result = place_locked(placed, size, host_flags);
     if (result != -ENOMEM) return result;
   }
-  placed.address = image_place_locked(request, size);
+  placed.address = request.low ? 0 : image_place_locked(request, size);
   if (placed.address) {
     const int64_t result = place_locked(placed, size, host_flags);
     if (result != -ENOMEM) return result;
   }
-  placed.address = find_free_locked(size);
+  placed.address = find_free_locked(size, request.low);
   if (!placed.address) return -ENOMEM;
   return place_locked(placed, size, host_flags);
 }
@@ -286,9 +321,11 @@ int64_t AddressSpace::map_locked(const MapRequest& request) {
 /// of it for one is right for all; 0: anywhere. Its name decides; or its size, where the dynamic linker
 /// asks for room first and maps the file into it.
 uint64_t AddressSpace::image_place_locked(const MapRequest& request, uint64_t size) const {
-  constexpr uint64_t kStart = uint64_t{1} << 40, kSlot = uint64_t{2} << 20, kSlots = uint64_t{1} << 18;
+  const uint64_t slot = layout_.image_slot;
+  if (!slot) return 0;
+  const uint64_t slots = (layout_.image_top - layout_.image_bottom) / slot;
   if (request.address || request.offset || (request.flags & MAP_TYPE) != MAP_PRIVATE ||
-      (request.prot & PROT_WRITE) || size > kSlot * kSlots / 16)
+      (request.prot & PROT_WRITE) || size > slot * slots / 16)
     return 0;
   uint64_t hash;
   if (request.flags & MAP_ANONYMOUS) {
@@ -304,10 +341,8 @@ uint64_t AddressSpace::image_place_locked(const MapRequest& request, uint64_t si
       return 0;
     hash = hash_text(base_name(*file_name(request.fd)));
   }
-  const uint64_t area = layout_.mmap_bottom + kStart;
-  if (area + kSlot * kSlots > layout_.mmap_top) return 0;
   hash = (hash ^ hash >> 12) * 0x9e3779b97f4a7c15;
-  const uint64_t address = area + (hash >> 32) % (kSlots - size / kSlot - 1) * kSlot;
+  const uint64_t address = layout_.image_bottom + (hash >> 32) % (slots - size / slot - 1) * slot;
   return any_mapped_locked(address, size) ? 0 : address;
 }
 

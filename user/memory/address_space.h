@@ -34,11 +34,17 @@ struct SpaceLayout {
   uint64_t mmap_bottom = 0;  ///< mmap without an address: highest free place in
   uint64_t mmap_top = 0;     ///<   [mmap_bottom, mmap_top)
   uint64_t pie_base = 0;     ///< where a position-independent main program goes
-  bool reserved = false;     ///< [base, base + task_size) is all ours, mapped PROT_NONE
+  /// Libraries get a place that their name decides, in [image_bottom, image_top), a multiple of
+  /// image_slot; 0: wherever there is room.
+  uint64_t image_bottom = 0, image_top = 0, image_slot = 0;
+  bool reserved = false;  ///< [base, base + task_size) is taken at once and kept
 };
 /// For guests whose pointers have 64 bits: base 0, places that no host mapping uses, with or
 /// without sanitizers.
 SpaceLayout layout_64bit();
+/// For guests whose pointers have 32 bits, as a 64-bit Linux lays them out: base 0 where the host's
+/// first 4 GiB are free. `stack_size`: what is kept free at the top.
+SpaceLayout layout_32bit(uint64_t stack_size);
 
 /// One guest mapping, as /proc/self/maps shows it.
 struct Region {
@@ -63,6 +69,7 @@ struct MapRequest {
   int fd = -1;
   uint64_t offset = 0;
   const char* name = nullptr;  ///< instead of the file's own
+  bool low = false;            ///< below 2 GiB (x86-64's MAP_32BIT)
 };
 
 class AddressSpace final : public frontend::CodeSource {
@@ -158,7 +165,7 @@ class AddressSpace final : public frontend::CodeSource {
   Regions::const_iterator find_locked(uint64_t address) const;
   bool mapped_locked(uint64_t address, uint64_t size) const;
   bool any_mapped_locked(uint64_t address, uint64_t size) const;
-  uint64_t find_free_locked(uint64_t size) const;
+  uint64_t find_free_locked(uint64_t size, bool low = false) const;
   bool range_allowed(uint64_t address, uint64_t size) const;
   int64_t map_locked(const MapRequest& request);
   uint64_t image_place_locked(const MapRequest& request, uint64_t size) const;

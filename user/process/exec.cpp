@@ -77,11 +77,11 @@ const Abi* guest_of(const Elf64_Ehdr& header) {
              : nullptr;
 }
 
-// PT_INTERP of a 64-bit little-endian file; empty: none, or the loader will complain better.
-std::string interpreter_of(int fd, const Elf64_Ehdr& header) {
-  if (header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_ident[EI_DATA] != ELFDATA2LSB) return {};
+// PT_INTERP of a little-endian file; empty: none, or the loader will complain better.
+template <typename Header, typename Segment>
+std::string interpreter_in(int fd, const Header& header) {
   for (unsigned i = 0; i < header.e_phnum; i++) {
-    Elf64_Phdr segment;
+    Segment segment;
     const auto at = static_cast<off_t>(header.e_phoff + uint64_t{i} * sizeof segment);
     if (::pread(fd, &segment, sizeof segment, at) != sizeof segment) return {};
     if (segment.p_type != PT_INTERP) continue;
@@ -92,11 +92,20 @@ std::string interpreter_of(int fd, const Elf64_Ehdr& header) {
   return {};
 }
 
+std::string interpreter_of(int fd, const Elf64_Ehdr& header) {
+  if (header.e_ident[EI_DATA] != ELFDATA2LSB) return {};
+  if (header.e_ident[EI_CLASS] == ELFCLASS64) return interpreter_in<Elf64_Ehdr, Elf64_Phdr>(fd, header);
+  Elf32_Ehdr narrow;
+  std::memcpy(&narrow, &header, sizeof narrow);
+  return interpreter_in<Elf32_Ehdr, Elf32_Phdr>(fd, narrow);
+}
+
 int64_t classify_elf(Thread& t, int fd, const char* head, size_t size, ExecTarget& target) {
   Elf64_Ehdr header{};
   if (size < sizeof header) return -ENOEXEC;
   std::memcpy(&header, head, sizeof header);
-  if (header.e_ident[EI_DATA] == ELFDATA2LSB && header.e_machine == EM_X86_64 && !find_abi(EM_X86_64)) {
+  // The host's own programs, unless they are what the guest's own are.
+  if (header.e_ident[EI_DATA] == ELFDATA2LSB && header.e_machine == EM_X86_64 && !t.abi().is_host_like()) {
     target.native = true;
     return 0;
   }

@@ -6,6 +6,7 @@
 #include <sys/times.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <vector>
 
 #include "user/abi/structs.h"
@@ -121,7 +122,7 @@ Errno<Int> capset(Thread& t, Addr header_address, Addr data_address) {
 
 namespace {
 
-// On a guest with 32-bit longs what does not fit is its infinity; that is what truncation gives.
+// On a guest with 32-bit longs what does not fit is its infinity.
 uint64_t widen_limit(Thread& t, uint64_t value) {
   return word_size(t) == 4 && value == 0xffffffff ? RLIM_INFINITY : value;
 }
@@ -143,6 +144,10 @@ int64_t change_limit(Thread& t, int pid, int resource, const rlimit* next, rlimi
 Errno<Int> getrlimit(Thread& t, Int resource, Ptr<struct rlimit> limit) {
   rlimit value{};
   if (const int64_t error = change_limit(t, 0, resource, nullptr, &value)) return error;
+  if (word_size(t) == 4) {
+    value.rlim_cur = std::min<rlim_t>(value.rlim_cur, UINT32_MAX);
+    value.rlim_max = std::min<rlim_t>(value.rlim_max, UINT32_MAX);
+  }
   return limit.put(t, value) ? 0 : -EFAULT;
 }
 

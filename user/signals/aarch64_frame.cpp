@@ -177,7 +177,7 @@ class Aarch64Signals final : public SignalAbi {
     return true;
   }
 
-  bool pop_frame(Thread& t, RestoredFrame& out, uint64_t& bad_address) const override {
+  bool pop_frame(Thread& t, FrameKind, RestoredFrame& out, uint64_t& bad_address) const override {
     A64State& s = state_of(t.cpu());
     Frame frame;
     FpsimdRecord fpsimd;
@@ -200,8 +200,7 @@ class Aarch64Signals final : public SignalAbi {
     return true;
   }
 
-  FaultSignal fault_signal(const ir::CpuHeader& cpu, const accel::Exit& exit, int signal,
-                           int code) const override {
+  FaultSignal fault_signal(ir::CpuHeader& cpu, const accel::Exit& exit, int signal, int code) const override {
     FaultSignal f;
     f.address = cpu.pc;
     switch (exit.kind) {

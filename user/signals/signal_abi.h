@@ -37,6 +37,9 @@ struct RestoredFrame {
   AltStack alt_stack;
 };
 
+/// Old: the frame of a handler without SA_SIGINFO, on guests that have one of its own (i386).
+enum class FrameKind { RealTime, Old };
+
 class SignalAbi {
  public:
   virtual ~SignalAbi() = default;
@@ -48,13 +51,15 @@ class SignalAbi {
   /// Pushes a frame and sets the registers for the handler. False: the stack can't be written.
   virtual bool push_frame(Thread& t, const DeliveredSignal& signal) const = 0;
   /// rt_sigreturn: takes the registers back. False: bad frame, `bad_address` says where.
-  virtual bool pop_frame(Thread& t, RestoredFrame& frame, uint64_t& bad_address) const = 0;
+  virtual bool pop_frame(Thread& t, FrameKind kind, RestoredFrame& frame, uint64_t& bad_address) const = 0;
   /// exit.kind is one of the faults; for memory faults `signal` and `code` are what the guest's map
-  /// says about the address.
-  virtual FaultSignal fault_signal(const ir::CpuHeader& cpu, const accel::Exit& exit, int signal,
+  /// says about the address. Where the kernel reports the next instruction, pc is moved there.
+  virtual FaultSignal fault_signal(ir::CpuHeader& cpu, const accel::Exit& exit, int signal,
                                    int code) const = 0;
 };
 
 const SignalAbi& aarch64_signals();
+const SignalAbi& x86_64_signals();
+const SignalAbi& i386_signals();
 
 }  // namespace lyrebird::user

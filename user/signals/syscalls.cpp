@@ -12,6 +12,7 @@
 #include "user/signals/deliver.h"
 #include "user/signals/siginfo.h"
 #include "user/signals/signal_abi.h"
+#include "user/syscalls/old.h"
 
 namespace lyrebird::user {
 
@@ -86,16 +87,46 @@ int set_alt_stack(Thread& t, AltStack next) {
 
 }  // namespace
 
+namespace {
+/// `next` may be null. `was` is the action before.
+int64_t change_action(Thread& t, int signal, const GuestAction* next, GuestAction& was) {
+  if (signal < 1 || signal > kSignals || (next && contains(kUnblockable, signal))) return -EINVAL;
+  SignalActions& actions = *t.signals.actions;
+  was = actions.get(signal);
+  return next ? actions.set(signal, *next) : 0;
+}
+
+/// Of the signals in `valid`, those that `given` has.
+int64_t change_mask(Thread& t, int how, SigSet given, SigSet valid = ~SigSet{0}) {
+  const SigSet was = t.signals.blocked.load();
+  switch (how) {
+    case SIG_BLOCK:
+      return set_blocked(t, was | given);
+    case SIG_UNBLOCK:
+      return set_blocked(t, was & ~given);
+    case SIG_SETMASK:
+      return set_blocked(t, (was & ~valid) | given);
+    default:
+      return -EINVAL;
+  }
+}
+
+int64_t wait_with_mask(Thread& t, SigSet given) {
+  TemporaryMask mask(t, given);
+  if (mask.ready()) return mask.finish(-kERestartNoHand);
+  return mask.finish(host::safe_syscall(SYS_rt_sigsuspend, host_pointer(mask.host()), kSetSize));
+}
+
+SigSet pending_signals(Thread& t) {
+  return (host::pending_signals() | t.signals.slots.set()) & t.signals.blocked.load();
+}
+}  // namespace
+
 Errno<Int> rt_sigaction(Thread& t, Signal signal, Addr action, Addr old, Size set_size) {
   if (set_size != kSetSize) return -EINVAL;
-  GuestAction next;
+  GuestAction next, was;
   if (action && !get_action(t, action, next)) return -EFAULT;
-  if (signal < 1 || signal > kSignals || (action && contains(kUnblockable, signal))) return -EINVAL;
-  SignalActions& actions = *t.signals.actions;
-  const GuestAction was = actions.get(signal);
-  if (action) {
-    if (const int error = actions.set(signal, next)) return error;
-  }
+  if (const int64_t error = change_action(t, signal, action ? &next : nullptr, was)) return error;
   if (old && !put_action(t, old, was)) return -EFAULT;
   return 0;
 }
@@ -106,21 +137,7 @@ Errno<Int> rt_sigprocmask(Thread& t, Int how, Addr set, Addr old, Size set_size)
   if (set) {
     SigSet given = 0;
     if (!get_sigset(t, set, given)) return -EFAULT;
-    SigSet next = was;
-    switch (how) {
-      case SIG_BLOCK:
-        next |= given;
-        break;
-      case SIG_UNBLOCK:
-        next &= ~given;
-        break;
-      case SIG_SETMASK:
-        next = given;
-        break;
-      default:
-        return -EINVAL;
-    }
-    if (const int64_t error = set_blocked(t, next)) return error;
+    if (const int64_t error = change_mask(t, how, given)) return error;
   }
   if (old && !put_sigset(t, old, was)) return -EFAULT;
   return 0;
@@ -128,25 +145,22 @@ Errno<Int> rt_sigprocmask(Thread& t, Int how, Addr set, Addr old, Size set_size)
 
 Errno<Int> rt_sigpending(Thread& t, Addr set, Size set_size) {
   if (set_size > kSetSize) return -EINVAL;
-  const SigSet pending = (host::pending_signals() | t.signals.slots.set()) & t.signals.blocked.load();
-  return put_sigset(t, set, pending) ? 0 : -EFAULT;
+  return put_sigset(t, set, pending_signals(t)) ? 0 : -EFAULT;
 }
 
 Errno<Int> rt_sigsuspend(Thread& t, Addr set, Size set_size) {
   if (set_size != kSetSize) return -EINVAL;
   SigSet given = 0;
   if (!get_sigset(t, set, given)) return -EFAULT;
-  TemporaryMask mask(t, given);
-  if (mask.ready()) return mask.finish(-kERestartNoHand);
-  return mask.finish(host::safe_syscall(SYS_rt_sigsuspend, host_pointer(mask.host()), kSetSize));
+  return wait_with_mask(t, given);
 }
 
-Errno<Int> rt_sigtimedwait(Thread& t, Addr set, Addr info, Addr timeout, Size set_size) {
+Errno<Int> rt_sigtimedwait(Thread& t, Addr set, Addr info, Ptr<struct timespec> timeout, Size set_size) {
   if (set_size != kSetSize) return -EINVAL;
   SigSet wanted = 0;
   if (!get_sigset(t, set, wanted)) return -EFAULT;
   timespec time{};
-  if (timeout && !Ptr<timespec>{timeout}.get(t, time)) return -EFAULT;
+  if (timeout && !timeout.get(t, time)) return -EFAULT;
   siginfo_t host_info{};
   int64_t result = t.signals.slots.take(wanted, host_info);
   if (!result)
@@ -168,15 +182,16 @@ Errno<Int> rt_tgsigqueueinfo(Thread& t, Int pid, Int tid, Signal signal, Addr in
   return host::call(SYS_rt_tgsigqueueinfo, pid.value, tid.value, signal.value, &host_info);
 }
 
-Errno<Int> rt_sigreturn(Thread& t) {
+namespace {
+int64_t return_from_handler(Thread& t, FrameKind kind) {
   ThreadSignals& s = t.signals;
   // A signal that is here already comes before the return.
   if (s.pending.load()) return -kERestartNoIntr;
   RestoredFrame frame;
   uint64_t bad = 0;
-  if (t.abi().signals().pop_frame(t, frame, bad)) {
+  if (t.abi().signals().pop_frame(t, kind, frame, bad)) {
     s.blocked.store(frame.mask & ~kUnblockable);
-    set_alt_stack(t, frame.alt_stack);
+    if (kind == FrameKind::RealTime) set_alt_stack(t, frame.alt_stack);
   } else {
     host::set_signal_mask(SIG_SETMASK, ~kHostFaults);
     force_segv(t, t.memory().is_mapped(bad, 1) ? SEGV_ACCERR : SEGV_MAPERR, bad);
@@ -190,6 +205,10 @@ Errno<Int> rt_sigreturn(Thread& t) {
   host::safe_syscall(SYS_rt_sigprocmask, SIG_SETMASK, host_pointer(&host_mask), 0, sizeof host_mask);
   return kKeepRegisters;
 }
+}  // namespace
+
+Errno<Int> rt_sigreturn(Thread& t) { return return_from_handler(t, FrameKind::RealTime); }
+Errno<Int> sigreturn(Thread& t) { return return_from_handler(t, FrameKind::Old); }
 
 Errno<Int> sigaltstack(Thread& t, Addr stack, Addr old) {
   const AltStack was = t.signals.alt_stack;
@@ -226,4 +245,58 @@ Errno<Int> pidfd_send_signal(Thread& t, Fd fd, Signal signal, Addr info, Flags f
 }
 
 }  // namespace sys::sig
+
+// The calls of before real-time signals: a set is one word.
+namespace sys::old {
+
+using namespace sys::sig;
+
+namespace {
+bool get_word_set(Thread& t, uint64_t at, SigSet& set) { return get_word(t, at, set); }
+SigSet word_of_set(Thread& t) { return word_size(t) == 8 ? ~SigSet{0} : SigSet{0xffffffff}; }
+}  // namespace
+
+Errno<Hex> signal(Thread& t, Signal number, Addr handler) {
+  GuestAction next, was;
+  next.handler = handler;
+  next.flags = kSaResetHand | kSaNoDefer;
+  const int64_t error = change_action(t, number, &next, was);
+  return error ? error : static_cast<int64_t>(was.handler);
+}
+
+// struct old_sigaction: handler, mask, flags, restorer (words).
+Errno<Int> sigaction(Thread& t, Signal number, Addr action, Addr old) {
+  GuestAction next, was;
+  const unsigned word = word_size(t);
+  if (action &&
+      !(get_word(t, action, next.handler) && get_word_set(t, action + word, next.mask) &&
+        get_word(t, action + 2 * word, next.flags) && get_word(t, action + 3 * word, next.restorer)))
+    return -EFAULT;
+  if (const int64_t error = change_action(t, number, action ? &next : nullptr, was)) return error;
+  if (old && !(put_word(t, old, was.handler) && put_word(t, old + word, was.mask) &&
+               put_word(t, old + 2 * word, was.flags) && put_word(t, old + 3 * word, was.restorer)))
+    return -EFAULT;
+  return 0;
+}
+
+Errno<Int> sigprocmask(Thread& t, Int how, Addr set, Addr old) {
+  const SigSet was = t.signals.blocked.load();
+  if (set) {
+    SigSet given = 0;
+    if (!get_word_set(t, set, given)) return -EFAULT;
+    if (const int64_t error = change_mask(t, how, given, word_of_set(t))) return error;
+  }
+  return old && !put_word(t, old, was) ? -EFAULT : 0;
+}
+
+Errno<Int> sigpending(Thread& t, Addr set) { return put_word(t, set, pending_signals(t)) ? 0 : -EFAULT; }
+Errno<Int> sigsuspend(Thread& t, Hex, Hex, Hex mask) { return wait_with_mask(t, mask); }
+Errno<Hex> sgetmask(Thread& t) { return static_cast<int64_t>(t.signals.blocked.load() & word_of_set(t)); }
+Errno<Hex> ssetmask(Thread& t, Hex mask) {
+  const SigSet was = t.signals.blocked.load();
+  const int64_t error = change_mask(t, SIG_SETMASK, mask);
+  return error ? error : static_cast<int64_t>(was & word_of_set(t));
+}
+
+}  // namespace sys::old
 }  // namespace lyrebird::user

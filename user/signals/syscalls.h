@@ -16,10 +16,12 @@ Errno<Int> rt_sigaction(Thread& t, Signal signal, Addr action, Addr old, Size se
 Errno<Int> rt_sigprocmask(Thread& t, Int how, Addr set, Addr old, Size set_size);
 Errno<Int> rt_sigpending(Thread& t, Addr set, Size set_size);
 Errno<Int> rt_sigsuspend(Thread& t, Addr set, Size set_size);
-Errno<Int> rt_sigtimedwait(Thread& t, Addr set, Addr info, Addr timeout, Size set_size);
+Errno<Int> rt_sigtimedwait(Thread& t, Addr set, Addr info, Ptr<struct timespec> timeout, Size set_size);
 Errno<Int> rt_sigqueueinfo(Thread& t, Int pid, Signal signal, Addr info);
 Errno<Int> rt_tgsigqueueinfo(Thread& t, Int pid, Int tid, Signal signal, Addr info);
 Errno<Int> rt_sigreturn(Thread& t);
+/// From a frame of before real-time signals.
+Errno<Int> sigreturn(Thread& t);
 Errno<Int> sigaltstack(Thread& t, Addr stack, Addr old);
 Errno<Int> kill(Thread& t, Int pid, Signal signal);
 Errno<Int> tkill(Thread& t, Int tid, Signal signal);

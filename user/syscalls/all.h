@@ -13,6 +13,7 @@
 #include "user/syscalls/memory.h"
 #include "user/syscalls/misc.h"
 #include "user/syscalls/net.h"
+#include "user/syscalls/old.h"
 #include "user/syscalls/poll.h"
 #include "user/syscalls/time.h"
 #include "user/threads/syscalls.h"

@@ -135,6 +135,14 @@ bool put_struct(Thread& t, uint64_t addr, const StructDesc& common, const void* 
 
 unsigned word_size(Thread& t) { return t.abi().model.word; }
 
+bool get_u16(Thread& t, uint64_t addr, uint16_t& value) {
+  if (!t.memory().get(addr, value)) return false;
+  if (t.abi().model.big_endian) value = __builtin_bswap16(value);
+  return true;
+}
+bool put_u16(Thread& t, uint64_t addr, uint16_t value) {
+  return t.memory().put(addr, t.abi().model.big_endian ? __builtin_bswap16(value) : value);
+}
 bool get_u32(Thread& t, uint64_t addr, uint32_t& value) {
   if (!t.memory().get(addr, value)) return false;
   if (t.abi().model.big_endian) value = __builtin_bswap32(value);

@@ -122,15 +122,28 @@ unsigned struct_size(Thread& t, const StructDesc& desc);
 
 template <typename T>
 struct Ptr : Addr {
+  const StructDesc* layout = &Desc<T>::desc;
+
   static Ptr from(Thread& t, uint64_t raw) { return {Addr::from(t, raw)}; }
   bool null() const { return value == 0; }
   /// False: EFAULT.
-  [[nodiscard]] bool get(Thread& t, T& to) const { return get_struct(t, value, Desc<T>::desc, &to); }
-  [[nodiscard]] bool put(Thread& t, const T& from) const {
-    return put_struct(t, value, Desc<T>::desc, &from);
-  }
+  [[nodiscard]] bool get(Thread& t, T& to) const { return get_struct(t, value, *layout, &to); }
+  [[nodiscard]] bool put(Thread& t, const T& from) const { return put_struct(t, value, *layout, &from); }
   /// Element i of an array.
-  Ptr at(Thread& t, uint64_t i) const { return {Addr{value + i * struct_size(t, Desc<T>::desc)}}; }
+  Ptr at(Thread& t, uint64_t i) const { return {Addr{value + i * struct_size(t, *layout)}, layout}; }
+};
+/// The same struct as this one call lays it out (struct stat64, times of 64 bits on 32-bit guests).
+template <typename T, const StructDesc& layout_of_call>
+struct As : Ptr<T> {
+  static As from(Thread& t, uint64_t raw) { return {{Addr::from(t, raw), &layout_of_call}}; }
+};
+/// A user or group id of 16 bits: all ones are "none" there, too.
+template <typename Base>
+struct Id16 : Base {
+  static Id16 from(Thread& t, uint64_t raw) {
+    raw &= 0xffff;
+    return {Base::from(t, raw == 0xffff ? ~uint64_t{0} : raw)};
+  }
 };
 /// `long` and pointers in guest memory.
 [[nodiscard]] bool get_word(Thread& t, uint64_t addr, uint64_t& value);
@@ -139,6 +152,8 @@ unsigned word_size(Thread& t);
 /// Integers of fixed size in guest memory, in the guest's byte order.
 [[nodiscard]] bool get_u32(Thread& t, uint64_t addr, uint32_t& value);
 [[nodiscard]] bool put_u32(Thread& t, uint64_t addr, uint32_t value);
+[[nodiscard]] bool get_u16(Thread& t, uint64_t addr, uint16_t& value);
+[[nodiscard]] bool put_u16(Thread& t, uint64_t addr, uint16_t value);
 [[nodiscard]] bool get_u64(Thread& t, uint64_t addr, uint64_t& value);
 [[nodiscard]] bool put_u64(Thread& t, uint64_t addr, uint64_t value);
 

@@ -35,7 +35,7 @@ void print_value(Thread& t, int64_t value, std::string& out) {
 /// Where argument `Index` of Types... sits in the register list: 64-bit arguments of 32-bit
 /// guests (kPair types) take two registers. `aligned_pairs`: an even register first.
 template <typename T>
-concept PairArgument = requires { T::kPair; };
+concept PairArgument = requires { requires T::kPair; };
 
 template <typename... Types>
 struct Row {
@@ -83,6 +83,16 @@ struct Offset {
   operator int64_t() const { return value; }
   static Offset from(Thread&, uint64_t raw) { return {static_cast<int64_t>(raw)}; }
   void print(Thread&, std::string& out) const { print_signed(out, value); }
+};
+
+struct WideHex : Hex {
+  static constexpr bool kPair = true;
+  static WideHex from(Thread&, uint64_t raw) { return {{raw}}; }
+};
+/// One that the call passes as the guest's long.
+struct LongOffset : Offset {
+  static constexpr bool kPair = false;
+  static LongOffset from(Thread& t, uint64_t raw) { return {{Long::from(t, raw).value}}; }
 };
 
 template <auto Function, typename... Types>

@@ -12,6 +12,7 @@
 #include "user/abi/structs.h"
 #include "user/host/safe_syscall.h"
 #include "user/path/proc_files.h"
+#include "user/syscalls/directory.h"
 
 namespace lyrebird::user {
 
@@ -167,6 +168,26 @@ Errno<Long> utimensat(Thread& t, Fd dir, Path path, Ptr<struct timespec> guest_t
   return at_path(t, SYS_utimensat, dir, path, !(flags & AT_SYMLINK_NOFOLLOW), host_times, flags.value);
 }
 
+namespace {
+/// What a guest with 32-bit longs has no room for, it does not get.
+template <typename T>
+int64_t put_fitting(Thread& t, Ptr<T> to, const T& value) {
+  if (!struct_fits(t.abi().model, t.abi().desc(*to.layout), &value)) return -EOVERFLOW;
+  return to.put(t, value) ? 0 : -EFAULT;
+}
+
+int64_t put_stat(Thread& t, Ptr<struct stat> to, struct stat& st) {
+  if (word_size(t) == 8) return to.put(t, st) ? 0 : -EFAULT;
+  st.st_ino = fold_inode(st.st_ino);
+  // Device numbers and ids are cut, and so are the years after 2106.
+  struct stat checked = st;
+  checked.st_dev = checked.st_rdev = checked.st_uid = checked.st_gid = 0;
+  checked.st_atim = checked.st_mtim = checked.st_ctim = {};
+  if (!struct_fits(t.abi().model, *to.layout, &checked) && checked.st_size > INT32_MAX) return -EOVERFLOW;
+  return to.put(t, st) ? 0 : -EFAULT;
+}
+}  // namespace
+
 Errno<Long> newfstatat(Thread& t, Fd dir, Path path, Ptr<struct stat> to, Flags flags) {
   struct stat st;
   int64_t result;
@@ -175,15 +196,13 @@ Errno<Long> newfstatat(Thread& t, Fd dir, Path path, Ptr<struct stat> to, Flags 
   } else {
     result = at_path(t, SYS_newfstatat, dir, path, !(flags & AT_SYMLINK_NOFOLLOW), &st, flags.value);
   }
-  if (result < 0) return result;
-  return to.put(t, st) ? 0 : -EFAULT;
+  return result < 0 ? result : put_stat(t, to, st);
 }
 
 Errno<Long> fstat(Thread& t, Fd fd, Ptr<struct stat> to) {
   struct stat st;
   const int64_t result = host::call(SYS_fstat, fd.value, &st);
-  if (result < 0) return result;
-  return to.put(t, st) ? 0 : -EFAULT;
+  return result < 0 ? result : put_stat(t, to, st);
 }
 
 Errno<Long> statx(Thread& t, Fd dir, Path path, Flags flags, Flags mask, Ptr<struct statx> to) {
@@ -194,20 +213,19 @@ Errno<Long> statx(Thread& t, Fd dir, Path path, Flags flags, Flags mask, Ptr<str
   else
     result = at_path(t, SYS_statx, dir, path, !(flags & AT_SYMLINK_NOFOLLOW), flags.value, mask.value, &st);
   if (result < 0) return result;
+  if (word_size(t) == 4) st.stx_ino = fold_inode(st.stx_ino);
   return to.put(t, st) ? 0 : -EFAULT;
 }
 
 Errno<Long> statfs(Thread& t, Path path, Ptr<struct statfs> to) {
   struct statfs st;
   const int64_t result = with_path(t, SYS_statfs, path, true, &st);
-  if (result < 0) return result;
-  return to.put(t, st) ? 0 : -EFAULT;
+  return result < 0 ? result : put_fitting(t, to, st);
 }
 Errno<Long> fstatfs(Thread& t, Fd fd, Ptr<struct statfs> to) {
   struct statfs st;
   const int64_t result = host::call(SYS_fstatfs, fd.value, &st);
-  if (result < 0) return result;
-  return to.put(t, st) ? 0 : -EFAULT;
+  return result < 0 ? result : put_fitting(t, to, st);
 }
 
 Errno<Long> truncate(Thread& t, Path path, Offset size) {

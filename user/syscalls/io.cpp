@@ -9,6 +9,7 @@
 #include "user/abi/structs.h"
 #include "user/host/private_fds.h"
 #include "user/host/safe_syscall.h"
+#include "user/syscalls/directory.h"
 
 namespace lyrebird::user {
 
@@ -19,7 +20,7 @@ HostVector host_vector(Thread& t, Ptr<struct iovec> vector, uint64_t count) {
   for (uint64_t i = 0; i < count; ++i) {
     struct iovec part;
     if (!vector.at(t, i).get(t, part)) return {{}, -EFAULT, false};
-    if (static_cast<int64_t>(part.iov_len) < 0) return {{}, -EINVAL, false};
+    if (Long::from(t, part.iov_len) < 0) return {{}, -EINVAL, false};
     if (host.cut) continue;
     uint64_t size = part.iov_len;
     void* const base = t.memory().for_kernel(untag(t, reinterpret_cast<uint64_t>(part.iov_base)), size);
@@ -53,20 +54,23 @@ int64_t on_vector(Thread& t, long number, Fd fd, Ptr<struct iovec> vector, uint6
 /// A file offset in guest memory, for the duration of one host call.
 class GuestOffset {
  public:
-  GuestOffset(Thread& t, uint64_t address) : t_(t), address_(address) {
-    ok_ = !address || get_u64(t, address, value_);
+  /// `wide`: it has 64 bits even where the guest's long has 32.
+  GuestOffset(Thread& t, uint64_t address, bool wide = true)
+      : t_(t), address_(address), wide_(wide || word_size(t) == 8) {
+    ok_ = !address || (wide_ ? get_u64(t, address, value_) : get_word(t, address, value_));
   }
   bool ok() const { return ok_; }
   uint64_t pointer() { return address_ ? word(&value_) : 0; }
   int64_t finish(int64_t result) {
     if (result < 0 || !address_) return result;
-    return put_u64(t_, address_, value_) ? result : -EFAULT;
+    const bool done = wide_ ? put_u64(t_, address_, value_) : put_word(t_, address_, value_);
+    return done ? result : -EFAULT;
   }
 
  private:
   Thread& t_;
   uint64_t address_, value_ = 0;
-  bool ok_;
+  bool wide_, ok_;
 };
 
 }  // namespace
@@ -106,8 +110,23 @@ Errno<Long> pwritev2(Thread& t, Fd fd, Ptr<struct iovec> vector, Size count, Hex
   return on_vector(t, SYS_pwritev2, fd, vector, count, joined(t, low, high), 0, flags);
 }
 
-Errno<Long> lseek(Thread&, Fd fd, Long offset, Int whence) {
-  return host::call(SYS_lseek, fd.value, offset.value, whence.value);
+namespace {
+int64_t seek(Thread& t, int fd, int64_t offset, int whence) {
+  if (word_size(t) == 4 && whence == SEEK_SET) offset = wide_cookie(offset);
+  const int64_t result = host::call(SYS_lseek, fd, offset, whence);
+  return word_size(t) == 4 ? narrow_cookie(fd, result) : result;
+}
+}  // namespace
+
+Errno<Long> lseek(Thread& t, Fd fd, Long offset, Int whence) {
+  const int64_t result = seek(t, fd, offset, whence);
+  return word_size(t) == 4 && result > INT32_MAX ? -EOVERFLOW : result;
+}
+
+Errno<Long> llseek(Thread& t, Fd fd, Uint high, Uint low, Addr to, Int whence) {
+  const int64_t result = seek(t, fd, static_cast<int64_t>(uint64_t{high} << 32 | low), whence);
+  if (result < 0) return result;
+  return put_u64(t, to, static_cast<uint64_t>(result)) ? 0 : -EFAULT;
 }
 
 Errno<Long> close(Thread&, Fd fd) {
@@ -141,8 +160,21 @@ Errno<Fd> dup3(Thread&, Fd from, Fd to, OpenFlags flags) {
   return host::call(SYS_dup3, from.value, to.value, flags.value);
 }
 
+namespace {
+/// Of a guest with 32-bit longs: the locks with 64-bit offsets, whose host command is another.
+bool is_wide_lock(Thread& t, int& command) {
+  constexpr int kGetLock64 = 12, kSetLockWait64 = 14;
+  if (word_size(t) == 8) return false;
+  if (command >= F_OFD_GETLK && command <= F_OFD_SETLKW) return true;
+  if (command < kGetLock64 || command > kSetLockWait64) return false;
+  command -= kGetLock64 - F_GETLK;
+  return true;
+}
+}  // namespace
+
 Errno<Long> fcntl(Thread& t, Fd fd, Int command, Hex argument) {
   if (host::is_private_fd(fd)) return -EBADF;
+  const bool wide_lock = is_wide_lock(t, command.value);
   switch (command) {
     case F_GETLK:
     case F_OFD_GETLK:
@@ -150,7 +182,8 @@ Errno<Long> fcntl(Thread& t, Fd fd, Int command, Hex argument) {
     case F_SETLKW:
     case F_OFD_SETLK:
     case F_OFD_SETLKW: {
-      const Ptr<struct flock> guest = Ptr<struct flock>::from(t, argument);
+      Ptr<struct flock> guest = Ptr<struct flock>::from(t, argument);
+      if (wide_lock) guest.layout = &kFlock64;
       struct flock lock;
       if (!guest.get(t, lock)) return -EFAULT;
       const int64_t result = host::safe_syscall(SYS_fcntl, word(fd.value), word(command.value), word(&lock));
@@ -231,10 +264,19 @@ Errno<Long> readahead(Thread&, Fd fd, Offset offset, Size size) {
   return host::call(SYS_readahead, fd.value, offset.value, size.value);
 }
 
-Errno<Long> sendfile(Thread& t, Fd out, Fd in, Addr offset, Size size) {
-  GuestOffset at(t, offset);
+namespace {
+int64_t send_file(Thread& t, Fd out, Fd in, uint64_t offset, uint64_t size, bool wide) {
+  GuestOffset at(t, offset, wide);
   if (!at.ok()) return -EFAULT;
   return at.finish(host::safe_syscall(SYS_sendfile, word(out.value), word(in.value), at.pointer(), size));
+}
+}  // namespace
+
+Errno<Long> sendfile(Thread& t, Fd out, Fd in, Addr offset, Size size) {
+  return send_file(t, out, in, offset, size, false);
+}
+Errno<Long> sendfile64(Thread& t, Fd out, Fd in, Addr offset, Size size) {
+  return send_file(t, out, in, offset, size, true);
 }
 
 namespace {
@@ -274,27 +316,6 @@ Errno<Long> pipe2(Thread& t, Addr to, OpenFlags flags) {
   host::call(SYS_close, fds[0]);
   host::call(SYS_close, fds[1]);
   return -EFAULT;
-}
-
-// struct linux_dirent64 is the same for all 64-bit little-endian guests; others convert in place.
-Errno<Long> getdents64(Thread& t, Fd fd, Buffer to, Size size) {
-  uint64_t length = size;
-  void* const buffer = t.memory().for_kernel(to, length);
-  const int64_t result = host::call(SYS_getdents64, fd.value, buffer, length);
-  if (result <= 0 || !t.abi().model.big_endian) return result;
-  for (int64_t at = 0; at < result;) {
-    const uint64_t entry = to + static_cast<uint64_t>(at);
-    uint64_t inode, offset;
-    uint16_t record;
-    if (!t.memory().get(entry, inode) || !t.memory().get(entry + 8, offset) ||
-        !t.memory().get(entry + 16, record))
-      return -EFAULT;
-    if (!put_u64(t, entry, inode) || !put_u64(t, entry + 8, offset) ||
-        !t.memory().put(entry + 16, __builtin_bswap16(record)))
-      return -EFAULT;
-    at += record;
-  }
-  return result;
 }
 
 Errno<Long> fchdir(Thread&, Fd fd) { return host::call(SYS_fchdir, fd.value); }

@@ -33,6 +33,8 @@ Errno<Long> pwritev(Thread& t, Fd fd, Ptr<struct iovec> vector, Size count, Hex 
 Errno<Long> preadv2(Thread& t, Fd fd, Ptr<struct iovec> vector, Size count, Hex low, Hex high, Flags flags);
 Errno<Long> pwritev2(Thread& t, Fd fd, Ptr<struct iovec> vector, Size count, Hex low, Hex high, Flags flags);
 Errno<Long> lseek(Thread& t, Fd fd, Long offset, Int whence);
+/// The result goes to memory: 64 bits on 32-bit guests.
+Errno<Long> llseek(Thread& t, Fd fd, Uint high, Uint low, Addr to, Int whence);
 Errno<Long> close(Thread& t, Fd fd);
 Errno<Long> close_range(Thread& t, Uint first, Uint last, Flags flags);
 Errno<Fd> dup(Thread& t, Fd fd);
@@ -49,6 +51,7 @@ Errno<Long> fallocate(Thread& t, Fd fd, Int mode, Offset offset, Offset size);
 Errno<Long> fadvise64(Thread& t, Fd fd, Offset offset, Offset size, Int advice);
 Errno<Long> readahead(Thread& t, Fd fd, Offset offset, Size size);
 Errno<Long> sendfile(Thread& t, Fd out, Fd in, Addr offset, Size size);
+Errno<Long> sendfile64(Thread& t, Fd out, Fd in, Addr offset, Size size);
 Errno<Long> copy_file_range(Thread& t, Fd in, Addr in_offset, Fd out, Addr out_offset, Size size,
                             Flags flags);
 Errno<Long> splice(Thread& t, Fd in, Addr in_offset, Fd out, Addr out_offset, Size size, Flags flags);
@@ -56,6 +59,7 @@ Errno<Long> tee(Thread& t, Fd in, Fd out, Size size, Flags flags);
 Errno<Long> vmsplice(Thread& t, Fd fd, Ptr<struct iovec> vector, Size count, Flags flags);
 Errno<Long> pipe2(Thread& t, Addr to, OpenFlags flags);
 Errno<Long> getdents64(Thread& t, Fd fd, Buffer to, Size size);
+Errno<Long> getdents(Thread& t, Fd fd, Buffer to, Size size);
 Errno<Long> fchdir(Thread& t, Fd fd);
 Errno<Long> fchmod(Thread& t, Fd fd, Mode mode);
 Errno<Long> fchown(Thread& t, Fd fd, Int user, Int group);

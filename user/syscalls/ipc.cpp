@@ -18,10 +18,7 @@
 
 namespace lyrebird::user {
 
-LYREBIRD_STRUCT(struct shmid_ds)
-LYREBIRD_STRUCT(struct semid_ds)
 LYREBIRD_STRUCT(struct msqid_ds)
-LYREBIRD_STRUCT(struct mq_attr)
 LYREBIRD_STRUCT(struct sembuf)
 LYREBIRD_STRUCT(struct shminfo)
 LYREBIRD_STRUCT(struct shm_info)
@@ -63,6 +60,41 @@ constexpr Field kMsg[] = {PERM(Msg, msg_perm),
                           F(S32, Msg, msg_lrpid),
                           F(ULong, Msg, __glibc_reserved4),
                           F(ULong, Msg, __glibc_reserved5)};
+// x86 has gaps behind the times of semid_ds that asm-generic has not: with 32-bit longs they are the
+// times' high halves, and so are those of the others.
+constexpr Field kX86Sem[] = {PERM(Sem, sem_perm),
+                             F(Long, Sem, sem_otime),
+                             F(ULong, Sem, __sem_otime_high),
+                             F(Long, Sem, sem_ctime),
+                             F(ULong, Sem, __sem_ctime_high),
+                             F(ULong, Sem, sem_nsems),
+                             F(ULong, Sem, __glibc_reserved3),
+                             F(ULong, Sem, __glibc_reserved4)};
+#define NARROW_TIME(type, member) F(Long, type, member), {Kind::Pad, 0, 4}
+constexpr Field kNarrowShm[] = {PERM(Shm, shm_perm),
+                                F(ULong, Shm, shm_segsz),
+                                NARROW_TIME(Shm, shm_atime),
+                                NARROW_TIME(Shm, shm_dtime),
+                                NARROW_TIME(Shm, shm_ctime),
+                                F(S32, Shm, shm_cpid),
+                                F(S32, Shm, shm_lpid),
+                                F(ULong, Shm, shm_nattch),
+                                F(ULong, Shm, __glibc_reserved5),
+                                F(ULong, Shm, __glibc_reserved6)};
+constexpr Field kNarrowMsg[] = {PERM(Msg, msg_perm),
+                                NARROW_TIME(Msg, msg_stime),
+                                NARROW_TIME(Msg, msg_rtime),
+                                NARROW_TIME(Msg, msg_ctime),
+                                F(ULong, Msg, __msg_cbytes),
+                                F(ULong, Msg, msg_qnum),
+                                F(ULong, Msg, msg_qbytes),
+                                F(S32, Msg, msg_lspid),
+                                F(S32, Msg, msg_lrpid),
+                                F(ULong, Msg, __glibc_reserved4),
+                                F(ULong, Msg, __glibc_reserved5)};
+#undef NARROW_TIME
+constexpr StructDesc kNarrowShmDesc = {"shmid_ds", sizeof(Shm), kNarrowShm};
+constexpr StructDesc kNarrowMsgDesc = {"msqid_ds", sizeof(Msg), kNarrowMsg};
 #undef PERM
 constexpr Field kMqAttr[] = {F(Long, MqAttr, mq_flags),
                              F(Long, MqAttr, mq_maxmsg),
@@ -86,14 +118,16 @@ constexpr Field kSeminfo[] = {F(S32, SemLimits, semmap), F(S32, SemLimits, semmn
 #undef F
 }  // namespace
 
-const StructDesc Desc<struct shmid_ds>::desc = {"shmid_ds", sizeof(struct shmid_ds), kShm};
-// x86 has gaps behind the times that asm-generic has not.
+const StructDesc Desc<struct shmid_ds>::desc = {
+    .name = "shmid_ds", .host_size = sizeof(struct shmid_ds), .fields = kShm, .narrow = &kNarrowShmDesc};
 const StructDesc Desc<struct semid_ds>::desc = {.name = "semid_ds",
                                                 .host_size = sizeof(struct semid_ds),
                                                 .fields = kSem,
                                                 .packed = false,
                                                 .same_order = false};
-const StructDesc Desc<struct msqid_ds>::desc = {"msqid_ds", sizeof(struct msqid_ds), kMsg};
+const StructDesc kX86Semid = {"semid_ds", sizeof(struct semid_ds), kX86Sem};
+const StructDesc Desc<struct msqid_ds>::desc = {
+    .name = "msqid_ds", .host_size = sizeof(struct msqid_ds), .fields = kMsg, .narrow = &kNarrowMsgDesc};
 const StructDesc Desc<struct mq_attr>::desc = {"mq_attr", sizeof(struct mq_attr), kMqAttr};
 const StructDesc Desc<struct sembuf>::desc = {"sembuf", sizeof(struct sembuf), kSembuf};
 const StructDesc Desc<struct shminfo>::desc = {"shminfo", sizeof(struct shminfo), kShminfo};

@@ -3,9 +3,22 @@
 #pragma once
 
 #include <mqueue.h>
+#include <sys/sem.h>
+#include <sys/shm.h>
 #include <time.h>
 
+#include "user/abi/structs.h"
 #include "user/syscalls/dispatch.h"
+
+namespace lyrebird::user {
+
+LYREBIRD_STRUCT(struct shmid_ds)
+LYREBIRD_STRUCT(struct semid_ds)  // as asm-generic has it
+LYREBIRD_STRUCT(struct mq_attr)
+/// semid_ds as x86 has it.
+extern const StructDesc kX86Semid;
+
+}  // namespace lyrebird::user
 
 namespace lyrebird::user::sys::ipc {
 

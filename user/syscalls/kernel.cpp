@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "user/syscalls/kernel.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <vector>
@@ -59,10 +60,25 @@ bool get_nodes(Thread& t, uint64_t from, uint64_t count, std::vector<uint64_t>& 
 
 }  // namespace
 
+namespace {
+/// More memory than a guest's long can count is told in larger units (kernel/sys.c).
+void use_larger_units(struct sysinfo& info) {
+  unsigned shift = 0;
+  while ((std::max(info.totalram, info.totalswap) >> shift) > UINT32_MAX) ++shift;
+  if (shift == 0) return;
+  shift = std::max(shift, 12u);
+  info.mem_unit <<= shift;
+  for (unsigned long* const bytes : {&info.totalram, &info.freeram, &info.sharedram, &info.bufferram,
+                                     &info.totalswap, &info.freeswap, &info.totalhigh, &info.freehigh})
+    *bytes >>= shift;
+}
+}  // namespace
+
 Errno<Long> sysinfo(Thread& t, Ptr<struct sysinfo> to) {
   struct sysinfo info;
   const int64_t result = host::call(SYS_sysinfo, &info);
   if (result < 0) return result;
+  if (word_size(t) == 4) use_larger_units(info);
   return to.put(t, info) ? 0 : -EFAULT;
 }
 Errno<Long> sethostname(Thread& t, Buffer name, Size size) {

@@ -40,6 +40,7 @@ Errno<Hex> mmap(Thread& t, Hex address, Size size, Flags prot, Flags flags, Fd f
   // mmap ignores unknown bits of prot, mprotect does not.
   split_prot(t, prot, request.prot, request.guarded);
   request.flags = static_cast<int>(flags.value);
+  request.low = t.abi().has_low_mappings && flags & MAP_32BIT;
   request.fd = flags & MAP_ANONYMOUS ? -1 : fd.value;
   request.offset = static_cast<uint64_t>(offset.value);
   return t.memory().map(request);

@@ -40,7 +40,8 @@ class Countdown {
     ok_ = guest.null() || guest.get(t, value_);
   }
   bool ok() const { return ok_; }
-  uint64_t pointer() { return guest_.null() ? 0 : word(&value_); }
+  struct timespec* value() { return guest_.null() ? nullptr : &value_; }
+  uint64_t pointer() { return word(value()); }
   /// The kernel has counted down value_; the guest's may be read-only, which is no error.
   void finish() {
     if (!guest_.null()) (void)guest_.put(t_, value_);
@@ -103,27 +104,33 @@ struct FdSet {
 
 }  // namespace
 
-Errno<Long> pselect6(Thread& t, Int count, Addr in, Addr out, Addr except, Ptr<struct timespec> timeout,
-                     Addr mask_and_size) {
+int64_t select_for(Thread& t, int count, uint64_t in, uint64_t out, uint64_t except, struct timespec* left,
+                   uint64_t mask, uint64_t mask_size) {
   if (count < 0) return -EINVAL;
-  const unsigned n = static_cast<unsigned>(std::min(count.value, 1 << 20));
+  const unsigned n = static_cast<unsigned>(std::min(count, 1 << 20));
   FdSet sets[3];
   if (!sets[0].get(t, in, n) || !sets[1].get(t, out, n) || !sets[2].get(t, except, n)) return -EFAULT;
+  const int64_t result = with_mask(t, mask, mask_size, [&](const SigSet* set) {
+    const uint64_t pair[2] = {word(set), sizeof(SigSet)};
+    return host::safe_syscall(SYS_pselect6, n, sets[0].pointer(), sets[1].pointer(), sets[2].pointer(),
+                              word(left), word(pair));
+  });
+  if (result < 0) return result;
+  for (const FdSet& set : sets)
+    if (!set.put(t, n)) return -EFAULT;
+  return result;
+}
+
+Errno<Long> pselect6(Thread& t, Int count, Addr in, Addr out, Addr except, Ptr<struct timespec> timeout,
+                     Addr mask_and_size) {
   Countdown left(t, timeout);
   if (!left.ok()) return -EFAULT;
   uint64_t mask = 0, mask_size = 0;
   if (mask_and_size &&
       (!get_word(t, mask_and_size, mask) || !get_word(t, mask_and_size + word_size(t), mask_size)))
     return -EFAULT;
-  const int64_t result = with_mask(t, untag(t, mask), mask_size, [&](const SigSet* set) {
-    const uint64_t pair[2] = {word(set), sizeof(SigSet)};
-    return host::safe_syscall(SYS_pselect6, n, sets[0].pointer(), sets[1].pointer(), sets[2].pointer(),
-                              left.pointer(), word(pair));
-  });
+  const int64_t result = select_for(t, count, in, out, except, left.value(), untag(t, mask), mask_size);
   left.finish();
-  if (result < 0) return result;
-  for (const FdSet& set : sets)
-    if (!set.put(t, n)) return -EFAULT;
   return result;
 }
 

@@ -13,6 +13,9 @@ namespace lyrebird::user::sys::poll {
 Errno<Long> ppoll(Thread& t, Addr fds, Uint count, Ptr<struct timespec> timeout, Addr mask, Size mask_size);
 Errno<Long> pselect6(Thread& t, Int count, Addr in, Addr out, Addr except, Ptr<struct timespec> timeout,
                      Addr mask_and_size);
+/// What both forms of select share: `left` (or null) is counted down, as Linux does.
+int64_t select_for(Thread& t, int count, uint64_t in, uint64_t out, uint64_t except, struct timespec* left,
+                   uint64_t mask, uint64_t mask_size);
 Errno<Fd> epoll_create1(Thread& t, Flags flags);
 Errno<Long> epoll_ctl(Thread& t, Fd epoll, Int operation, Fd fd, Ptr<struct epoll_event> event);
 Errno<Long> epoll_pwait(Thread& t, Fd epoll, Ptr<struct epoll_event> events, Int max, Int timeout_ms,

@@ -44,7 +44,7 @@ void take_guest_mask(Thread& t) {
 void set_up_child(Thread& child, const CloneRequest& r) {
   const Abi& abi = child.abi();
   if (r.stack_pointer) abi.set_sp(child.cpu(), r.stack_pointer);
-  if (r.flags & CLONE_SETTLS) abi.set_tls(child.cpu(), r.tls);
+  if (r.flags & CLONE_SETTLS) abi.set_tls(child, r.tls);
   abi.set_syscall_result(child.cpu(), 0);
   child.extra.clear_child_tid = r.flags & CLONE_CHILD_CLEARTID ? r.child_tid : 0;
   child.extra.robust_list = 0;
@@ -286,6 +286,8 @@ int64_t check_clone(const CloneRequest& r) {
 
 int64_t do_clone(Thread& t, const CloneRequest& r) {
   if (const int64_t error = check_clone(r)) return error;
+  if (r.flags & CLONE_SETTLS)
+    if (const int64_t error = t.abi().check_tls(t, r.tls)) return error;
   if (r.flags & CLONE_THREAD) {
     if (r.flags & kNewNamespaces) return -EINVAL;
     return clone_thread(t, r);

@@ -60,7 +60,7 @@ uint32_t swapped(Thread& t, uint32_t value) {
 
 }  // namespace
 
-Errno<Int> futex(Thread& t, Addr word, Flags op, Uint value, Addr timeout, Addr word2, Uint value3) {
+Errno<Int> futex(Thread& t, Addr word, Flags op, Uint value, Ptr<struct timespec> timeout, Addr word2, Uint value3) {
   const int command = static_cast<int>(op) & FUTEX_CMD_MASK;
   if (!kernel_understands(t, command)) {
     log_unimplemented("futex: PI and WAKE_OP futexes of a big-endian guest");
@@ -69,7 +69,7 @@ Errno<Int> futex(Thread& t, Addr word, Flags op, Uint value, Addr timeout, Addr 
   timespec time{};
   uint64_t fourth = timeout;  // a count for the commands that wake
   if (takes_timeout(command) && timeout) {
-    if (!Ptr<timespec>{timeout}.get(t, time)) return -EFAULT;
+    if (!timeout.get(t, time)) return -EFAULT;
     fourth = reinterpret_cast<uint64_t>(&time);
   }
   const bool compares = command == FUTEX_WAIT || command == FUTEX_WAIT_BITSET;
@@ -91,7 +91,7 @@ Errno<Int> futex_waitv(Thread& t, Addr waiters, Uint count, Flags flags, Addr ti
   if (t.abi().model.big_endian) return -ENOSYS;
   for (unsigned i = 0; i < count; i++) list[i].address = host_word(t, untag(t, list[i].address));
   timespec time{};
-  if (timeout && !Ptr<timespec>{timeout}.get(t, time)) return -EFAULT;
+  if (timeout && !Ptr<timespec>{timeout, &kTimespec64}.get(t, time)) return -EFAULT;
   return host::safe_syscall(449 /* futex_waitv, newer than some headers */, reinterpret_cast<uint64_t>(list),
                             count, 0, timeout ? reinterpret_cast<uint64_t>(&time) : 0,
                             static_cast<uint64_t>(clock.value));

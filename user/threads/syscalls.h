@@ -17,7 +17,8 @@ Errno<Int> get_robust_list(Thread& t, Int tid, Addr head, Addr size);
 Errno<Int> unshare(Thread& t, Hex flags);
 Errno<Int> setns(Thread& t, Fd fd, Flags type);
 
-Errno<Int> futex(Thread& t, Addr word, Flags op, Uint value, Addr timeout, Addr word2, Uint value3);
+/// `timeout` is a number for the operations that wake.
+Errno<Int> futex(Thread& t, Addr word, Flags op, Uint value, Ptr<struct timespec> timeout, Addr word2, Uint value3);
 Errno<Int> futex_waitv(Thread& t, Addr waiters, Uint count, Flags flags, Addr timeout, Int clock);
 Errno<Int> membarrier(Thread& t, Int command, Flags flags, Int cpu);
 

@@ -279,6 +279,7 @@ TEST_F(AddressSpaceTest, WorksWithABase) {
   void* const reserved =
       ::mmap(nullptr, kSize, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   ASSERT_NE(reserved, MAP_FAILED);
+  ::munmap(reserved, kSize);  // only to know a free place
   SpaceLayout layout;
   layout.base = reinterpret_cast<uint64_t>(reserved);
   layout.min_address = kPage;
@@ -301,7 +302,6 @@ TEST_F(AddressSpaceTest, WorksWithABase) {
     request.flags |= MAP_FIXED;
     EXPECT_EQ(small.map(request), 0x10000);
   }
-  ::munmap(reserved, kSize);
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The rows of aarch64.inc by syscall number.
+/// The rows of NAME.inc by syscall number.
 #pragma once
 
 #include <span>
@@ -8,5 +8,7 @@ namespace lyrebird::user {
 
 struct SyscallRow;
 std::span<const SyscallRow* const> aarch64_syscalls();
+std::span<const SyscallRow* const> x86_64_syscalls();
+std::span<const SyscallRow* const> i386_syscalls();
 
 }  // namespace lyrebird::user
