@@ -59,7 +59,8 @@ void BlockMap::each_page(const CompiledBlock& block, F f) {
     for (uint64_t page = range.pc >> kPageBits; page <= range.last() >> kPageBits; ++page) f(page);
   };
   pages({block.key.pc, block.guest_size});
-  for (const GuestRange& range : block.more) pages(range);
+  if (!block.more) return;
+  for (const GuestRange& range : *block.more) pages(range);
 }
 
 const CompiledBlock* BlockMap::find(ir::BlockKey key) const {
@@ -170,7 +171,7 @@ void BlockMap::invalidate(uint64_t start, uint64_t size) {
     for (CompiledBlock* block : blocks) {
       const auto overlaps = [&](const GuestRange& range) { return range.overlaps(start, last); };
       if (overlaps({block->key.pc, block->guest_size}) ||
-          std::any_of(block->more.begin(), block->more.end(), overlaps))
+          (block->more && std::any_of(block->more->begin(), block->more->end(), overlaps)))
         hit.push_back(block);
     }
   };

@@ -82,6 +82,13 @@ class BlockMap {
     const std::lock_guard lock(mutex_);
     for (const CompiledBlock* block = oldest_; block; block = block->newer_) f(*block);
   }
+  /// The same, and then `last` while the blocks are still there.
+  template <typename F, typename L>
+  void for_each(F f, L last) const {
+    const std::lock_guard lock(mutex_);
+    for (const CompiledBlock* block = oldest_; block; block = block->newer_) f(*block);
+    last();
+  }
 
   /// Around fork(): the child gets the map in one piece. Without before_fork() the child may
   /// only throw the map away.

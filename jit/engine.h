@@ -18,6 +18,12 @@ namespace lyrebird {
 class Report;
 }
 
+namespace lyrebird::jit::persist {
+class Image;
+class ImageWriter;
+struct ImagePage;
+}  // namespace lyrebird::jit::persist
+
 namespace lyrebird::jit {
 
 /// Guest code that something was made from.
@@ -43,16 +49,27 @@ struct CompiledBlock {
   ir::BlockKey key;
   uint32_t guest_size = 0;
   uint32_t guest_count = 0;
-  std::vector<GuestRange> more;  ///< what a region was made from besides guest_size bytes at key.pc
-  bool no_room = false;          ///< slower than it could be, as the engine's memory is full
-  uint32_t host_size = 0;        ///< bytes of memory it takes, for the map's limit
-  const void* entry = nullptr;   ///< where execution starts; its type is the engine's
+  /// What a region was made from besides guest_size bytes at key.pc; nullptr: nothing.
+  std::unique_ptr<const std::vector<GuestRange>> more;
+  const void* entry = nullptr;  ///< where execution starts; its type is the engine's
+  uint32_t host_size = 0;       ///< bytes of memory it takes, for the map's limit
+  bool no_room = false;         ///< slower than it could be, as the engine's memory is full
   Keep keep;
 
  private:
   friend class BlockMap;
   CompiledBlock* older_ = nullptr;  ///< blocks in the order of their publication
   CompiledBlock* newer_ = nullptr;
+};
+
+/// A translation to be kept: a block of this process, or what save() wrote, or one of an image.
+struct KeptBlock {
+  ir::BlockKey key;
+  uint32_t guest_size = 0, guest_count = 0;
+  const CompiledBlock* block = nullptr;
+  std::span<const uint8_t> saved;
+  const persist::Image* image = nullptr;
+  uint32_t number = 0;  ///< in the image
 };
 
 /// Finds the block for a key without a lock, or nullptr. Implemented by jit/block_map.h.
@@ -98,6 +115,25 @@ class Engine {
   virtual std::unique_ptr<CompiledBlock> load(ir::BlockKey, uint32_t /*guest_size*/, uint32_t /*guest_count*/,
                                               std::span<const uint8_t>) {
     return nullptr;
+  }
+
+  // Images: many translations as one piece that is run where it is mapped (jit/persist/image.h). The
+  // caller knows that the guest's code is what all of them were made from, and says so when it no
+  // longer is.
+
+  /// Lets the image's code be run for a guest mapping at `base`; both stay for ever. False: it can't be.
+  virtual bool attach(persist::Image&, uint64_t /*base*/) { return false; }
+  /// A block of the image: in place if it is attached, else a copy. nullptr: it can't be used now.
+  virtual std::unique_ptr<CompiledBlock> load(const persist::Image&, uint32_t /*number*/, uint64_t /*base*/) {
+    return nullptr;
+  }
+  /// The image's blocks no longer jump to each other; the caller takes those out that are in the map.
+  virtual void detach(const persist::Image&) {}
+  /// Writes an image of the blocks, which are all of a mapping at `base` and stay meanwhile. `blocks` is
+  /// sorted. Of `pages`, ImagePage::first is filled in.
+  virtual bool freeze(std::vector<KeptBlock>& /*blocks*/, uint64_t /*base*/, persist::ImageWriter&,
+                      std::vector<persist::ImagePage>& /*pages*/) const {
+    return false;
   }
   /// Adds the engine's rows to what -stats prints.
   virtual void report(Report&) const {}

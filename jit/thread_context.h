@@ -84,6 +84,8 @@ struct ThreadContext {
   std::atomic<uint64_t> seen_generation{~uint64_t{0}};  ///< ~0: not running
   ThreadContext* next_registered = nullptr;             ///< the map's list
 
+  alignas(32) uint8_t record[96] = {};                  ///< the engine's own: what it is running just now
+
   alignas(64) JumpCacheEntry jump_cache[1u << kJumpCacheBits];
   alignas(64) uint8_t frame[kFrameSize] = {};
 };

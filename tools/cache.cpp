@@ -13,6 +13,7 @@
 
 #include "jit/persist/directory.h"
 #include "jit/persist/file.h"
+#include "jit/persist/image.h"
 #include "tools/commands.h"
 
 namespace lyrebird::tools {
@@ -53,12 +54,25 @@ std::string age_text(int64_t used) {
   return fmt::format("{} days ago", age / 86400);
 }
 
+/// Of either kind of file.
+persist::FileInfo inspect(const std::string& path, bool check_all) {
+  if (path.find(persist::kImageSuffix) == std::string::npos) return persist::File::inspect(path, check_all);
+  const persist::ImageInfo image = persist::inspect_image(path, check_all);
+  return {.valid = image.valid,
+          .bytes = image.bytes,
+          .chunks = 1,
+          .items = image.blocks,
+          .code_bytes = image.code_bytes,
+          .bad = check_all && !image.whole ? image.blocks : 0,
+          .image = image.of};
+}
+
 int list(const std::string& directory) {
   uint64_t total = 0, items = 0;
   const auto entries = persist::list_directory(directory);
   if (!entries.empty()) fmt::print("{:<32} {:>10} {:>10}  {}\n", "translations of", "blocks", "size", "used");
   for (const persist::DirectoryEntry& entry : entries) {
-    const persist::FileInfo info = persist::File::inspect(entry.path, false);
+    const persist::FileInfo info = inspect(entry.path, false);
     fmt::print("{:<32} {:>10} {:>10}  {}\n", info.valid ? info.image : "(not readable)", info.items,
                size_text(entry.bytes), age_text(entry.used));
     total += entry.bytes;
@@ -75,7 +89,7 @@ int verify(const std::string& directory) {
   uint64_t items = 0;
   const auto entries = persist::list_directory(directory);
   for (const persist::DirectoryEntry& entry : entries) {
-    const persist::FileInfo info = persist::File::inspect(entry.path, true);
+    const persist::FileInfo info = inspect(entry.path, true);
     items += info.items;
     if (info.valid && info.bad == 0) continue;
     ++bad;

@@ -17,6 +17,7 @@
 #include "base/report.h"
 #include "jit/persist/directory.h"
 #include "jit/persist/hash.h"
+#include "jit/persist/image.h"
 
 namespace lyrebird::accel {
 
@@ -24,10 +25,34 @@ using jit::persist::hash_bytes;
 using jit::persist::Item;
 
 struct Keeper::Image {
-  Image(std::string path, uint64_t key, const std::string& name) : file(std::move(path), key, name) {}
-  jit::persist::File file;
+  Image(const std::string& stem, uint64_t k, const std::string& n, const frontend::CodeOrigin& origin)
+      : file(stem + jit::persist::kSuffix, k, n),
+        path(stem + jit::persist::kImageSuffix),
+        key(k),
+        name(n),
+        identity(origin.identity),
+        start(origin.start),
+        end(origin.end),
+        guarded(origin.guarded) {}
+  jit::persist::File file;  ///< what came after the image
+  const std::string path;
+  const uint64_t key;
+  const std::string name;
+  const uint64_t identity, start, end;  ///< of the mapping
+  const bool guarded;
   uint32_t number = 0;
   std::atomic<bool> look_again{false};  ///< others may have written since
+
+  enum class State : uint8_t {
+    Untried,
+    None,      ///< there is no image
+    Ready,     ///< `image` is there to be used
+    Rejected,  ///< the guest's code is or was another: nothing of it is kept
+  };
+  std::atomic<State> state{State::Untried};
+  std::unique_ptr<jit::persist::Image> image;  ///< stays, whatever the state becomes
+
+  uint32_t pages() const { return static_cast<uint32_t>((end - start) >> jit::persist::kImagePageBits); }
 };
 
 namespace {
@@ -35,6 +60,9 @@ namespace {
 /// Fewer new blocks than that, and few beside those that are kept, are not worth a write.
 constexpr size_t kFew = 16;
 constexpr size_t kFewOf = 32;
+/// So many new ones, and so many beside those of the image, are worth a new image.
+constexpr size_t kMany = 64;
+constexpr size_t kManyOf = 8;
 
 /// What files are called: for people, and safe in any file system.
 std::string plain_name(const std::string& path) {
@@ -48,12 +76,68 @@ std::string plain_name(const std::string& path) {
   return name.empty() ? "program" : name;
 }
 
+bool covers(const frontend::CodeOrigin& origin, uint64_t pc, uint64_t size) {
+  return pc >= origin.start && pc < origin.end && size <= origin.end - pc;
+}
+
 uint64_t guest_hash(const frontend::CodeOrigin& origin, uint64_t pc, uint64_t size) {
   return hash_bytes(origin.host + (pc - origin.start), size, origin.guarded ? 2 : 1) | 1;
 }
 
-bool covers(const frontend::CodeOrigin& origin, uint64_t pc, uint64_t size) {
-  return pc >= origin.start && pc < origin.end && size <= origin.end - pc;
+uint64_t page_hash(const frontend::CodeOrigin& origin, uint64_t page) {
+  constexpr uint64_t kSize = uint64_t{1} << jit::persist::kImagePageBits;
+  return hash_bytes(origin.host + page * kSize, kSize, origin.guarded ? 2 : 1) | 1;
+}
+
+/// Whether the guest's code is what the image was made from.
+bool matches(const jit::persist::Image& image, const frontend::CodeOrigin& origin) {
+  FaultGuard guard;
+  if (sigsetjmp(guard.env, 0) != 0) return false;
+  guard.arm();
+  const auto pages = image.pages();
+  for (size_t page = 0; page < pages.size(); ++page)
+    if (pages[page].hash && pages[page].hash != page_hash(origin, page)) return false;
+  return true;
+}
+
+std::unique_ptr<jit::persist::Image> open_image(const std::string& path, uint64_t key, uint32_t pages) {
+  FaultGuard guard;
+  if (sigsetjmp(guard.env, 0) != 0) return nullptr;
+  guard.arm();
+  return jit::persist::Image::open(path, key, pages);
+}
+
+/// Hashes the pages that the blocks lie in; those that were made from something else go. False if
+/// the guest's code can't be read.
+bool hash_pages(std::vector<jit::KeptBlock>& blocks, const frontend::CodeOrigin& origin,
+                std::vector<jit::persist::ImagePage>& pages) {
+  FaultGuard guard;
+  if (sigsetjmp(guard.env, 0) != 0) return false;
+  guard.arm();
+  std::erase_if(blocks, [&](const jit::KeptBlock& kept) {
+    return kept.block && guest_hash(origin, kept.key.pc, kept.guest_size) != kept.block->keep.guest_hash;
+  });
+  for (const jit::KeptBlock& kept : blocks) {
+    const uint64_t first = (kept.key.pc - origin.start) >> jit::persist::kImagePageBits;
+    const uint64_t last = (kept.key.pc + kept.guest_size - 1 - origin.start) >> jit::persist::kImagePageBits;
+    for (uint64_t page = first; page <= last; ++page)
+      if (pages[page].hash == 0) pages[page].hash = page_hash(origin, page);
+  }
+  return true;
+}
+
+/// Without those whose guest code is another now.
+void drop_changed(std::vector<Item>& items, const frontend::CodeOrigin& origin) {
+  FaultGuard guard;
+  if (sigsetjmp(guard.env, 0) != 0) {
+    items.clear();
+    return;
+  }
+  guard.arm();
+  std::erase_if(items, [&](const Item& item) {
+    return item.kind != jit::persist::Kind::Baseline || !covers(origin, item.key.pc, item.guest_size) ||
+           guest_hash(origin, item.key.pc, item.guest_size) != item.guest_hash;
+  });
 }
 
 }  // namespace
@@ -87,12 +171,13 @@ Keeper::~Keeper() = default;
 
 Keeper::Image* Keeper::image_of(const frontend::CodeOrigin& origin) {
   const std::lock_guard lock(images_mutex_);
-  std::unique_ptr<Image>& image = by_origin_[{origin.identity, origin.file_start}];
+  const std::array<uint64_t, 4> id{origin.identity, origin.file_start, origin.start, origin.end};
+  std::unique_ptr<Image>& image = by_origin_[id];
   if (!image) {
-    const uint64_t key = jit::persist::mix(key_ ^ origin.identity, origin.file_start ^ 0x9e3779b97f4a7c15);
+    const uint64_t key = hash_bytes(id.data(), sizeof id, key_);
     const std::string name = plain_name(origin.name ? *origin.name : "");
-    image = std::make_unique<Image>(
-        fmt::format("{}/{}-{:016x}{}", options_.directory, name, key, jit::persist::kSuffix), key, name);
+    image = std::make_unique<Image>(fmt::format("{}/{}-{:016x}", options_.directory, name, key), key, name,
+                                    origin);
     image->number = static_cast<uint32_t>(images_.size());
     images_.push_back(image.get());
   }
@@ -113,9 +198,56 @@ bool Keeper::locate(uint64_t pc, Place& place) {
   return true;
 }
 
+/// Looks for the image of what `place` lies in.
+void Keeper::try_image(Image& image, const Place& place) {
+  const uint64_t changes = changes_.load();
+  // What is at `place` may be another mapping by now: then next time.
+  if (code_.origin_generation() != place.generation) return;
+  const std::lock_guard lock(images_mutex_);
+  if (image.state.load() != Image::State::Untried) return;
+  image.image = open_image(image.path, image.key, image.pages());
+  Image::State state = Image::State::None;
+  if (image.image) {
+    state = matches(*image.image, place.origin) ? Image::State::Ready : Image::State::Rejected;
+    any_image_ = true;
+    image.state = state;
+    // Who changes the guest's code from here on finds the image; who did before shows here.
+    if (changes_.load() != changes) state = Image::State::Rejected;
+    if (state == Image::State::Ready && options_.in_place) engine_.attach(*image.image, image.start);
+    image.image->close_file();
+    counters_.images.fetch_add(state == Image::State::Ready, std::memory_order_relaxed);
+    if (state == Image::State::Ready) counters_.in_images.fetch_add(image.image->blocks().size());
+  }
+  image.state = state;
+}
+
+std::vector<std::pair<uint64_t, uint64_t>> Keeper::changed(uint64_t start, uint64_t size) {
+  changes_.fetch_add(1);
+  if (!any_image_.load() || size == 0) return {};
+  std::vector<std::pair<uint64_t, uint64_t>> gone;
+  const std::lock_guard lock(images_mutex_);
+  for (Image* const image : images_) {
+    if (image->end <= start || start + size - 1 < image->start) continue;
+    if (image->state.load() != Image::State::Ready) continue;
+    image->state = Image::State::Rejected;
+    engine_.detach(*image->image);
+    gone.emplace_back(image->start, image->end - image->start);
+  }
+  return gone;
+}
+
 std::unique_ptr<jit::CompiledBlock> Keeper::load(ir::BlockKey key, Place& place) {
   if (off_.load(std::memory_order_relaxed) || !locate(key.pc, place)) return nullptr;
   Image& image = *place.image;
+  if (image.state.load(std::memory_order_acquire) == Image::State::Untried) try_image(image, place);
+  if (image.state.load(std::memory_order_acquire) == Image::State::Ready) {
+    const int64_t number = image.image->find(key.pc - image.start, key.mode);
+    if (number >= 0) {
+      auto block = engine_.load(*image.image, static_cast<uint32_t>(number), image.start);
+      (block ? counters_.hits : counters_.rejected).fetch_add(1, std::memory_order_relaxed);
+      return block;
+    }
+  }
   static thread_local std::vector<uint8_t> bytes;
   bool found = false;
   uint32_t size = 0, count = 0;
@@ -153,7 +285,7 @@ std::unique_ptr<jit::CompiledBlock> Keeper::load(ir::BlockKey key, Place& place)
 // --- saving
 
 void Keeper::note(jit::CompiledBlock& block, Place& place) {
-  if (off_.load(std::memory_order_relaxed) || block.guest_size == 0 || !block.more.empty()) return;
+  if (off_.load(std::memory_order_relaxed) || block.guest_size == 0 || block.more) return;
   if (!locate(block.key.pc, place) || !covers(place.origin, block.key.pc, block.guest_size)) return;
   FaultGuard guard;
   if (sigsetjmp(guard.env, 0) != 0) return;
@@ -175,57 +307,112 @@ void Keeper::save(const jit::BlockMap& map) {
   if (off_.load(std::memory_order_relaxed) || noted == 0) return;
   // To look through all blocks for a few costs more than these do.
   if (noted < kFew && noted * kFewOf < counters_.hits.load(std::memory_order_relaxed)) return;
+  // Before any lock is taken, as the guest's address space has one of its own.
+  std::vector<Image*> images;
+  {
+    const std::lock_guard lock(images_mutex_);
+    images = images_;
+  }
+  std::vector<frontend::CodeOrigin> origins(images.size());
+  for (size_t i = 0; i < images.size(); ++i)
+    if (!mapped_as_before(*images[i], origins[i])) origins[i] = {};
   const std::unique_lock only(save_mutex_, std::try_to_lock);
   if (!only) return;
   last_save_ = std::chrono::steady_clock::now();
   const uint32_t epoch = epoch_.load(std::memory_order_relaxed);
-  std::vector<std::vector<Item>> by_image;
-  std::vector<std::pair<uint32_t, uint32_t>> order;  // image, bytes
-  std::vector<uint8_t> bytes;
-  {
-    const std::lock_guard lock(images_mutex_);
-    by_image.resize(images_.size());
-  }
-  bytes.reserve(noted * 256);
-  order.reserve(noted);
-  map.for_each([&](const jit::CompiledBlock& block) {
-    if (block.keep.epoch != epoch || block.keep.image >= by_image.size()) return;
-    const size_t start = bytes.size();
-    if (!engine_.save(block, bytes)) return;
-    by_image[block.keep.image].push_back({.key = block.key,
-                                          .guest_size = block.guest_size,
-                                          .guest_count = block.guest_count,
-                                          .guest_hash = block.keep.guest_hash,
-                                          .more = {}});
-    order.emplace_back(block.keep.image, static_cast<uint32_t>(bytes.size() - start));
-  });
-  noted_.store(0, std::memory_order_relaxed);
-  epoch_.fetch_add(1, std::memory_order_relaxed);
-  // Only now do the bytes stay where they are.
-  std::vector<size_t> next(by_image.size());
-  size_t at = 0;
-  for (const auto& [image, size] : order) {
-    by_image[image][next[image]++].code = {bytes.data() + at, size};
-    at += size;
-  }
-  bool fresh_file = false;
-  for (size_t i = 0; i < by_image.size(); ++i) {
-    if (by_image[i].empty()) continue;
-    Image* image;
-    {
-      const std::lock_guard lock(images_mutex_);
-      image = images_[i];
+  std::vector<std::vector<jit::KeptBlock>> fresh(images.size());
+  int64_t saved = 0;
+  const auto note_block = [&](const jit::CompiledBlock& block) {
+    if (block.keep.epoch != epoch || block.keep.image >= fresh.size()) return;
+    fresh[block.keep.image].push_back({.key = block.key,
+                                       .guest_size = block.guest_size,
+                                       .guest_count = block.guest_count,
+                                       .block = &block,
+                                       .saved = {}});
+  };
+  const auto write = [&] {
+    noted_.store(0, std::memory_order_relaxed);
+    epoch_.fetch_add(1, std::memory_order_relaxed);
+    for (size_t i = 0; i < images.size(); ++i) {
+      Image& image = *images[i];
+      const Image::State state = image.state.load();
+      if (fresh[i].empty() || state == Image::State::Rejected) continue;
+      const uint64_t in_image = state == Image::State::Ready ? image.image->blocks().size() : 0;
+      const uint64_t there = image.file.items() + fresh[i].size();
+      int64_t done;
+      if (origins[i].host && there >= kMany && there * kManyOf >= in_image) {
+        done = freeze(image, origins[i], std::move(fresh[i]));
+      } else {
+        if (in_image && fresh[i].size() < kFew && fresh[i].size() * kFewOf < in_image) continue;
+        done = append(image, fresh[i]);
+      }
+      (done < 0 ? counters_.failed : counters_.saved).fetch_add(done < 0 ? 1 : static_cast<uint64_t>(done));
+      if (done > 0) saved += done;
     }
-    const uint64_t there = image->file.items();
-    if (there && by_image[i].size() < kFew && by_image[i].size() * kFewOf < there) continue;
-    const int64_t saved = image->file.append(by_image[i]);
-    if (saved < 0)
-      counters_.failed.fetch_add(1, std::memory_order_relaxed);
-    else
-      counters_.saved.fetch_add(static_cast<uint64_t>(saved), std::memory_order_relaxed);
-    fresh_file |= saved > 0;
+  };
+  map.for_each(note_block, write);
+  if (saved > 0) prune();
+}
+
+bool Keeper::mapped_as_before(const Image& image, frontend::CodeOrigin& origin) const {
+  return code_.origin(image.start, origin) && origin.identity == image.identity &&
+         origin.start == image.start && origin.end == image.end && origin.guarded == image.guarded;
+}
+
+/// Block by block to the file beside the image.
+int64_t Keeper::append(Image& image, const std::vector<jit::KeptBlock>& blocks) {
+  std::vector<Item> items;
+  std::vector<uint8_t> bytes;
+  std::vector<size_t> ends;
+  for (const jit::KeptBlock& kept : blocks) {
+    if (!engine_.save(*kept.block, bytes)) continue;
+    items.push_back({.key = kept.key,
+                     .guest_size = kept.guest_size,
+                     .guest_count = kept.guest_count,
+                     .guest_hash = kept.block->keep.guest_hash,
+                     .more = {}});
+    ends.push_back(bytes.size());
   }
-  if (fresh_file) prune();
+  // Only now do the bytes stay where they are.
+  for (size_t i = 0, at = 0; i < items.size(); at = ends[i++])
+    items[i].code = {bytes.data() + at, ends[i] - at};
+  return image.file.append(items);
+}
+
+/// A new image of the old one, what came after it, and `blocks`. The number of blocks added.
+int64_t Keeper::freeze(Image& image, const frontend::CodeOrigin& origin, std::vector<jit::KeptBlock> blocks) {
+  const jit::persist::FileLock lock(image.file.path());
+  if (!lock) return 0;  // somebody else is at it
+  const auto added = static_cast<int64_t>(blocks.size());
+  const auto old = open_image(image.path, image.key, image.pages());
+  if (old && !matches(*old, origin)) return 0;
+  image.file.refresh();
+  std::vector<uint8_t> bytes;
+  std::vector<Item> items = image.file.all(bytes);
+  drop_changed(items, origin);
+  for (const Item& item : items)
+    blocks.push_back({.key = item.key,
+                      .guest_size = item.guest_size,
+                      .guest_count = item.guest_count,
+                      .saved = item.code});
+  if (old) {
+    const auto all = old->blocks();
+    for (uint32_t number = 0; number < all.size(); ++number)
+      blocks.push_back({.key = {image.start + all[number].pc, old->mode(all[number])},
+                        .guest_size = all[number].guest_size,
+                        .guest_count = all[number].guest_count,
+                        .saved = {},
+                        .image = old.get(),
+                        .number = number});
+  }
+  std::vector<jit::persist::ImagePage> pages(image.pages());
+  if (!hash_pages(blocks, origin, pages)) return 0;
+  jit::persist::ImageWriter writer(
+      {.path = image.path, .key = image.key, .of = image.name, .pages = image.pages()});
+  if (!engine_.freeze(blocks, image.start, writer, pages)) return -1;
+  ::unlink(image.file.path().c_str());
+  image.file.refresh();
+  return added;
 }
 
 /// Reading the whole directory every time would cost more than it gives.
@@ -270,6 +457,8 @@ void Keeper::report(Report& report) const {
   const auto get = [](const std::atomic<uint64_t>& v) { return v.load(std::memory_order_relaxed); };
   report.section("translations on disk");
   report.text("directory", options_.directory);
+  report.count("images", get(counters_.images));
+  report.count("  blocks in these", get(counters_.in_images));
   report.count("blocks found", get(counters_.hits));
   report.count("not there", get(counters_.misses));
   report.count("rejected", get(counters_.rejected), "other guest code, or a damaged file");

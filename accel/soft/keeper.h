@@ -2,12 +2,17 @@
 /// Translations that outlive the process: looks blocks up in the files of jit/persist, one for
 /// each file that guest code was mapped from, and writes there what this process translated.
 ///
-/// A kept block is used only after the hash of the guest's bytes, as they are in memory now, was
-/// found to be the one the block was made from. Blocks of anonymous or writable memory are not kept.
+/// A mapping of a file has an image (jit/persist/image.h), which is taken as a whole when the first
+/// of its code is looked up and the hashes of all its pages, as they are in memory then, are those
+/// that the image was made from; from then on changed() says when they may no longer be. What came
+/// after the image was made is in a file beside it, block by block, each with a hash of its own;
+/// when that has become many, a new image is made of both. Blocks of anonymous or writable memory
+/// are not kept.
 ///
 /// Thread-safe; locks are leaves, but for save(), which takes the map's.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -15,6 +20,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "frontend/frontend.h"
@@ -33,6 +39,7 @@ struct KeepOptions {
   std::string key;        ///< whatever translations depend on that neither engine nor guest code tell
   uint64_t limit = 0;     ///< bytes of the directory
   std::chrono::milliseconds interval{5000};  ///< a process that goes on translating saves that often
+  bool in_place = true;                      ///< blocks may jump to each other unseen
 };
 
 /// The user's usual directory, or the one given, and limit.
@@ -57,6 +64,9 @@ class Keeper {
   std::unique_ptr<jit::CompiledBlock> load(ir::BlockKey key, Place& place);
   /// The block was translated from what is in memory now: to be kept, if it may be.
   void note(jit::CompiledBlock& block, Place& place);
+  /// The guest's code in [start, start + size) is no longer what it was, or may not be. The ranges whose
+  /// blocks have to go besides, mostly none.
+  std::vector<std::pair<uint64_t, uint64_t>> changed(uint64_t start, uint64_t size);
   /// Writes what is not written yet. Of `map`, the one that all noted blocks are in.
   void save(const jit::BlockMap& map);
   /// Saves if it is time to.
@@ -72,7 +82,10 @@ class Keeper {
   Keeper(jit::Engine& engine, frontend::CodeSource& code, const KeepOptions& options, uint64_t key);
   bool locate(uint64_t pc, Place& place);
   Image* image_of(const frontend::CodeOrigin& origin);
-  void save_image(Image& image, std::vector<jit::persist::Item> items);
+  void try_image(Image& image, const Place& place);
+  bool mapped_as_before(const Image& image, frontend::CodeOrigin& origin) const;
+  int64_t freeze(Image& image, const frontend::CodeOrigin& origin, std::vector<jit::KeptBlock> blocks);
+  int64_t append(Image& image, const std::vector<jit::KeptBlock>& blocks);
   void prune();
 
   jit::Engine& engine_;
@@ -82,8 +95,11 @@ class Keeper {
   std::atomic<bool> off_{false};
 
   std::mutex images_mutex_;
-  std::map<std::pair<uint64_t, uint64_t>, std::unique_ptr<Image>> by_origin_;
+  std::map<std::array<uint64_t, 4>, std::unique_ptr<Image>> by_origin_;
   std::vector<Image*> images_;  ///< by number
+
+  std::atomic<uint64_t> changes_{0};  ///< calls of changed()
+  std::atomic<bool> any_image_{false};
 
   std::mutex save_mutex_;  ///< before the map's and images_mutex_
   std::atomic<uint32_t> epoch_{1};
@@ -91,7 +107,7 @@ class Keeper {
   std::chrono::steady_clock::time_point last_save_;
 
   struct Counters {
-    std::atomic<uint64_t> hits{0}, misses{0}, rejected{0}, saved{0}, failed{0};
+    std::atomic<uint64_t> hits{0}, misses{0}, rejected{0}, saved{0}, failed{0}, images{0}, in_images{0};
   } counters_;
 };
 

@@ -69,6 +69,14 @@ static std::unique_ptr<jit::Engine> make_compiler([[maybe_unused]] const fronten
   return nullptr;
 }
 
+/// Where blocks are watched one by one, or replaced, they must not jump to each other unseen.
+static KeepOptions keep_options(const SoftOptions& options) {
+  KeepOptions keep = options.keep;
+  keep.in_place &=
+      options.executor == Executor::Baseline && !log_enabled(LogTopic::Exec) && !log_enabled(LogTopic::Cpu);
+  return keep;
+}
+
 struct SoftAccelerator::Impl {
   const frontend::Frontend& frontend;
   frontend::CodeSource& code;
@@ -119,7 +127,7 @@ struct SoftAccelerator::Impl {
         compiler(make_compiler(f, o)),
         engine(compiler ? *compiler : interpreter),
         map(std::make_unique<jit::BlockMap>(o.memory_limit)),
-        keeper(Keeper::create(engine, c, o.keep, o.max_instructions)) {
+        keeper(Keeper::create(engine, c, keep_options(o), o.max_instructions)) {
     const bool out_asm = log_enabled(LogTopic::OutAsm);
     if (!out_asm && !o.perf_map && !o.gdb_jit) return;
     code_log = std::make_unique<CodeLog>(
@@ -133,6 +141,8 @@ struct SoftAccelerator::Impl {
     const std::lock_guard lock(mutex);
     return breakpoints;
   }
+
+  void invalidate(uint64_t start, uint64_t size);
 
   struct Translation {
     std::unique_ptr<jit::CompiledBlock> block;
@@ -392,7 +402,13 @@ std::unique_ptr<Vcpu> SoftAccelerator::create_vcpu(ir::CpuHeader& state) {
   return std::make_unique<SoftVcpu>(*impl_, state);
 }
 
-void SoftAccelerator::invalidate(uint64_t start, uint64_t size) { impl_->map->invalidate(start, size); }
+void SoftAccelerator::Impl::invalidate(uint64_t start, uint64_t size) {
+  if (keeper)
+    for (const auto& [first, bytes] : keeper->changed(start, size)) map->invalidate(first, bytes);
+  map->invalidate(start, size);
+}
+
+void SoftAccelerator::invalidate(uint64_t start, uint64_t size) { impl_->invalidate(start, size); }
 
 void SoftAccelerator::set_breakpoints(std::vector<uint64_t> addresses) {
   auto fresh = std::make_shared<const std::vector<uint64_t>>(std::move(addresses));
@@ -406,7 +422,7 @@ void SoftAccelerator::set_breakpoints(std::vector<uint64_t> addresses) {
   std::set_symmetric_difference(old->begin(), old->end(), fresh->begin(), fresh->end(),
                                 std::back_inserter(changed));
   // From one byte before: the block that ends at a breakpoint may raise Debug itself.
-  for (const uint64_t address : changed) impl_->map->invalidate(address - 1, 2);
+  for (const uint64_t address : changed) impl_->invalidate(address - 1, 2);
 }
 
 void SoftAccelerator::keep() {

@@ -16,53 +16,28 @@
 #include "jit/abi.h"
 #include "jit/block_map.h"
 #include "jit/interp/select.h"
-#include "jit/persist/build.h"
-#include "jit/persist/hash.h"
+#include "jit/persist/image.h"
 #include "jit/tier/sampler.h"
 
 namespace lyrebird::jit {
 
 namespace baseline {
 
-struct ExitSite : ExitPlan {
-  BaselineBlock* owner = nullptr;
-  BaselineBlock* target = nullptr;  ///< linked to
-  ExitSite* next = nullptr;         ///< of the target's incoming list
-};
+BaselineBlock::~BaselineBlock() {
+  delete interpreted;
+  // Images stay.
+  if (!code || !engine.cache_.contains(reinterpret_cast<uint64_t>(code))) return;
+  if (engine.observer_) engine.observer_->gone(code);
+  engine.cache_.release(code, info.code_size());
+}
 
-struct BaselineBlock final : CompiledBlock {
-  explicit BaselineBlock(Baseline& e) : engine(e) {}
-  ~BaselineBlock() override {
-    if (!code) return;
-    if (engine.observer_) engine.observer_->gone(code);
-    engine.cache_.release(code, code_size);
-  }
-  void removed() override { engine.unlink(*this); }
-
-  Baseline& engine;
-  const uint8_t* code = nullptr;  ///< nullptr: see interpreted
-  uint32_t code_size = 0;
-  const uint8_t* after_check = nullptr;  ///< where jumps from lower addresses go
-  bool region = false;
-  std::vector<ExitSite> exits;
-  std::vector<FaultPlan> faults;
-  std::unique_ptr<CompiledBlock> interpreted;
-
-  /// Everything above is in place. Generated code finds its way to blocks of other threads without C++:
-  /// who comes out of it reads this first.
-  std::atomic<bool> complete{false};
-
-  // Under Baseline::link_mutex_.
-  ExitSite* incoming = nullptr;
-  bool gone = false;
-  std::vector<uint32_t> pointers;  ///< offsets of pointers into this program
-};
+void BaselineBlock::removed() { engine.unlink(*this); }
 
 }  // namespace baseline
 
 using baseline::BaselineBlock;
+using baseline::BlockInfo;
 using baseline::Emitter;
-using baseline::ExitSite;
 using baseline::Leave;
 
 namespace {
@@ -79,13 +54,8 @@ baseline::Pins pins_of(const ir::StateLayout& layout) {
   return pins;
 }
 
-/// The last step of making a block.
-void complete(BaselineBlock& block) {
-  block.host_size =
-      static_cast<uint32_t>(block.code_size + sizeof(BaselineBlock) + block.exits.size() * sizeof(ExitSite) +
-                            block.faults.size() * sizeof(FaultPlan));
-  block.complete.store(true, std::memory_order_release);
-}
+/// Bytes of images; what is beyond is copied into the cache block by block.
+constexpr size_t kImageRoom = size_t{256} << 20;
 
 /// After so many faults on tagged addresses they are no accident.
 constexpr unsigned kTagFaultLimit = 64;
@@ -99,7 +69,7 @@ Baseline::Baseline(const ir::StateLayout& layout, ir::HelperTable helpers, Basel
       host_(baseline::host_features()),
       pins_(pins_of(layout)),
       interpreter_(helpers),
-      cache_(options.code_bytes) {
+      cache_(options.code_bytes, kImageRoom) {
   usable_ = host_.sse42 && cache_.usable();
   if (usable_) install_runtime();
 }
@@ -144,62 +114,82 @@ std::unique_ptr<CompiledBlock> Baseline::compile(const ir::Block& block) {
     region.parts.push_back({.block = block, .guesses = {}});
     if (auto compiled = compile_region(region)) return compiled;
   }
-  auto compiled = std::make_unique<BaselineBlock>(*this);
-  compiled->key = block.key;
-  compiled->guest_size = block.guest_size;
-  compiled->guest_count = block.guest_count;
   auto emitter = take_emitter();
   const baseline::EmitOptions options{.zero_base = options_.zero_base,
                                       .marks = observer_ != nullptr,
                                       .sse_floats = layout_.sse_floats,
                                       .strip_tags = strip_tags_.load(std::memory_order_relaxed)};
-  const bool done = usable_ && emitter->emit(block, helpers_, options) && install(*compiled, *emitter);
+  BlockPtr compiled;
+  bool no_room = false;
+  if (usable_ && emitter->emit(block, helpers_, options)) compiled = install(block, *emitter, no_room);
   give_emitter(std::move(emitter));
   counters_.blocks.fetch_add(1, std::memory_order_relaxed);
   counters_.guest_instructions.fetch_add(block.guest_count, std::memory_order_relaxed);
-  if (!done) {
-    compiled->interpreted = interpreter_.compile(block);
-    compiled->no_room = compiled->code_size != 0 && compiled->code_size <= baseline::CodeCache::kSegment;
-    compiled->host_size = compiled->interpreted->host_size;
-    counters_.interpreted.fetch_add(1, std::memory_order_relaxed);
-  }
+  if (compiled) return compiled;
+  compiled = make_block(block.key, block.guest_size, block.guest_count, nullptr, 0);
+  compiled->interpreted = interpreter_.compile(block).release();
+  compiled->no_room = no_room;
+  compiled->host_size = compiled->interpreted->host_size;
+  counters_.interpreted.fetch_add(1, std::memory_order_relaxed);
   return compiled;
 }
 
-bool Baseline::install(BaselineBlock& block, const Emitter& emitter) {
-  block.code_size = emitter.code_size();
-  block.code = cache_.allocate(block.code_size);
-  if (!block.code) return false;
-  cache_.write(block.code, emitter.code(), block.code_size);
-  const BaselineBlock* const owner = &block;
-  cache_.write(block.code, &owner, sizeof owner);
-  block.entry = block.code + kCodeHeader;
-  block.after_check = block.code + emitter.after_check();
-  block.faults = emitter.faults();
-  block.pointers = emitter.pointers();
-  add_exits(block, emitter.exits());
+Baseline::BlockPtr Baseline::make_block(ir::BlockKey key, uint32_t guest_size, uint32_t guest_count,
+                                        const uint8_t* info, size_t info_size) {
+  BlockPtr block(new (info_size) BaselineBlock(*this));
+  block->key = key;
+  block->guest_size = guest_size;
+  block->guest_count = guest_count;
+  if (info_size != 0) {
+    std::memcpy(block->room(), info, info_size);
+    block->info = BlockInfo(block->room());
+  }
+  return block;
+}
+
+/// The last step of making a block, whose code is in place.
+void Baseline::complete(BaselineBlock& block) {
+  block.entry = block.code + block.info.entry();
+  block.host_size = static_cast<uint32_t>(block.info.code_size() + sizeof(BaselineBlock) + block.info.size());
+  block.complete.store(true, std::memory_order_release);
+}
+
+Baseline::BlockPtr Baseline::install(const ir::Block& from, const Emitter& emitter, bool& no_room) {
+  static thread_local std::vector<uint8_t> info;
+  info.clear();
+  const uint32_t size = emitter.code_size();
+  if (!BlockInfo::pack({.key = from.key,
+                        .code_size = size,
+                        .after_check = emitter.after_check(),
+                        .exits = &emitter.exits(),
+                        .faults = &emitter.faults(),
+                        .pointers = &emitter.pointers()},
+                       info))
+    return nullptr;
+  const uint8_t* const code = cache_.allocate(size);
+  if (!code) {
+    no_room = size <= baseline::CodeCache::kSegment;
+    return nullptr;
+  }
+  BlockPtr block = make_block(from.key, from.guest_size, from.guest_count, info.data(), info.size());
+  block->code = code;
+  cache_.write(code, emitter.code(), size);
+  const BaselineBlock* const owner = block.get();
+  cache_.write(code, &owner, sizeof owner);
+  complete(*block);
   if (observer_)
-    observer_->made({.key = block.key,
-                     .guest_size = block.guest_size,
+    observer_->made({.key = from.key,
+                     .guest_size = from.guest_size,
                      .tier = "baseline",
-                     .code = block.code,
+                     .code = code,
                      .size = emitter.instructions_size(),
                      .start = kCodeHeader,
                      .hot_size = emitter.hot_size(),
                      .marks = emitter.marks()});
   counters_.host_instructions.fetch_add(emitter.hot_count(), std::memory_order_relaxed);
   counters_.hot_bytes.fetch_add(emitter.hot_size(), std::memory_order_relaxed);
-  counters_.all_bytes.fetch_add(block.code_size, std::memory_order_relaxed);
-  return true;
-}
-
-void Baseline::add_exits(BaselineBlock& block, const std::vector<ExitPlan>& exits) {
-  block.exits.resize(exits.size());
-  for (size_t i = 0; i < exits.size(); ++i) {
-    static_cast<ExitPlan&>(block.exits[i]) = exits[i];
-    block.exits[i].owner = &block;
-  }
-  complete(block);
+  counters_.all_bytes.fetch_add(size, std::memory_order_relaxed);
+  return block;
 }
 
 // --- regions
@@ -242,40 +232,46 @@ bool Baseline::put_record(uint8_t* to, const RecordPlan& plan) const {
 
 std::unique_ptr<CompiledBlock> Baseline::install_region(const ir::Region& region, RegionCode code) {
   const ir::Block& first = region.parts.front().block;
-  auto block = std::make_unique<BaselineBlock>(*this);
-  block->key = first.key;
-  block->guest_size = first.guest_size;
-  block->guest_count = region.guest_count();
+  const auto size = static_cast<uint32_t>(code.bytes.size());
+  std::vector<uint8_t> info;
+  if (!BlockInfo::pack({.key = first.key,
+                        .code_size = size,
+                        .entry = code.entry,
+                        .region = true,
+                        .exits = &code.exits,
+                        .faults = &code.faults},
+                       info))
+    return nullptr;
+  const uint8_t* const place = cache_.allocate(size);
+  if (!place) return nullptr;
+  BlockPtr block = make_block(first.key, first.guest_size, region.guest_count(), info.data(), info.size());
+  block->code = place;
+  std::vector<GuestRange> more;
   for (size_t i = 1; i < region.parts.size(); ++i)
-    block->more.push_back({region.parts[i].block.key.pc, region.parts[i].block.guest_size});
-  block->region = true;
-  block->code_size = static_cast<uint32_t>(code.bytes.size());
-  block->code = cache_.allocate(block->code_size);
-  if (!block->code) return nullptr;
+    more.push_back({region.parts[i].block.key.pc, region.parts[i].block.guest_size});
+  if (!more.empty()) block->more = std::make_unique<const std::vector<GuestRange>>(std::move(more));
   uint8_t* const bytes = code.bytes.data();
   const BaselineBlock* const owner = block.get();
   std::memcpy(bytes, &owner, sizeof owner);
   for (const RecordPlan& plan : code.records)
     if (!put_record(bytes + plan.offset, plan)) return nullptr;
   for (const ExitPlan& exit : code.exits) {
-    const uint8_t* const stub = block->code + exit.stub;
+    const uint8_t* const stub = place + exit.stub;
     if (exit.patch != 0) std::memcpy(bytes + exit.patch, &stub, sizeof stub);
   }
-  cache_.write(block->code, bytes, block->code_size);
-  block->entry = block->after_check = block->code + code.entry;
-  block->faults = std::move(code.faults);
-  add_exits(*block, code.exits);
+  cache_.write(place, bytes, size);
+  complete(*block);
   if (observer_)
     observer_->made({.key = block->key,
                      .guest_size = block->guest_size,
                      .tier = "llvm",
-                     .code = block->code,
-                     .size = block->code_size,
+                     .code = place,
+                     .size = size,
                      .start = code.entry,
-                     .hot_size = block->code_size - code.entry,
+                     .hot_size = size - code.entry,
                      .marks = {}});
   counters_.regions.fetch_add(1, std::memory_order_relaxed);
-  counters_.region_bytes.fetch_add(block->code_size, std::memory_order_relaxed);
+  counters_.region_bytes.fetch_add(size, std::memory_order_relaxed);
   return block;
 }
 
@@ -328,238 +324,87 @@ Result<void> Baseline::use_regions_for_every_block() {
   return {};
 }
 
-// --- translations that outlive the process
-
-namespace {
-
-/// Followed by the code, its exits (KeptExit; what needs more an ExitPlan behind them), faults
-/// (FaultPlan) and pointers (uint32_t), each padded to 8 bytes.
-struct KeptHead {
-  uint32_t code_size, after_check;
-  uint32_t exits, faults, pointers;
-  uint32_t long_exits;
-};
-
-struct KeptExit {
-  static constexpr uint8_t kModeKnown = 1, kLong = 2;
-  uint8_t kind, flags;
-  uint16_t raise;
-  int32_t pc;  ///< from the block's; (kLong) number of the ExitPlan
-  uint32_t patch, stub;
-};
-
-KeptExit keep_exit(const ExitPlan& exit, ir::BlockKey key, std::vector<ExitPlan>& more) {
-  const auto distance = static_cast<int64_t>(exit.pc - key.pc);
-  const bool has_pc = exit.kind != ExitPlan::Kind::Indirect && exit.kind != ExitPlan::Kind::Stopped;
-  KeptExit kept{static_cast<uint8_t>(exit.kind),
-                exit.mode_known ? KeptExit::kModeKnown : uint8_t{0},
-                static_cast<uint16_t>(exit.raise),
-                static_cast<int32_t>(has_pc ? distance : 0),
-                exit.patch,
-                exit.stub};
-  if (exit.detail != 0 || (exit.mode != key.mode && exit.mode_known && has_pc) ||
-      (has_pc && kept.pc != distance)) {
-    kept.flags = KeptExit::kLong;
-    kept.pc = static_cast<int32_t>(more.size());
-    more.push_back(exit);
-  }
-  return kept;
-}
-
-/// False if `kept` can't be.
-bool restore_exit(const KeptExit& kept, ir::BlockKey key, const uint8_t* more, uint32_t long_exits,
-                  ExitPlan& exit) {
-  if (kept.flags & KeptExit::kLong) {
-    if (static_cast<uint32_t>(kept.pc) >= long_exits) return false;
-    std::memcpy(&exit, more + static_cast<uint32_t>(kept.pc) * sizeof exit, sizeof exit);
-    return true;
-  }
-  exit = {.kind = static_cast<ExitPlan::Kind>(kept.kind),
-          .mode_known = (kept.flags & KeptExit::kModeKnown) != 0,
-          .mode = key.mode,
-          .pc = key.pc + static_cast<uint64_t>(int64_t{kept.pc}),
-          .raise = static_cast<ir::ExitKind>(kept.raise),
-          .patch = kept.patch,
-          .stub = kept.stub};
-  return true;
-}
-
-size_t padded(size_t size) { return (size + 7) & ~size_t{7}; }
-
-void append(std::vector<uint8_t>& out, const void* from, size_t size) {
-  const auto* const bytes = static_cast<const uint8_t*>(from);
-  out.insert(out.end(), bytes, bytes + size);
-  out.resize(padded(out.size()));
-}
-
-/// Takes `count` values off the front of `from`, or gives false.
-template <typename T>
-bool take(std::span<const uint8_t>& from, size_t count, const uint8_t*& start) {
-  if (count > from.size() / sizeof(T) || padded(count * sizeof(T)) > from.size()) return false;
-  start = from.data();
-  from = from.subspan(padded(count * sizeof(T)));
-  return true;
-}
-
-}  // namespace
-
-uint64_t Baseline::keep_key() const {
-  const auto id = persist::build_id();
-  if (!usable_ || id.empty()) return 0;
-  static_assert(std::has_unique_object_representations_v<baseline::HostFeatures>);
-  uint64_t key = persist::hash_bytes(&host_, sizeof host_, 1 + options_.zero_base + 2 * layout_.sse_floats);
-  for (const baseline::Pin& pin : pins_.pins)
-    key = persist::mix(key ^ pin.offset, pin.reg + 0x9e3779b97f4a7c15);
-  return persist::hash_bytes(id.data(), id.size(), key) | 1;
-}
-
-bool Baseline::save(const CompiledBlock& compiled, std::vector<uint8_t>& out) const {
-  const auto& block = static_cast<const BaselineBlock&>(compiled);
-  if (!block.code || block.region || strip_tags_.load(std::memory_order_relaxed)) return false;
-  const size_t start = out.size();
-  std::vector<ExitPlan> more;
-  KeptExit exits[64];
-  if (block.exits.size() > std::size(exits)) return false;
-  for (size_t i = 0; i < block.exits.size(); ++i) exits[i] = keep_exit(block.exits[i], block.key, more);
-  const KeptHead head{block.code_size,
-                      static_cast<uint32_t>(block.after_check - block.code),
-                      static_cast<uint32_t>(block.exits.size()),
-                      static_cast<uint32_t>(block.faults.size()),
-                      static_cast<uint32_t>(block.pointers.size()),
-                      static_cast<uint32_t>(more.size())};
-  append(out, &head, sizeof head);
-  const size_t at = out.size();
-  append(out, block.code, block.code_size);
-  uint8_t* const code = out.data() + at;
-  std::memset(code, 0, kCodeHeader);
-  for (const ExitSite& site : block.exits) {
-    const auto to_stub = static_cast<int32_t>(site.stub - (site.patch + 4));
-    if (site.patch) std::memcpy(code + site.patch, &to_stub, sizeof to_stub);
-  }
-  for (const uint32_t offset : block.pointers) {
-    uint64_t value;
-    std::memcpy(&value, code + offset, sizeof value);
-    value -= persist::image_base();
-    if (value >= persist::image_size()) {
-      out.resize(start);
-      return false;
-    }
-    std::memcpy(code + offset, &value, sizeof value);
-  }
-  append(out, exits, block.exits.size() * sizeof(KeptExit));
-  append(out, more.data(), more.size() * sizeof(ExitPlan));
-  append(out, block.faults.data(), block.faults.size() * sizeof(FaultPlan));
-  append(out, block.pointers.data(), block.pointers.size() * sizeof(uint32_t));
-  return true;
-}
-
-std::unique_ptr<CompiledBlock> Baseline::load(ir::BlockKey key, uint32_t guest_size, uint32_t guest_count,
-                                              std::span<const uint8_t> kept) {
-  static_assert(std::is_trivially_copyable_v<ExitPlan> && sizeof(ExitPlan) % 8 == 0);
-  const uint8_t *head_at, *code, *exits, *more, *faults, *pointers;
-  if (strip_tags_.load(std::memory_order_relaxed) || every_block_ || !take<KeptHead>(kept, 1, head_at))
-    return nullptr;
-  KeptHead head;
-  std::memcpy(&head, head_at, sizeof head);
-  if (head.code_size < kCodeHeader || head.after_check > head.code_size ||
-      !take<uint8_t>(kept, head.code_size, code) || !take<KeptExit>(kept, head.exits, exits) ||
-      !take<ExitPlan>(kept, head.long_exits, more) || !take<FaultPlan>(kept, head.faults, faults) ||
-      !take<uint32_t>(kept, head.pointers, pointers))
-    return nullptr;
-  auto block = std::make_unique<BaselineBlock>(*this);
-  block->key = key;
-  block->guest_size = guest_size;
-  block->guest_count = guest_count;
-  block->faults.resize(head.faults);
-  if (head.faults) std::memcpy(block->faults.data(), faults, head.faults * sizeof(FaultPlan));
-  block->pointers.resize(head.pointers);
-  if (head.pointers) std::memcpy(block->pointers.data(), pointers, head.pointers * sizeof(uint32_t));
-  block->exits.resize(head.exits);
-  for (uint32_t i = 0; i < head.exits; ++i) {
-    KeptExit exit;
-    std::memcpy(&exit, exits + i * sizeof exit, sizeof exit);
-    if (!restore_exit(exit, key, more, head.long_exits, block->exits[i])) return nullptr;
-    block->exits[i].owner = block.get();
-  }
-  block->code_size = head.code_size;
-  block->code = cache_.allocate(head.code_size);
-  if (!block->code) return nullptr;
-  static thread_local std::vector<uint8_t> bytes;
-  bytes.assign(code, code + head.code_size);
-  const BaselineBlock* const owner = block.get();
-  std::memcpy(bytes.data(), &owner, sizeof owner);
-  for (const uint32_t offset : block->pointers) {
-    uint64_t value;
-    std::memcpy(&value, bytes.data() + offset, sizeof value);
-    value += persist::image_base();
-    std::memcpy(bytes.data() + offset, &value, sizeof value);
-  }
-  cache_.write(block->code, bytes.data(), bytes.size());
-  block->entry = block->code + kCodeHeader;
-  block->after_check = block->code + head.after_check;
-  complete(*block);
-  if (observer_)
-    observer_->made({.key = key,
-                     .guest_size = guest_size,
-                     .tier = "kept",
-                     .code = block->code,
-                     .size = head.code_size,
-                     .start = kCodeHeader,
-                     .hot_size = head.code_size - kCodeHeader,
-                     .marks = {}});
-  counters_.loaded.fetch_add(1, std::memory_order_relaxed);
-  return block;
-}
-
 // --- links
 
+/// Lets the jump at `field` go to `to`, an address of executable memory. Other threads may be running it.
+bool Baseline::patch(uint32_t field, bool region, const uint8_t* to, bool optional) {
+  const uint8_t* const at = cache_.at(field);
+  if (region) return cache_.patch(at, reinterpret_cast<uint64_t>(to), optional);
+  return cache_.patch(at, static_cast<int32_t>(to - (at + 4)), optional);
+}
+
 namespace {
 
-/// Lets the exit's jump go to `to`, an address of executable memory. Other threads may be running it.
-bool patch(baseline::CodeCache& cache, const ExitSite& site, const uint8_t* to, bool optional = false) {
-  const uint8_t* const field = site.owner->code + site.patch;
-  if (site.owner->region) return cache.patch(field, reinterpret_cast<uint64_t>(to), optional);
-  return cache.patch(field, static_cast<int32_t>(to - (field + 4)), optional);
+/// Whether the jump still goes to its stub.
+bool at_stub(const uint8_t* field, bool region, const uint8_t* stub) {
+  if (region) {
+    uint64_t to;
+    std::memcpy(&to, field, sizeof to);
+    return to == reinterpret_cast<uint64_t>(stub);
+  }
+  int32_t distance;
+  std::memcpy(&distance, field, sizeof distance);
+  return field + 4 + distance == stub;
 }
 
 }  // namespace
 
-void Baseline::link(BaselineBlock& from, unsigned exit, const CompiledBlock& to) {
-  ExitSite& site = from.exits[exit];
+void Baseline::link(const Place& from, const ExitPlan& exit, const CompiledBlock& to) {
   auto& target = const_cast<BaselineBlock&>(static_cast<const BaselineBlock&>(to));
-  if (site.patch == 0 || !site.mode_known || !target.code) return;
+  if (exit.patch == 0 || !exit.mode_known || !target.code) return;
   const std::lock_guard lock(link_mutex_);
-  if (site.target || from.gone || target.gone) return;
+  if (target.gone || (from.block ? from.block->gone : from.image->detached.load())) return;
+  const bool region = from.info.region();
+  const uint32_t field = cache_.offset_of(from.code + exit.patch);
+  if (!at_stub(cache_.at(field), region, from.code + exit.stub)) return;
   // Loops pass the check for requests; what only goes forward needs none.
   const bool forward = target.key.pc > from.key.pc;
-  if (!patch(cache_, site, forward ? target.after_check : static_cast<const uint8_t*>(target.entry), true))
+  if (!patch(field, region, target.code + (forward ? target.info.after_check() : target.info.entry()), true))
     return;
-  site.target = &target;
-  site.next = target.incoming;
-  target.incoming = &site;
+  uint32_t number = 0;
+  if (from.block)
+    for (number = from.block->outgoing; number != 0; number = links_[number].next_outgoing)
+      if (links_[number].field == field) break;
+  if (number == 0) {
+    number = links_.take();
+    links_[number].field = field;
+    links_[number].stub = static_cast<int32_t>(exit.stub - exit.patch);
+    links_[number].region = region;
+    links_[number].listed = from.block != nullptr;
+    if (from.block) links_[number].next_outgoing = std::exchange(from.block->outgoing, number);
+  }
+  links_[number].target = &target;
+  links_[number].next_incoming = std::exchange(target.incoming, number);
   counters_.links.fetch_add(1, std::memory_order_relaxed);
 }
 
 void Baseline::unlink(BaselineBlock& block) {
   const std::lock_guard lock(link_mutex_);
   block.gone = true;
-  for (ExitSite* site = block.incoming; site;) {
-    ExitSite* const next = site->next;
-    patch(cache_, *site, site->owner->code + site->stub);
-    site->target = nullptr;
-    site->next = nullptr;
-    site = next;
+  for (uint32_t number = block.incoming; number != 0;) {
+    baseline::Link& link = links_[number];
+    const uint32_t next = link.next_incoming;
+    patch(link.field, link.region, cache_.at(link.field) + link.stub, false);
+    link.target = nullptr;
+    link.next_incoming = 0;
+    if (!link.listed) links_.give(number);
+    number = next;
   }
-  block.incoming = nullptr;
-  for (ExitSite& site : block.exits) {
-    if (!site.target) continue;
-    ExitSite** at = &site.target->incoming;
-    while (*at != &site) at = &(*at)->next;
-    *at = site.next;
-    site.target = nullptr;
-    // Who still runs in here must not follow a jump into memory that may be freed.
-    patch(cache_, site, block.code + site.stub);
+  block.incoming = 0;
+  for (uint32_t number = block.outgoing; number != 0;) {
+    baseline::Link& link = links_[number];
+    const uint32_t next = link.next_outgoing;
+    if (link.target) {
+      uint32_t* at = &link.target->incoming;
+      while (*at != number) at = &links_[*at].next_incoming;
+      *at = link.next_incoming;
+      // Who still runs in here must not follow a jump into memory that may be freed.
+      patch(link.field, link.region, cache_.at(link.field) + link.stub, false);
+    }
+    links_.give(number);
+    number = next;
   }
+  block.outgoing = 0;
 }
 
 // --- running
@@ -590,17 +435,17 @@ void answer_requests(ir::CpuHeader& cpu, ThreadContext& thread) {
       cpu.pc = block->key.pc;
       return {ir::ExitKind::Interrupted, 0};
     }
-    BaselineBlock* from = nullptr;
-    unsigned exit = 0;
+    bool jumped = false;
+    Place from;
+    ExitPlan site;
     if (!block->code) {
       const Stop stop = interpret(*block, cpu, thread);
       if (stop.kind != ir::ExitKind::None) return stop;
     } else {
       const Leave left = enter_(block->entry, &cpu, &thread, &table_);
-      from = left.block;
-      (void)from->complete.load(std::memory_order_acquire);
-      exit = static_cast<unsigned>(left.exit);
-      const ExitSite& site = from->exits[exit];
+      from = place_of(left.owner);
+      site = from.info.exit(static_cast<unsigned>(left.exit), from.key);
+      jumped = site.kind == ExitPlan::Kind::Jump;
       switch (site.kind) {
         case ExitPlan::Kind::Entry:
         case ExitPlan::Kind::Jump:
@@ -616,11 +461,10 @@ void answer_requests(ir::CpuHeader& cpu, ThreadContext& thread) {
           break;
       }
       if (site.kind == ExitPlan::Kind::Entry) answer_requests(cpu, thread);
-      if (site.kind != ExitPlan::Kind::Jump) from = nullptr;
     }
     if (!thread.chaining) {
       // A block that was stopped at its entry has not run.
-      if (from || !block->code || cpu.pc != block->key.pc) return {};
+      if (jumped || !block->code || cpu.pc != block->key.pc) return {};
     }
     thread.refresh();
     const ir::BlockKey key{cpu.pc, cpu.mode};
@@ -628,8 +472,8 @@ void answer_requests(ir::CpuHeader& cpu, ThreadContext& thread) {
     if (!next) return {};
     const auto* const target = static_cast<const BaselineBlock*>(next);
     if (thread.chaining && target->code) {
-      if (from)
-        link(*from, exit, *target);
+      if (jumped)
+        link(from, site, *target);
       else
         thread.jump_cache[jump_cache_index(key.pc)] = {key.pc, key.mode, target, target->entry};
     }
@@ -662,17 +506,20 @@ Stop Baseline::fault(const FaultGuard& guard, ir::CpuHeader& cpu, ThreadContext&
     return {};
   }
   const FaultGuard::Registers& host = guard.registers;
-  const uint8_t* const code = host.valid ? cache_.start_of(host.pc) : nullptr;
-  BaselineBlock* block = nullptr;
-  if (code && code != cache_.start_of(reinterpret_cast<uint64_t>(table_.exit)))
-    std::memcpy(&block, code, sizeof block);
-  const FaultPlan* at = nullptr;
-  if (block) {
-    (void)block->complete.load(std::memory_order_acquire);
-    const auto offset = static_cast<uint32_t>(host.pc - reinterpret_cast<uint64_t>(code));
-    for (const FaultPlan& plan : block->faults)
-      if (plan.offset == offset) at = &plan;
+  Place place;
+  if (host.valid) {
+    if (const Attached* const image = attached_at(host.pc)) {
+      place = place_in(*image, image->image->at_code(host.pc - reinterpret_cast<uint64_t>(image->code)));
+    } else if (const uint8_t* const code = cache_.start_of(host.pc);
+               code && code != cache_.start_of(reinterpret_cast<uint64_t>(table_.exit))) {
+      uint64_t owner;
+      std::memcpy(&owner, code, sizeof owner);
+      place = place_of(owner);
+    }
   }
+  std::optional<FaultPlan> at;
+  if (place.code)
+    at = place.info.fault(static_cast<uint32_t>(host.pc - reinterpret_cast<uint64_t>(place.code)));
   if (!at) {
     std::fprintf(stderr, "lyrebird: internal error: signal %d at host address %#llx, host pc %#llx\n",
                  guard.signal, static_cast<unsigned long long>(guard.address),
@@ -682,15 +529,17 @@ Stop Baseline::fault(const FaultGuard& guard, ir::CpuHeader& cpu, ThreadContext&
     std::abort();
   }
   auto* const state = reinterpret_cast<uint8_t*>(&cpu);
-  if (!block->region)
+  if (!place.info.region())
     for (const baseline::Pin& pin : pins_.pins) std::memcpy(state + pin.offset, &host.general[pin.reg], 8);
-  cpu.fp_flags |= baseline::flags_of_mxcsr(host.mxcsr, layout_.sse_floats);
-  cpu.pc = block->key.pc + static_cast<uint64_t>(static_cast<int32_t>(at->guest));
+  cpu.fp_flags |= baseline::flags_of_mxcsr(host.mxcsr);
+  cpu.pc = place.key.pc + static_cast<uint64_t>(static_cast<int32_t>(at->guest));
   thread.interpret_next = true;
   // An address that is not canonical has no address in the report.
   if (guard.address == 0 && guard.code == SI_KERNEL && ++tag_faults_ >= kTagFaultLimit) {
     strip_tags_ = true;
-    thread.map.invalidate(block->key.pc, 1);
+    for (auto& image : images_)
+      if (const Attached* const attached = image.load()) detach(*attached->image);
+    thread.map.invalidate(place.key.pc, 1);
   }
   return {};
 }
@@ -718,6 +567,8 @@ bool Baseline::after_fork_in_child(bool prepared) {
     return true;
   }
   new (&link_mutex_) std::mutex;
+  new (&links_) baseline::LinkPool;  // the parent's may be in the middle of a change
+  for (auto& image : images_) image = nullptr;
   new (&emitters_mutex_) std::mutex;
   for (auto& emitter : emitters_) (void)emitter.release();
   emitters_.clear();

@@ -12,14 +12,17 @@
 /// the address.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <memory>
 #include <mutex>
 #include <vector>
 
+#include "jit/baseline/block.h"
 #include "jit/baseline/code_cache.h"
 #include "jit/baseline/emitter.h"
 #include "jit/baseline/host.h"
+#include "jit/baseline/links.h"
 #include "jit/baseline/runtime.h"
 #include "jit/code_plan.h"
 #include "jit/engine.h"
@@ -65,6 +68,11 @@ class Baseline final : public Engine {
   bool save(const CompiledBlock& block, std::vector<uint8_t>& out) const override;
   std::unique_ptr<CompiledBlock> load(ir::BlockKey key, uint32_t guest_size, uint32_t guest_count,
                                       std::span<const uint8_t> code) override;
+  bool attach(persist::Image& image, uint64_t base) override;
+  std::unique_ptr<CompiledBlock> load(const persist::Image& image, uint32_t number, uint64_t base) override;
+  void detach(const persist::Image& image) override;
+  bool freeze(std::vector<KeptBlock>& blocks, uint64_t base, persist::ImageWriter& writer,
+              std::vector<persist::ImagePage>& pages) const override;
   BaselineStats stats() const;
   void report(Report& report) const override;
 
@@ -77,17 +85,43 @@ class Baseline final : public Engine {
  private:
   friend struct baseline::BaselineBlock;
 
+  using BlockPtr = std::unique_ptr<baseline::BaselineBlock>;
+  /// An image that code runs from.
+  struct Attached {
+    const persist::Image* image;
+    const uint8_t* code;
+    uint64_t base;  ///< guest address of its first page
+    std::atomic<bool> detached{false};
+  };
+  /// Code that was left, and what is known about it. `block`: nullptr in an image.
+  struct Place {
+    baseline::BaselineBlock* block = nullptr;
+    const Attached* image = nullptr;
+    const uint8_t* code = nullptr;
+    baseline::BlockInfo info;
+    ir::BlockKey key;
+  };
+
   std::unique_ptr<baseline::Emitter> take_emitter();
   void give_emitter(std::unique_ptr<baseline::Emitter> emitter);
-  bool install(baseline::BaselineBlock& block, const baseline::Emitter& emitter);
-  void add_exits(baseline::BaselineBlock& block, const std::vector<ExitPlan>& exits);
+  BlockPtr install(const ir::Block& block, const baseline::Emitter& emitter, bool& no_room);
+  BlockPtr make_block(ir::BlockKey key, uint32_t guest_size, uint32_t guest_count, const uint8_t* info,
+                      size_t info_size);
+  bool can_keep(const baseline::BaselineBlock& block) const;
+  static void complete(baseline::BaselineBlock& block);
+  BlockPtr copy_in(ir::BlockKey key, uint32_t guest_size, uint32_t guest_count, baseline::BlockInfo info,
+                   const uint8_t* code);
   bool put_record(uint8_t* to, const RecordPlan& plan) const;
   std::unique_ptr<CompiledBlock> compile_region(const ir::Region& region);
   std::optional<RegionCode> compile_guarded(const ir::Region& region);
   std::unique_ptr<CompiledBlock> install_region(const ir::Region& region, RegionCode code);
   void install_runtime();
-  void link(baseline::BaselineBlock& from, unsigned exit, const CompiledBlock& to);
+  Place place_of(uint64_t owner) const;
+  static Place place_in(const Attached& attached, uint32_t number);
+  Attached* attached_at(uint64_t address) const;
+  void link(const Place& from, const ExitPlan& exit, const CompiledBlock& to);
   void unlink(baseline::BaselineBlock& block);
+  bool patch(uint32_t field, bool region, const uint8_t* to, bool optional);
   Stop dispatch(const CompiledBlock& first, ir::CpuHeader& cpu, ThreadContext& thread);
   Stop interpret(const baseline::BaselineBlock& block, ir::CpuHeader& cpu, ThreadContext& thread);
   Stop fault(const FaultGuard& guard, ir::CpuHeader& cpu, ThreadContext& thread);
@@ -107,6 +141,9 @@ class Baseline final : public Engine {
   std::atomic<unsigned> tag_faults_{0};
 
   std::mutex link_mutex_;
+  baseline::LinkPool links_;
+  /// By the low bits of their ids; what is in use stays. Written under link_mutex_.
+  std::array<std::atomic<Attached*>, 256> images_{};
   std::mutex emitters_mutex_;
   std::vector<std::unique_ptr<baseline::Emitter>> emitters_;
 

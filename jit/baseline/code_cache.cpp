@@ -23,15 +23,16 @@ size_t rounded(size_t size) { return (size + CodeCache::kAlignment - 1) & ~(Code
 }
 }  // namespace
 
-CodeCache::CodeCache(size_t capacity) {
+CodeCache::CodeCache(size_t capacity, size_t image_room) {
   capacity_ = (capacity + kSegment - 1) & ~(kSegment - 1);
+  total_ = capacity_ + ((image_room + kSegment - 1) & ~(kSegment - 1));
   if (!map(nullptr, nullptr)) return;
   if (!clear_starts()) {
     execute_ = nullptr;
     return;
   }
   live_.assign(capacity_ / kSegment, 0);
-  share_.assign(capacity_ / kGranule, kOwn);
+  share_.assign(total_ / kGranule, kOwn);
   foreign_from_ = capacity_;
   for (uint32_t i = static_cast<uint32_t>(live_.size()); i-- > 1;) free_.push_back(i);
 }
@@ -43,26 +44,42 @@ bool CodeCache::clear_starts() {
 
 CodeCache::~CodeCache() {
   if (!execute_) return;
-  munmap(write_, capacity_);
-  munmap(execute_, capacity_);
+  munmap(write_, total_);
+  munmap(execute_, total_);
 }
 
 /// Shared memory without a name: tools like perf look code up in their own tables only then.
 bool CodeCache::map(void* write_at, void* execute_at) {
   const int flags = MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE | (write_at ? MAP_FIXED : 0);
-  void* const write = mmap(write_at, capacity_, PROT_READ | PROT_WRITE, flags, -1, 0);
+  void* const write = mmap(write_at, total_, PROT_READ | PROT_WRITE, flags, -1, 0);
   if (write == MAP_FAILED) return false;
   // An old size of 0 maps shared memory a second time.
   void* const execute =
-      mremap(write, 0, capacity_, MREMAP_MAYMOVE | (execute_at ? MREMAP_FIXED : 0), execute_at);
-  if (execute == MAP_FAILED || mprotect(execute, capacity_, PROT_READ | PROT_EXEC) != 0) {
-    if (execute != MAP_FAILED) munmap(execute, capacity_);
-    munmap(write, capacity_);
+      mremap(write, 0, total_, MREMAP_MAYMOVE | (execute_at ? MREMAP_FIXED : 0), execute_at);
+  if (execute == MAP_FAILED || mprotect(execute, total_, PROT_READ | PROT_EXEC) != 0) {
+    if (execute != MAP_FAILED) munmap(execute, total_);
+    munmap(write, total_);
     return false;
   }
   write_ = static_cast<uint8_t*>(write);
   execute_ = static_cast<uint8_t*>(execute);
   return true;
+}
+
+const uint8_t* CodeCache::map_image(int fd, uint64_t offset, size_t size) {
+  const std::lock_guard lock(mutex_);
+  if (!usable() || size > total_ - capacity_ - images_) return nullptr;
+  const size_t start = capacity_ + images_;
+  void* const at = mmap(execute_ + start, size, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED | MAP_POPULATE,
+                        fd, static_cast<off_t>(offset));
+  // Nothing may be executed there, as the file system's owner wants it.
+  const bool mapped = at != MAP_FAILED;
+  if (!mapped && pread(fd, write_ + start, size, static_cast<off_t>(offset)) != static_cast<ssize_t>(size))
+    return nullptr;
+  std::fill_n(share_.begin() + static_cast<ptrdiff_t>(start / kGranule), size / kGranule,
+              mapped ? uint8_t{1} : kOwn);
+  images_ += size;
+  return execute_ + start;
 }
 
 uint8_t* CodeCache::allocate(size_t size) {
@@ -158,7 +175,7 @@ bool CodeCache::patch(const uint8_t* code, uint64_t value, bool optional) {
 
 bool CodeCache::own(const uint8_t* code, size_t size) {
   const size_t start = static_cast<size_t>(code - execute_);
-  if (start + size > foreign_from_) {
+  if (start < capacity_ && start + size > foreign_from_) {
     if (!replace(foreign_from_, capacity_ - foreign_from_, false)) return false;
     foreign_from_ = capacity_;
   }
@@ -197,15 +214,23 @@ size_t CodeCache::high_water() const {
 
 void CodeCache::before_fork() { mutex_.lock(); }
 
+/// Everything that was used so far is another process's, too.
+void CodeCache::share_all() {
+  const auto share = [&](size_t start, size_t end) {
+    for (size_t i = start / kGranule; i < end / kGranule; ++i) share_[i] = std::max<uint8_t>(share_[i], 1);
+  };
+  share(0, high_water());
+  share(capacity_, capacity_ + images_);
+}
+
 void CodeCache::after_fork_in_parent() {
-  if (usable())
-    for (size_t i = 0; i < high_water() / kGranule; ++i) share_[i] = std::max<uint8_t>(share_[i], 1);
+  if (usable()) share_all();
   mutex_.unlock();
 }
 
 void CodeCache::after_fork_in_child() {
   if (usable()) {
-    for (size_t i = 0; i < high_water() / kGranule; ++i) share_[i] = 1;
+    share_all();
     foreign_from_ = std::min(foreign_from_, high_water());
     // New code goes where nothing has to be copied first.
     if (current_ == top_) used_ = high_water() - top_ * kSegment;
@@ -225,6 +250,7 @@ void CodeCache::start_anew_in_child(size_t keep) {
   live_.assign(live_.size(), 0);
   share_.assign(share_.size(), kOwn);
   foreign_from_ = capacity_;
+  images_ = 0;
   free_.clear();
   for (uint32_t i = static_cast<uint32_t>(live_.size()); i-- > 1;) free_.push_back(i);
   current_ = top_ = 0;

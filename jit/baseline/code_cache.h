@@ -23,7 +23,8 @@ class CodeCache {
   static constexpr size_t kAlignment = 32;
   static constexpr size_t kGranule = size_t{64} << 10;  ///< what is copied after fork()
 
-  explicit CodeCache(size_t capacity);
+  /// `image_room`: bytes of code that is run from files, besides.
+  explicit CodeCache(size_t capacity, size_t image_room = 0);
   ~CodeCache();
   CodeCache(const CodeCache&) = delete;
   CodeCache& operator=(const CodeCache&) = delete;
@@ -42,6 +43,15 @@ class CodeCache {
   bool contains(uint64_t address) const {
     return address - reinterpret_cast<uint64_t>(execute_) < capacity_ && usable();
   }
+  /// Lets code of the file be run, in reach of all other; it stays there. `size`: a multiple of
+  /// kGranule. patch() makes a copy first. nullptr: no room.
+  const uint8_t* map_image(int fd, uint64_t offset, size_t size);
+  bool in_images(uint64_t address) const {
+    return address - reinterpret_cast<uint64_t>(execute_) - capacity_ < total_ - capacity_ && usable();
+  }
+  // Places in the cache and its images, in 32 bits.
+  uint32_t offset_of(const uint8_t* code) const { return static_cast<uint32_t>(code - execute_); }
+  const uint8_t* at(uint32_t offset) const { return execute_ + offset; }
   /// Start of the allocation that holds the address; nullptr if there is none.
   const uint8_t* start_of(uint64_t address);
 
@@ -64,11 +74,14 @@ class CodeCache {
   bool own(const uint8_t* code, size_t size);
   bool replace(size_t start, size_t size, bool copy);
   size_t high_water() const;
+  void share_all();
   void populate(size_t start);
   void mark(const uint8_t* code, bool start);
   bool clear_starts();  // false: no memory
 
   size_t capacity_ = 0;
+  size_t total_ = 0;   ///< with the images, which come last
+  size_t images_ = 0;  ///< bytes of these
   uint8_t* write_ = nullptr;
   uint8_t* execute_ = nullptr;
 
@@ -85,7 +98,7 @@ class CodeCache {
   size_t used_ = 0;             ///< of the current segment
   uint32_t top_ = 0;            ///< the highest segment ever taken
   std::vector<uint8_t> share_;  ///< of each granule: kOwn, or 1 + optional patches refused
-  size_t foreign_from_ = 0;     ///< from here to the end the memory is the parent's, and unused
+  size_t foreign_from_ = 0;     ///< from here to capacity_ the memory is the parent's, and unused
 };
 
 }  // namespace lyrebird::jit::baseline

@@ -3,9 +3,13 @@
 
 #include <asmjit/x86.h>
 
+#include <cstring>
+
 #include "jit/abi.h"
 #include "jit/baseline/frame.h"
 #include "jit/block_table.h"
+#include "jit/interp/select.h"
+#include "jit/persist/build.h"
 #include "jit/thread_context.h"
 
 namespace lyrebird::jit::baseline {
@@ -282,9 +286,32 @@ void Runtime::region_thunk(RegionThunk kind) {
 
 }  // namespace
 
+namespace {
+
+/// A record of an image is read-only, and the same in all processes.
+const interp::Code* place_record(const interp::Code* from, ThreadContext& thread) {
+  auto* const to = reinterpret_cast<interp::Code*>(thread.record);
+  static_assert(sizeof thread.record == 3 * sizeof *to);
+  std::memcpy(static_cast<void*>(to), from, sizeof thread.record);
+  const auto place = [](auto& word) {
+    uint64_t value;
+    std::memcpy(&value, &word, sizeof value);
+    if (!(value & kDistance)) return;
+    value = (value & ~kDistance) + persist::image_base();
+    std::memcpy(&word, &value, sizeof value);
+  };
+  for (unsigned i = 0; i < 3; ++i) place(to[i].handler);
+  if (to[0].handler == interp::call_helper()) place(to[0].imm);
+  return to;
+}
+
+}  // namespace
+
 interp::Handler return_handler() { return back_to_generated_code; }
 
 void run_record(const interp::Code* code, uint8_t* frame, uint8_t* state, ThreadContext* thread) {
+  if (reinterpret_cast<uint64_t>(code->handler) & kDistance) [[unlikely]]
+    code = place_record(code, *thread);
   code->handler(code, frame, state, thread);
   thread->current_op = nullptr;
 }

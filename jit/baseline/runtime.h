@@ -11,8 +11,6 @@
 
 namespace lyrebird::jit::baseline {
 
-struct BaselineBlock;
-
 /// What the way in copies into the frame, as frame.h lays it out from kFrameExit on.
 struct RuntimeTable {
   const void* exit = nullptr;
@@ -24,15 +22,23 @@ struct RuntimeTable {
 
 /// Which exit of which block was taken.
 struct Leave {
-  BaselineBlock* block;
+  uint64_t owner;
   uint64_t exit;
 };
+
+// The word that code starts with: its BaselineBlock*, or which block of which image it is.
+constexpr uint64_t image_owner(uint32_t image, uint32_t number) {
+  return uint64_t{image} << 32 | uint64_t{number} << 1 | 1;
+}
+
+/// In code that is kept: a pointer into this program, as a distance from its start.
+inline constexpr uint64_t kDistance = uint64_t{1} << 63;
 using Enter = Leave (*)(const void* code, ir::CpuHeader* cpu, ThreadContext* thread,
                         const RuntimeTable* table);
 
 /// Ends a record that generated code calls: goes back to it.
 interp::Handler return_handler();
-/// RuntimeTable::record
+/// RuntimeTable::record. The record's handlers may be kDistance.
 void run_record(const interp::Code* code, uint8_t* frame, uint8_t* state, ThreadContext* thread);
 
 /// Position-independent code of all these, and where in it they start.

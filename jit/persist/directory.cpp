@@ -79,7 +79,7 @@ std::vector<DirectoryEntry> list_directory(const std::string& path) {
   if (!directory) return entries;
   while (const dirent* const entry = ::readdir(directory)) {
     const std::string name = entry->d_name;
-    if (name.find(kSuffix) == std::string::npos) continue;
+    if (name.find(kSuffix) == std::string::npos && name.find(kImageSuffix) == std::string::npos) continue;
     struct stat st;
     if (::fstatat(::dirfd(directory), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode))
       continue;

@@ -10,6 +10,7 @@ namespace lyrebird::jit::persist {
 
 inline constexpr uint64_t kDefaultLimit = uint64_t{1} << 30;
 inline constexpr const char* kSuffix = ".lyc";
+inline constexpr const char* kImageSuffix = ".lyi";
 
 /// LYREBIRD_CACHE_DIR, or lyrebird below XDG_CACHE_HOME or ~/.cache; empty: there is none.
 std::string default_directory();

@@ -408,28 +408,30 @@ int64_t File::append_to(int fd, std::span<const Item> items) {
   return static_cast<int64_t>(fresh.size());
 }
 
+std::vector<Item> File::all(std::vector<uint8_t>& bytes) const {
+  std::vector<Item> all;
+  FaultGuard guard;
+  if (sigsetjmp(guard.env, 0) != 0) return {};
+  guard.arm();
+  const View* const view = view_.load(std::memory_order_acquire);
+  if (!view) return all;
+  bytes.reserve(view->mapping.size);
+  for (const Chunk& chunk : view->chunks)
+    for (uint32_t i = 0; i < chunk.count; ++i) {
+      auto item = read(chunk, i);
+      if (!item || bytes.size() + item->code.size() > bytes.capacity()) continue;
+      const uint8_t* const copy = bytes.data() + bytes.size();
+      bytes.insert(bytes.end(), item->code.begin(), item->code.end());
+      item->code = {copy, item->code.size()};
+      all.push_back(std::move(*item));
+    }
+  return all;
+}
+
 /// Everything that is valid, and `more`, as a new file in place of the old one.
 bool File::rewrite(std::span<const Item> more) {
-  std::vector<Item> all;
   std::vector<uint8_t> bytes;
-  {
-    FaultGuard guard;
-    if (sigsetjmp(guard.env, 0) != 0) return false;
-    guard.arm();
-    const View* const view = view_.load(std::memory_order_acquire);
-    if (view) {
-      bytes.reserve(view->mapping.size);
-      for (const Chunk& chunk : view->chunks)
-        for (uint32_t i = 0; i < chunk.count; ++i) {
-          auto item = read(chunk, i);
-          if (!item || bytes.size() + item->code.size() > bytes.capacity()) continue;
-          const uint8_t* const copy = bytes.data() + bytes.size();
-          bytes.insert(bytes.end(), item->code.begin(), item->code.end());
-          item->code = {copy, item->code.size()};
-          all.push_back(std::move(*item));
-        }
-    }
-  }
+  std::vector<Item> all = this->all(bytes);
   all.insert(all.end(), more.begin(), more.end());
   std::string name = path_ + ".XXXXXX";
   const OwnedFd fd(::mkostemp(name.data(), O_CLOEXEC));
@@ -441,6 +443,19 @@ bool File::rewrite(std::span<const Item> more) {
     return true;
   ::unlink(name.c_str());
   return false;
+}
+
+FileLock::FileLock(const std::string& path)
+    : path_(path),
+      fd_(::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, S_IRUSR | S_IWUSR)) {
+  if (fd_ >= 0 && ::flock(fd_, LOCK_EX | LOCK_NB) != 0) ::close(std::exchange(fd_, -1));
+}
+
+FileLock::~FileLock() {
+  if (fd_ < 0) return;
+  struct stat st;
+  if (::fstat(fd_, &st) == 0 && st.st_size == 0) ::unlink(path_.c_str());
+  ::close(fd_);
 }
 
 FileInfo File::inspect(const std::string& path, bool check_all) {

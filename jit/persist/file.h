@@ -72,6 +72,8 @@ class File {
   /// called, and the result used, under a FaultGuard.
   std::optional<Item> find(ir::BlockKey key) const;
   uint64_t items() const;
+  /// All translations, with their bytes in `bytes`. Under no FaultGuard of the caller's.
+  std::vector<Item> all(std::vector<uint8_t>& bytes) const;
 
   /// Adds what is not there yet. The number added, or -1: it could not be written (now).
   /// `wait`: for other writers. find() sees it after refresh().
@@ -98,6 +100,20 @@ class File {
   mutable std::mutex mutex_;
   std::atomic<const View*> view_{nullptr};
   std::vector<std::unique_ptr<const View>> views_;  ///< all that ever were: readers hold no count
+};
+
+/// For whoever replaces or removes the file: keeps writers away.
+class FileLock {
+ public:
+  explicit FileLock(const std::string& path);  ///< makes the file if it is not there
+  ~FileLock();                                 ///< an empty one goes
+  FileLock(const FileLock&) = delete;
+  FileLock& operator=(const FileLock&) = delete;
+  explicit operator bool() const { return fd_ >= 0; }
+
+ private:
+  const std::string path_;
+  int fd_;
 };
 
 }  // namespace lyrebird::jit::persist

@@ -33,7 +33,7 @@ with tempfile.TemporaryDirectory() as top:
     warm = run(cache)
     check(f"cold: {cold[2]} found, {cold[3]} not", cold[:2] == off[:2] and cold[3] > 100)
     check(f"warm: {warm[2]} found, {warm[3]} not", warm[:2] == off[:2] and warm[2] > 100 and warm[3] * 50 < warm[2])
-    files = [os.path.join(cache, n) for n in os.listdir(cache) if n.endswith(".lyc")]
+    files = [os.path.join(cache, n) for n in os.listdir(cache) if n.endswith((".lyc", ".lyi"))]
     good = {f: open(f, "rb").read() for f in files}
     for f, data in good.items():
         open(f, "wb").write(data[: len(data) // 2])
@@ -41,6 +41,14 @@ with tempfile.TemporaryDirectory() as top:
     for f, data in good.items():
         open(f, "wb").write(bytes(b ^ (i % 97 == 0) for i, b in enumerate(data)))
     check("damaged everywhere", run(cache)[:2] == off[:2])
+    for f, data in good.items():
+        open(f, "wb").write(data[: len(data) // 2] + bytes([data[len(data) // 2] ^ 1]) + data[len(data) // 2 + 1 :])
+    check("one byte changed", run(cache)[:2] == off[:2])
+    mended = run(cache)
+    check(f"mended: {mended[2]} found, {mended[3]} not", mended[:2] == off[:2] and mended[3] * 50 < mended[2])
+    check("as another executor", run(cache, LYREBIRD_JIT="interp")[:2] == off[:2])
+    watched = run(cache, LYREBIRD_LOG="exec", LYREBIRD_LOG_FILENAME=os.devnull)
+    check("block by block", watched[:2] == off[:2])
     check("as another processor", run(cache, LYREBIRD_HOST_FEATURES="sse4.2")[:2] == off[:2])
     check("no such place", run("/proc/none")[:2] == off[:2])
     os.chmod(cache, 0o777)

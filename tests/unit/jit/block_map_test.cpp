@@ -71,7 +71,7 @@ TEST(BlockMap, RefusesABlockWhoseCodeChangedMeanwhile) {
 
 std::unique_ptr<CountedBlock> region_at(uint64_t pc, std::vector<GuestRange> more) {
   auto region = std::make_unique<CountedBlock>(pc, 16);
-  region->more = std::move(more);
+  region->more = std::make_unique<const std::vector<GuestRange>>(std::move(more));
   return region;
 }
 

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "jit/baseline/block.h"
+
+namespace lyrebird::jit::baseline {
+
+namespace {
+
+// Seven bits in a byte, the lowest first; the sign in the lowest bit.
+void put_number(std::vector<uint8_t>& out, int32_t value) {
+  uint32_t rest = (static_cast<uint32_t>(value) << 1) ^ static_cast<uint32_t>(value >> 31);
+  for (; rest >= 0x80; rest >>= 7) out.push_back(static_cast<uint8_t>(rest | 0x80));
+  out.push_back(static_cast<uint8_t>(rest));
+}
+
+bool take_number(const uint8_t*& at, const uint8_t* end, uint32_t& sum) {
+  uint32_t value = 0;
+  for (unsigned shift = 0; at != end && shift < 35; shift += 7) {
+    const uint8_t byte = *at++;
+    value |= static_cast<uint32_t>(byte & 0x7f) << shift;
+    if (byte & 0x80) continue;
+    sum += (value >> 1) ^ (0u - (value & 1));
+    return true;
+  }
+  return false;
+}
+
+template <typename T>
+void put(std::vector<uint8_t>& out, const T& value) {
+  const auto* const bytes = reinterpret_cast<const uint8_t*>(&value);
+  out.insert(out.end(), bytes, bytes + sizeof value);
+}
+
+bool has_pc(const ExitPlan& exit) {
+  return exit.kind != ExitPlan::Kind::Indirect && exit.kind != ExitPlan::Kind::Stopped;
+}
+
+/// Whether the exit needs more than an Exit can hold.
+bool is_wide(const ExitPlan& exit, ir::BlockKey key) {
+  if (exit.detail != 0) return true;
+  const auto distance = static_cast<int64_t>(exit.pc - key.pc);
+  return has_pc(exit) &&
+         (distance != static_cast<int32_t>(distance) || (exit.mode_known && exit.mode != key.mode));
+}
+
+}  // namespace
+
+bool BlockInfo::pack(const Source& source, std::vector<uint8_t>& out) {
+  constexpr uint32_t kLimit = (1u << kOffsetBits) - 1;
+  constexpr size_t kMany = 0xffff;
+  const std::vector<ExitPlan>& exits = *source.exits;
+  const size_t pointers = source.pointers ? source.pointers->size() : 0;
+  if (source.code_size > kLimit || exits.size() > kMany || pointers > kMany) return false;
+  const size_t start = out.size();
+  Head head{.code_size = source.code_size,
+            .region = source.region,
+            .after_check = source.region ? source.entry : source.after_check,
+            .exits = static_cast<uint16_t>(exits.size()),
+            .wide = 0,
+            .pointers = static_cast<uint16_t>(pointers),
+            .fault_bytes = 0};
+  put(out, head);
+  for (const ExitPlan& exit : exits) {
+    Exit packed{.pc = has_pc(exit) ? static_cast<int32_t>(exit.pc - source.key.pc) : 0,
+                .patch = exit.patch & kLimit,
+                .kind = static_cast<uint32_t>(exit.kind) & 0xf,
+                .mode_known = exit.mode_known,
+                .wide = 0,
+                .spare = 0,
+                .stub = exit.stub & kLimit,
+                .raise = static_cast<uint8_t>(exit.raise),
+                .spare2 = 0};
+    if (is_wide(exit, source.key)) {
+      packed.wide = 1;
+      packed.pc = head.wide++;
+    }
+    put(out, packed);
+  }
+  for (const ExitPlan& exit : exits) {
+    if (!is_wide(exit, source.key)) continue;
+    WideExit wide{{}, {}, exit.mode};
+    std::memcpy(wide.pc, &exit.pc, sizeof wide.pc);
+    std::memcpy(wide.detail, &exit.detail, sizeof wide.detail);
+    put(out, wide);
+  }
+  for (size_t i = 0; i < pointers; ++i) put(out, (*source.pointers)[i]);
+  const size_t faults = out.size();
+  FaultPlan last{0, 0};
+  for (const FaultPlan& fault : *source.faults) {
+    put_number(out, static_cast<int32_t>(fault.offset - last.offset));
+    put_number(out, static_cast<int32_t>(fault.guest - last.guest));
+    last = fault;
+  }
+  if (out.size() - faults > kMany) {
+    out.resize(start);
+    return false;
+  }
+  head.fault_bytes = static_cast<uint16_t>(out.size() - faults);
+  std::memcpy(out.data() + start, &head, sizeof head);
+  return true;
+}
+
+std::optional<BlockInfo> BlockInfo::check(std::span<const uint8_t> bytes) {
+  if (bytes.size() < sizeof(Head)) return std::nullopt;
+  const BlockInfo info(bytes.data());
+  const Head head = info.head();
+  if (info.size() > bytes.size() || head.code_size < kCodeHeader || head.after_check > head.code_size)
+    return std::nullopt;
+  const auto fits = [&](uint32_t offset, uint32_t size) { return offset <= head.code_size - size; };
+  for (unsigned i = 0; i < head.exits; ++i) {
+    const auto exit = info.read<Exit>(sizeof(Head) + i * sizeof(Exit));
+    if (!fits(exit.patch, 4) || !fits(exit.stub, 1) ||
+        (exit.wide && static_cast<uint32_t>(exit.pc) >= head.wide))
+      return std::nullopt;
+  }
+  for (unsigned i = 0; i < head.pointers; ++i)
+    if (!fits(info.pointer(i), 8)) return std::nullopt;
+  return info;
+}
+
+size_t BlockInfo::size() const {
+  const Head h = head();
+  return faults_at(h) + h.fault_bytes;
+}
+
+ExitPlan BlockInfo::exit(unsigned number, ir::BlockKey key) const {
+  const Head h = head();
+  const auto packed = read<Exit>(sizeof(Head) + number * sizeof(Exit));
+  ExitPlan exit{.kind = static_cast<ExitPlan::Kind>(packed.kind),
+                .mode_known = packed.mode_known != 0,
+                .mode = key.mode,
+                .pc = key.pc + static_cast<uint64_t>(int64_t{packed.pc}),
+                .raise = static_cast<ir::ExitKind>(packed.raise),
+                .patch = packed.patch,
+                .stub = packed.stub};
+  if (packed.wide) {
+    const auto wide = read<WideExit>(wide_at(h) + static_cast<uint32_t>(packed.pc) * sizeof(WideExit));
+    std::memcpy(&exit.pc, wide.pc, sizeof exit.pc);
+    std::memcpy(&exit.detail, wide.detail, sizeof exit.detail);
+    exit.mode = wide.mode;
+  }
+  return exit;
+}
+
+uint32_t BlockInfo::pointer(unsigned number) const {
+  return read<uint32_t>(pointers_at(head()) + number * sizeof(uint32_t));
+}
+
+std::optional<FaultPlan> BlockInfo::fault(uint32_t offset) const {
+  const Head h = head();
+  const uint8_t* at = at_ + faults_at(h);
+  const uint8_t* const end = at + h.fault_bytes;
+  FaultPlan fault{0, 0};
+  while (take_number(at, end, fault.offset) && take_number(at, end, fault.guest))
+    if (fault.offset == offset) return fault;
+  return std::nullopt;
+}
+
+}  // namespace lyrebird::jit::baseline

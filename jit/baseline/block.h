@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+/// A block of the baseline engine, and what is known about its code: exits, faults, pointers. There
+/// are many of them, so this is packed, in one piece without pointers: the same bytes describe a
+/// block in memory and on disk.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <new>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "jit/code_plan.h"
+#include "jit/engine.h"
+
+namespace lyrebird::jit {
+class Baseline;
+}
+
+namespace lyrebird::jit::baseline {
+
+/// Read-only view of packed bytes, which outlive it. Offsets are from the start of the code.
+class BlockInfo {
+ public:
+  /// What is to be packed.
+  struct Source {
+    ir::BlockKey key;
+    uint32_t code_size = 0;
+    uint32_t entry = kCodeHeader;
+    uint32_t after_check = 0;  ///< where jumps from lower addresses go
+    bool region = false;
+    const std::vector<ExitPlan>* exits = nullptr;
+    const std::vector<FaultPlan>* faults = nullptr;
+    const std::vector<uint32_t>* pointers = nullptr;  ///< offsets of pointers into this program
+  };
+  /// False if there is too much of something.
+  static bool pack(const Source& source, std::vector<uint8_t>& out);
+  /// The info at the start of bytes that nobody vouches for; nullopt if it does not fit.
+  static std::optional<BlockInfo> check(std::span<const uint8_t> bytes);
+
+  BlockInfo() = default;
+  explicit BlockInfo(const uint8_t* at) : at_(at) {}
+  const uint8_t* bytes() const { return at_; }
+  size_t size() const;
+
+  uint32_t code_size() const { return head().code_size; }
+  bool region() const { return head().region; }
+  uint32_t entry() const { return region() ? head().after_check : kCodeHeader; }
+  uint32_t after_check() const { return head().after_check; }
+  unsigned exits() const { return head().exits; }
+  /// `key`: the block's.
+  ExitPlan exit(unsigned number, ir::BlockKey key) const;
+  unsigned pointers() const { return head().pointers; }
+  uint32_t pointer(unsigned number) const;
+  /// The guest instruction of the host instruction at `offset`, which may fault.
+  std::optional<FaultPlan> fault(uint32_t offset) const;
+
+ private:
+  struct Head {
+    uint32_t code_size : 24;
+    uint32_t region : 8;
+    uint32_t after_check;  ///< (region) the entry as well
+    uint16_t exits, wide;
+    uint16_t pointers, fault_bytes;
+  };
+  static_assert(sizeof(Head) == 16);
+  static constexpr unsigned kOffsetBits = 19;
+  struct Exit {
+    int32_t pc;  ///< from the block's; (wide) number of the WideExit
+    uint32_t patch : kOffsetBits, kind : 4, mode_known : 1, wide : 1, spare : 7;
+    uint32_t stub : kOffsetBits, raise : 8, spare2 : 5;
+  };
+  static_assert(sizeof(Exit) == 12);
+  struct WideExit {
+    uint32_t pc[2], detail[2], mode;
+  };
+  static_assert(sizeof(WideExit) == 20);
+
+  template <typename T>
+  T read(size_t offset) const {
+    T value;
+    std::memcpy(&value, at_ + offset, sizeof value);
+    return value;
+  }
+  Head head() const { return read<Head>(0); }
+  static size_t wide_at(const Head& h) { return sizeof(Head) + h.exits * sizeof(Exit); }
+  static size_t pointers_at(const Head& h) { return wide_at(h) + h.wide * sizeof(WideExit); }
+  static size_t faults_at(const Head& h) { return pointers_at(h) + h.pointers * sizeof(uint32_t); }
+
+  const uint8_t* at_ = nullptr;
+};
+
+struct BaselineBlock final : CompiledBlock {
+  BaselineBlock(Baseline& e) : engine(e) {}
+  ~BaselineBlock() override;
+  void removed() override;
+
+  /// With room behind it for `info_size` bytes of info.
+  static void* operator new(size_t size, size_t info_size) { return ::operator new(size + info_size); }
+  static void operator delete(void* block) { ::operator delete(block); }
+  static void operator delete(void* block, size_t) { ::operator delete(block); }
+  uint8_t* room() { return reinterpret_cast<uint8_t*>(this + 1); }
+
+  Baseline& engine;
+  const uint8_t* code = nullptr;  ///< nullptr: the interpreter runs it
+  BlockInfo info;
+  CompiledBlock* interpreted = nullptr;  ///< owned
+
+  // Under Baseline::link_mutex_.
+  uint32_t incoming = 0, outgoing = 0;  ///< Links: lists of those here, and of those from here
+  bool gone = false;
+
+  /// Everything above is in place. Generated code finds its way to blocks of other threads without C++:
+  /// who comes out of it reads this first.
+  std::atomic<bool> complete{false};
+};
+
+}  // namespace lyrebird::jit::baseline

@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: Apache-2.0
+// Blocks that outlive the process: one by one (save(), load()), and as images that are run in place.
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+#include <type_traits>
+
+#include "jit/baseline/baseline.h"
+#include "jit/persist/build.h"
+#include "jit/persist/hash.h"
+#include "jit/persist/image.h"
+
+namespace lyrebird::jit {
+
+using baseline::BaselineBlock;
+using baseline::BlockInfo;
+using baseline::kDistance;
+
+namespace {
+
+template <typename T>
+T load_from(const uint8_t* from) {
+  T value;
+  std::memcpy(&value, from, sizeof value);
+  return value;
+}
+
+template <typename T>
+void store_to(uint8_t* to, T value) {
+  std::memcpy(to, &value, sizeof value);
+}
+
+size_t padded(size_t size) { return (size + 7) & ~size_t{7}; }
+
+/// A pointer into this program as a distance. False: it is none.
+bool make_distance(uint8_t* word) {
+  auto value = load_from<uint64_t>(word);
+  if (value & kDistance) return true;
+  value -= persist::image_base();
+  if (value >= persist::image_size()) return false;
+  store_to(word, value | kDistance);
+  return true;
+}
+
+void make_pointer(uint8_t* word) {
+  const auto value = load_from<uint64_t>(word);
+  if (value & kDistance) store_to(word, (value & ~kDistance) + persist::image_base());
+}
+
+/// Lets each jump to another block go to its stub.
+void unlink_code(uint8_t* code, BlockInfo info, ir::BlockKey key) {
+  for (unsigned i = 0; i < info.exits(); ++i) {
+    const ExitPlan exit = info.exit(i, key);
+    if (exit.patch) store_to(code + exit.patch, static_cast<int32_t>(exit.stub - (exit.patch + 4)));
+  }
+}
+
+}  // namespace
+
+uint64_t Baseline::keep_key() const {
+  const auto id = persist::build_id();
+  if (!usable_ || id.empty()) return 0;
+  static_assert(std::has_unique_object_representations_v<baseline::HostFeatures>);
+  uint64_t key = persist::hash_bytes(&host_, sizeof host_, 1 + options_.zero_base + 2 * layout_.sse_floats);
+  for (const baseline::Pin& pin : pins_.pins)
+    key = persist::mix(key ^ pin.offset, pin.reg + 0x9e3779b97f4a7c15);
+  return persist::hash_bytes(id.data(), id.size(), key) | 1;
+}
+
+// --- one by one: the info, padded to 8 bytes, then the code
+
+bool Baseline::save(const CompiledBlock& compiled, std::vector<uint8_t>& out) const {
+  const auto& block = static_cast<const BaselineBlock&>(compiled);
+  if (!can_keep(block)) return false;
+  const size_t start = out.size(), info_size = padded(block.info.size());
+  const uint32_t size = block.info.code_size();
+  out.resize(start + info_size + size);
+  std::memcpy(out.data() + start, block.info.bytes(), block.info.size());
+  uint8_t* const code = out.data() + start + info_size;
+  std::memcpy(code, block.code, size);
+  std::memset(code, 0, kCodeHeader);
+  unlink_code(code, block.info, block.key);
+  for (unsigned i = 0; i < block.info.pointers(); ++i) {
+    if (make_distance(code + block.info.pointer(i))) continue;
+    out.resize(start);
+    return false;
+  }
+  return true;
+}
+
+bool Baseline::can_keep(const BaselineBlock& block) const {
+  return block.code && !block.info.region() && !strip_tags_.load(std::memory_order_relaxed);
+}
+
+Baseline::BlockPtr Baseline::copy_in(ir::BlockKey key, uint32_t guest_size, uint32_t guest_count,
+                                     BlockInfo info, const uint8_t* from) {
+  if (strip_tags_.load(std::memory_order_relaxed) || every_block_) return nullptr;
+  const uint32_t size = info.code_size();
+  const uint8_t* const code = cache_.allocate(size);
+  if (!code) return nullptr;
+  BlockPtr block = make_block(key, guest_size, guest_count, info.bytes(), info.size());
+  block->code = code;
+  static thread_local std::vector<uint8_t> bytes;
+  bytes.assign(from, from + size);
+  store_to<const BaselineBlock*>(bytes.data(), block.get());
+  unlink_code(bytes.data(), info, key);
+  for (unsigned i = 0; i < info.pointers(); ++i) make_pointer(bytes.data() + info.pointer(i));
+  cache_.write(code, bytes.data(), size);
+  complete(*block);
+  if (observer_)
+    observer_->made({.key = key,
+                     .guest_size = guest_size,
+                     .tier = "kept",
+                     .code = code,
+                     .size = size,
+                     .start = kCodeHeader,
+                     .hot_size = size - kCodeHeader,
+                     .marks = {}});
+  counters_.loaded.fetch_add(1, std::memory_order_relaxed);
+  return block;
+}
+
+std::unique_ptr<CompiledBlock> Baseline::load(ir::BlockKey key, uint32_t guest_size, uint32_t guest_count,
+                                              std::span<const uint8_t> kept) {
+  const auto info = BlockInfo::check(kept);
+  if (!info || info->region()) return nullptr;
+  const size_t info_size = padded(info->size());
+  if (info_size > kept.size() || info->code_size() > kept.size() - info_size) return nullptr;
+  return copy_in(key, guest_size, guest_count, *info, kept.data() + info_size);
+}
+
+// --- images
+
+Baseline::Place Baseline::place_in(const Attached& attached, uint32_t number) {
+  const persist::Image& image = *attached.image;
+  const persist::ImageBlock& block = image.blocks()[number];
+  return {.block = nullptr,
+          .image = &attached,
+          .code = attached.code + block.code,
+          .info = BlockInfo(image.info(block)),
+          .key = {attached.base + block.pc, image.mode(block)}};
+}
+
+Baseline::Place Baseline::place_of(uint64_t owner) const {
+  if (owner & 1) {
+    const auto id = static_cast<uint32_t>(owner >> 32);
+    const Attached* const attached = images_[id % images_.size()].load(std::memory_order_acquire);
+    return place_in(*attached, static_cast<uint32_t>(owner) >> 1);
+  }
+  auto* const block = reinterpret_cast<BaselineBlock*>(owner);
+  (void)block->complete.load(std::memory_order_acquire);
+  return {.block = block, .image = nullptr, .code = block->code, .info = block->info, .key = block->key};
+}
+
+Baseline::Attached* Baseline::attached_at(uint64_t address) const {
+  if (!cache_.in_images(address)) return nullptr;
+  for (const auto& slot : images_) {
+    Attached* const attached = slot.load(std::memory_order_acquire);
+    if (attached && address - reinterpret_cast<uint64_t>(attached->code) < attached->image->code_size())
+      return attached;
+  }
+  return nullptr;
+}
+
+bool Baseline::attach(persist::Image& image, uint64_t base) {
+  if (observer_ || every_block_ || strip_tags_.load(std::memory_order_relaxed)) return false;
+  const std::lock_guard lock(link_mutex_);
+  auto& slot = images_[image.id() % images_.size()];
+  if (slot.load(std::memory_order_relaxed)) return false;
+  const uint8_t* const code = cache_.map_image(image.file(), image.code_offset(), image.code_size());
+  if (!code) return false;
+  auto* const attached = new Attached{&image, code, base, {}};
+  slot.store(attached, std::memory_order_release);
+  return true;
+}
+
+std::unique_ptr<CompiledBlock> Baseline::load(const persist::Image& image, uint32_t number, uint64_t base) {
+  const persist::ImageBlock& from = image.blocks()[number];
+  const ir::BlockKey key{base + from.pc, image.mode(from)};
+  const Attached* const attached = images_[image.id() % images_.size()].load(std::memory_order_acquire);
+  const BlockInfo info(image.info(from));
+  if (!attached || attached->image != &image)
+    return copy_in(key, from.guest_size, from.guest_count, info, image.code() + from.code);
+  if (attached->detached.load(std::memory_order_relaxed) || strip_tags_.load(std::memory_order_relaxed))
+    return nullptr;
+  BlockPtr block = make_block(key, from.guest_size, from.guest_count, nullptr, 0);
+  block->info = info;
+  block->code = attached->code + from.code;
+  block->entry = block->code + kCodeHeader;
+  block->host_size = sizeof(BaselineBlock);
+  block->complete.store(true, std::memory_order_release);
+  counters_.loaded.fetch_add(1, std::memory_order_relaxed);
+  return block;
+}
+
+void Baseline::detach(const persist::Image& image) {
+  const std::lock_guard lock(link_mutex_);
+  Attached* const attached = images_[image.id() % images_.size()].load(std::memory_order_relaxed);
+  if (!attached || attached->image != &image || attached->detached.exchange(true)) return;
+  for (uint32_t number = 0; number < image.blocks().size(); ++number) {
+    const Place place = place_in(*attached, number);
+    for (unsigned i = 0; i < place.info.exits(); ++i) {
+      const ExitPlan exit = place.info.exit(i, place.key);
+      if (exit.patch) patch(cache_.offset_of(place.code + exit.patch), false, place.code + exit.stub, false);
+    }
+  }
+}
+
+// --- freezing
+
+namespace {
+
+struct Source {
+  const uint8_t* code;
+  BlockInfo info;
+  uint32_t at;  ///< in the image
+};
+
+/// Blocks by key, for the links.
+class Index {
+ public:
+  explicit Index(const std::vector<KeptBlock>& blocks) : blocks_(blocks) {
+    size_t size = 16;
+    while (size < 2 * blocks.size()) size *= 2;
+    slots_.resize(size);
+    for (uint32_t i = 0; i < blocks.size(); ++i) {
+      size_t slot = home(blocks[i].key);
+      while (slots_[slot]) slot = (slot + 1) & (slots_.size() - 1);
+      slots_[slot] = i + 1;
+    }
+  }
+  int64_t find(ir::BlockKey key) const {
+    for (size_t slot = home(key); slots_[slot]; slot = (slot + 1) & (slots_.size() - 1))
+      if (blocks_[slots_[slot] - 1].key == key) return int64_t{slots_[slot]} - 1;
+    return -1;
+  }
+
+ private:
+  size_t home(ir::BlockKey key) const {
+    return static_cast<size_t>(persist::mix(key.pc ^ key.mode, 0x9e3779b97f4a7c15)) & (slots_.size() - 1);
+  }
+  const std::vector<KeptBlock>& blocks_;
+  std::vector<uint32_t> slots_;
+};
+
+}  // namespace
+
+bool Baseline::freeze(std::vector<KeptBlock>& blocks, uint64_t base, persist::ImageWriter& writer,
+                      std::vector<persist::ImagePage>& pages) const {
+  if (strip_tags_.load(std::memory_order_relaxed)) return false;
+  std::sort(blocks.begin(), blocks.end(), [](const KeptBlock& a, const KeptBlock& b) {
+    return a.key.pc != b.key.pc ? a.key.pc < b.key.pc : a.key.mode < b.key.mode;
+  });
+  std::vector<Source> sources;
+  sources.reserve(blocks.size());
+  std::vector<persist::ImageBlock> table;
+  table.reserve(blocks.size());
+  std::vector<uint8_t> infos;
+  uint64_t size = 0;
+  // What can't be kept goes, and what is there twice.
+  std::erase_if(blocks, [&](const KeptBlock& kept) {
+    Source source{};
+    if (kept.block) {
+      const auto& block = static_cast<const BaselineBlock&>(*kept.block);
+      if (!can_keep(block)) return true;
+      source = {block.code, block.info, 0};
+    } else if (kept.image) {
+      const persist::ImageBlock& block = kept.image->blocks()[kept.number];
+      source = {kept.image->code() + block.code, BlockInfo(kept.image->info(block)), 0};
+    } else {
+      const auto info = BlockInfo::check(kept.saved);
+      if (!info || info->region() || padded(info->size()) + info->code_size() > kept.saved.size())
+        return true;
+      source = {kept.saved.data() + padded(info->size()), *info, 0};
+    }
+    const int mode = writer.mode(kept.key.mode);
+    const uint64_t pc = kept.key.pc - base;
+    const bool twice = !table.empty() && table.back().pc == pc && table.back().mode == mode;
+    if (twice || mode < 0 || pc >> persist::kImagePageBits >= pages.size() || kept.guest_count > 0xff ||
+        kept.guest_size > 0xffff)
+      return true;
+    for (unsigned i = 0; i < source.info.pointers(); ++i) {
+      uint8_t word[8];
+      std::memcpy(word, source.code + source.info.pointer(i), sizeof word);
+      if (!make_distance(word)) return true;
+    }
+    source.at = static_cast<uint32_t>(size);
+    sources.push_back(source);
+    table.push_back({.pc = static_cast<uint32_t>(pc),
+                     .code = source.at,
+                     .info = static_cast<uint32_t>(infos.size()),
+                     .guest_size = static_cast<uint16_t>(kept.guest_size),
+                     .guest_count = static_cast<uint8_t>(kept.guest_count),
+                     .mode = static_cast<uint8_t>(mode & 0x7f),
+                     .entry = 1});
+    infos.insert(infos.end(), source.info.bytes(), source.info.bytes() + source.info.size());
+    size += (source.info.code_size() + baseline::CodeCache::kAlignment - 1) &
+            ~(baseline::CodeCache::kAlignment - 1);
+    return false;
+  });
+  if (blocks.empty() || size > uint64_t{1} << 30 ||
+      !writer.begin(size + infos.size() + table.size() * sizeof table[0]))
+    return false;
+
+  const Index index(blocks);
+  for (uint32_t number = 0; number < blocks.size(); ++number) {
+    const Source& source = sources[number];
+    const ir::BlockKey key = blocks[number].key;
+    const uint32_t end = number + 1 < blocks.size() ? sources[number + 1].at : static_cast<uint32_t>(size);
+    uint8_t* const code = writer.room(end - source.at);
+    std::memcpy(code, source.code, source.info.code_size());
+    std::memset(code + source.info.code_size(), 0, end - source.at - source.info.code_size());
+    std::memset(code, 0, kCodeHeader);
+    store_to(code, baseline::image_owner(writer.id(), number));
+    for (unsigned i = 0; i < source.info.pointers(); ++i) make_distance(code + source.info.pointer(i));
+    for (unsigned i = 0; i < source.info.exits(); ++i) {
+      const ExitPlan exit = source.info.exit(i, key);
+      if (exit.patch == 0) continue;
+      int64_t to = int64_t{source.at} + exit.stub;
+      const int64_t target = exit.mode_known ? index.find({exit.pc, exit.mode}) : -1;
+      if (target >= 0) {
+        const Source& there = sources[static_cast<size_t>(target)];
+        to = int64_t{there.at} + (exit.pc > key.pc ? there.info.after_check() : there.info.entry());
+        table[static_cast<size_t>(target)].entry = 0;
+      }
+      store_to(code + exit.patch, static_cast<int32_t>(to - (int64_t{source.at} + exit.patch + 4)));
+    }
+  }
+  uint32_t next = 0;
+  for (size_t page = 0; page < pages.size(); ++page) {
+    while (next < table.size() && table[next].pc >> persist::kImagePageBits < page) ++next;
+    pages[page].first = next;
+  }
+  return writer.finish(table, pages, infos);
+}
+
+}  // namespace lyrebird::jit
