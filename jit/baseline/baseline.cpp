@@ -531,7 +531,7 @@ Stop Baseline::fault(const FaultGuard& guard, ir::CpuHeader& cpu, ThreadContext&
   auto* const state = reinterpret_cast<uint8_t*>(&cpu);
   if (!place.info.region())
     for (const baseline::Pin& pin : pins_.pins) std::memcpy(state + pin.offset, &host.general[pin.reg], 8);
-  cpu.fp_flags |= baseline::flags_of_mxcsr(host.mxcsr);
+  cpu.fp_flags |= baseline::flags_of_mxcsr(host.mxcsr, layout_.sse_floats);
   cpu.pc = place.key.pc + static_cast<uint64_t>(static_cast<int32_t>(at->guest));
   thread.interpret_next = true;
   // An address that is not canonical has no address in the report.
