@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Strings (SDM volume 1, 7.3.9). With REP, one step, then the instruction again: a fault or an
-// interrupt comes between two steps, as the manual has it.
+// interrupt comes between two steps, as the manual has it. After a step a helper may make many more.
 #include "frontend/x86/lift/chapter.h"
+#include "frontend/x86/lift/helpers.h"
 
 namespace lyrebird::x86 {
 namespace {
@@ -11,7 +12,9 @@ struct Strings : Lifter {
 
   bool MOVS() {
     const Value count = begin();
-    store(destination(), load(type(0), source()));
+    const Value from = source(), to = destination();
+    store(to, load(type(0), from));
+    if (at_once(count)) done_ = ir.CallHelper(kHelperMoveMany, I64, {to, from, left(count, 1), packed()});
     advance(kRsi);
     advance(kRdi);
     return repeat(count);
@@ -19,7 +22,10 @@ struct Strings : Lifter {
 
   bool STOS() {
     const Value count = begin();
-    store(destination(), gpr(kRax, type(0)));
+    const Value to = destination(), value = gpr(kRax, type(0));
+    store(to, value);
+    if (at_once(count))
+      done_ = ir.CallHelper(kHelperFillMany, I64, {to, ir.ZExt(value, I64), left(count, 1), packed()});
     advance(kRdi);
     return repeat(count);
   }
@@ -33,19 +39,25 @@ struct Strings : Lifter {
 
   bool CMPS() {
     const Value count = begin();
-    const Value a = load(type(0), source()), b = load(type(0), destination(false));
+    const Value from = source(), to = destination(false);
+    const Value a = load(type(0), from), b = load(type(0), to), more = goes_on(count, a, b);
+    if (at_once(count))
+      done_ = ir.CallHelper(kHelperCompareMany, I64, {to, from, left(count, 2, more), packed()});
     set_flags_of_sub(a, b, ir.Sub(a, b));
     advance(kRsi);
     advance(kRdi);
-    return repeat_while_equal(count, a, b);
+    return repeat(count, more);
   }
 
   bool SCAS() {
     const Value count = begin();
-    const Value a = gpr(kRax, type(0)), b = load(type(0), destination(false));
+    const Value to = destination(false);
+    const Value a = gpr(kRax, type(0)), b = load(type(0), to), more = goes_on(count, a, b);
+    if (at_once(count))
+      done_ = ir.CallHelper(kHelperScanMany, I64, {to, ir.ZExt(a, I64), left(count, 2, more), packed()});
     set_flags_of_sub(a, b, ir.Sub(a, b));
     advance(kRdi);
-    return repeat_while_equal(count, a, b);
+    return repeat(count, more);
   }
 
  private:
@@ -68,27 +80,50 @@ struct Strings : Lifter {
     return count;
   }
 
+  /// Whether a helper may go on where nothing but the pages' rights is to be checked. It gives the
+  /// number of further steps that it made; none if DF is set, and it stops before what would fault.
+  bool at_once(Value count) const {
+    const bool plain = insn.memory.segment != Segment::FS && insn.memory.segment != Segment::GS;
+    return count && is_flat() && insn.address_size >= 4 && plain;
+  }
+  /// The steps that a helper may make after this one; `kept` - 1 are left for afterwards.
+  Value left(Value count, unsigned kept, Value more = {}) {
+    const Value n = ir.ZExt(count, I64), limit = imm(I64, kept);
+    Value enough = ir.CmpLtU(limit, n);
+    if (more) enough = ir.And(enough, more);
+    return ir.Select(enough, ir.Sub(n, limit), imm(I64, 0));
+  }
+  /// Size, whether equal elements go on, whether addresses have 32 bits.
+  Value packed() {
+    return imm(I64, size() | unsigned{insn.has(kPrefixRep)} << 8 | unsigned{insn.address_size == 4} << 9);
+  }
+
   void advance(unsigned reg) {
     const Type as = address_type();
     const Value backwards = ir.CmpNe(field(offsetof(X86State, df), I8), imm(I8, 0));
-    const Value step = ir.Select(backwards, imm(as, -uint64_t{size()}), imm(as, size()));
+    Value step = ir.Select(backwards, imm(as, -uint64_t{size()}), imm(as, size()));
+    if (done_) step = ir.Add(step, ir.Mul(ir.ZExtOrTrunc(done_, as), imm(as, size())));
     set_gpr(reg, ir.Add(gpr(reg, as), step));
   }
 
-  bool repeat(Value count) {
+  /// Whether CMPS and SCAS go on but for the count.
+  Value goes_on(Value count, Value a, Value b) {
+    if (!count) return {};
+    return insn.has(kPrefixRep) ? ir.CmpEq(a, b) : ir.CmpNe(a, b);
+  }
+
+  bool repeat(Value count, Value more = {}) {
     if (!count) return true;
-    set_gpr(kRcx, plus(count, -1));
-    ir.Branch(ir.CmpNe(count, imm(count.type, 1)), ctx.pc, next_pc());
+    Value rest = plus(count, -1);
+    if (done_) rest = ir.Sub(rest, ir.ZExtOrTrunc(done_, rest.type));
+    set_gpr(kRcx, rest);
+    Value again = ir.CmpNe(rest, imm(rest.type, 0));
+    if (more) again = ir.And(again, more);
+    ir.Branch(again, ctx.pc, next_pc());
     return false;
   }
 
-  bool repeat_while_equal(Value count, Value a, Value b) {
-    if (!count) return true;
-    set_gpr(kRcx, plus(count, -1));
-    const Value goes_on = insn.has(kPrefixRep) ? ir.CmpEq(a, b) : ir.CmpNe(a, b);
-    ir.Branch(ir.And(ir.CmpNe(count, imm(count.type, 1)), goes_on), ctx.pc, next_pc());
-    return false;
-  }
+  Value done_ = {};  ///< steps that a helper made after the first
 };
 
 }  // namespace
