@@ -17,6 +17,7 @@
 #include "tests/diff/x86/guest.h"
 #include "tests/diff/x86/host.h"
 #include "tests/diff/x86/undefined.h"
+#include "tests/isa/x86_case.h"
 
 namespace lyrebird::x86diff {
 namespace {
@@ -33,6 +34,7 @@ struct Options {
   Mode mode = Mode::k64;
   bool interp = true, baseline = true, llvm = false;
   bool list = false;
+  unsigned emit = 0;   ///< lines for tests/isa/x86 of each row
   unsigned shown = 3;  ///< mismatches of one mnemonic
   Settings settings;
 };
@@ -192,7 +194,7 @@ class Fuzz {
       if (why && options.list) std::printf("not compared: %s (%s)\n", name.c_str(), why);
       if (!why) rows_.push_back(i);
     }
-    std::printf("seed %" PRIu64 ", %zu rows\n", options.seed, rows_.size());
+    std::fprintf(options.emit ? stderr : stdout, "seed %" PRIu64 ", %zu rows\n", options.seed, rows_.size());
   }
 
   bool run() {
@@ -209,12 +211,34 @@ class Fuzz {
     const auto seconds = [&] {
       return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     };
+    if (options_.emit != 0) return emit(host);
     while (seconds() < options_.seconds && done_ < options_.count) batch(host);
     report(seconds());
     return mismatches_.empty();
   }
 
  private:
+  /// Cases of tests/isa/x86, as the host has them.
+  bool emit(Host& host) {
+    for (const uint16_t row : rows_) {
+      unsigned count = 0;
+      for (unsigned tries = 0; count < options_.emit && tries < 1000; ++tries)
+        count += generator_.make(x86::row(row), options_.mode, features_, host.cases()[count]);
+      if (!host.run(count)) return false;
+      for (unsigned i = 0; i < count; ++i) {
+        Case& c = host.cases()[i];
+        Insn insn;
+        decode(c.code, c.length, c.mode, features_, insn);
+        const bool undefined = undefined_flags(insn, c) != 0;
+        if (undefined) c.out.eflags = c.in.eflags;
+        const x86::RowText text = text_of(x86::row(row));
+        const std::string title = std::string(text.name) + " " + std::string(text.operands);
+        std::printf("%s%s\n", isa::print_x86_case(c, title).c_str(), undefined ? " flags=?" : "");
+      }
+    }
+    return true;
+  }
+
   void batch(Host& host) {
     const std::span<Case> cases = host.cases();
     unsigned count = 0;
@@ -330,9 +354,10 @@ class Fuzz {
 };
 
 int usage() {
-  std::fprintf(stderr,
-               "usage: x86_diff_fuzz [--rows REGEX] [--seconds N] [--count N] [--seed N] [--mode 64|32]\n"
-               "                     [--jit interp|baseline|llvm] [--unmasked] [--shown N] [--list]\n");
+  std::fprintf(
+      stderr,
+      "usage: x86_diff_fuzz [--rows REGEX] [--seconds N] [--count N] [--seed N] [--mode 64|32]\n"
+      "                     [--jit interp|baseline|llvm] [--unmasked] [--shown N] [--list] [--emit N]\n");
   return 2;
 }
 
@@ -359,6 +384,9 @@ bool parse(int argc, char** argv, Options& options) {
       options.count = std::strtoull(value.c_str(), nullptr, 10);
     } else if (name == "--seed") {
       options.seed = std::strtoull(value.c_str(), nullptr, 10);
+    } else if (name == "--emit") {
+      options.emit = std::min<unsigned>(static_cast<unsigned>(std::atoi(value.c_str())), kBatch);
+      options.settings.sparse = true;
     } else if (name == "--shown") {
       options.shown = static_cast<unsigned>(std::atoi(value.c_str()));
     } else if (name == "--mode" && (value == "64" || value == "32")) {

@@ -7,6 +7,7 @@
 
 #include "base/bits.h"
 #include "frontend/x86/x86_state.h"
+#include "tests/isa/x86_case.h"
 
 namespace lyrebird::x86diff {
 
@@ -404,6 +405,68 @@ bool Generator::place_implicit(const Insn& insn, Case& c) {
   return true;
 }
 
+/// Registers that are no operands but used.
+void Generator::make_sparse(const Insn& insn, Case& c) {
+  const Machine random = c.in;
+  Machine& m = c.in;
+  m = isa::default_machine(c.mode);
+  m.eflags = (m.eflags & ~uint64_t{0xcd5}) | (random.eflags & (chance(2) ? 0xcd5 : 0x400));
+  const auto keep = [&](unsigned reg) {
+    if (reg < 16) m.gpr[reg] = random.gpr[reg];
+  };
+  const std::string_view name = x86::name_of(insn.row);
+  const auto one_of = [&](std::initializer_list<std::string_view> names) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
+  const bool strings = x86::row(insn.row).has(x86::RowFlag::String);
+  for (unsigned i = 0; i < insn.operand_count; ++i) {
+    const Operand& o = insn.operands[i];
+    if (o.kind == OperandKind::Gpr || o.kind == OperandKind::GprHigh) keep(o.reg);
+    if (o.kind == OperandKind::Vector) {
+      std::memcpy(m.legacy.xmm[o.reg], random.legacy.xmm[o.reg], 16);
+      std::memcpy(m.ymm_high[o.reg], random.ymm_high[o.reg], 16);
+    }
+  }
+  const bool one_operand = insn.operand_count == 1;
+  if (one_of({"MUL", "DIV", "IDIV"}) || (name == "IMUL" && one_operand) ||
+      one_of({"CMPXCHG8B", "CMPXCHG16B", "MULX"})) {
+    keep(x86::kRax);
+    keep(x86::kRdx);
+  }
+  if (one_of({"CMPXCHG", "CBW", "CWD", "LAHF", "SAHF", "XLAT", "DAA", "DAS", "AAA", "AAS", "AAM", "AAD",
+              "SALC"}))
+    keep(x86::kRax);
+  if (one_of({"CMPXCHG8B", "CMPXCHG16B"})) {
+    keep(x86::kRbx);
+    keep(x86::kRcx);
+  }
+  if (name == "XLAT") keep(x86::kRbx);
+  if (one_of({"ENTER", "LEAVE"})) keep(x86::kRbp);
+  if (strings || one_of({"LOOP", "LOOPE", "LOOPNE", "JCXZ"})) keep(x86::kRcx);
+  if (strings && name != "LODS") keep(x86::kRdi);
+  if (strings && name != "STOS" && name != "SCAS") keep(x86::kRsi);
+  keep(x86::kRsp);
+  keep(insn.memory.base);
+  keep(insn.memory.index);
+  const auto window = [&](uint64_t address, unsigned size) {
+    for (uint64_t at = address - kData; at < kPage && size > 0; ++at, --size)
+      m.memory[at] = random.memory[at];
+  };
+  if (has_memory(insn, OperandKind::Memory)) {
+    unsigned size = 16;
+    for (unsigned i = 0; i < insn.operand_count; ++i)
+      if (insn.operands[i].kind == OperandKind::Memory && insn.operands[i].size) size = insn.operands[i].size;
+    window(effective_address(insn, random), size);
+  }
+  if (one_of({"POP", "RET", "POPF"})) window(random.gpr[x86::kRsp], 8);
+  if (name == "POPA") window(random.gpr[x86::kRsp], 32);
+  if (one_of({"LEAVE"})) window(random.gpr[x86::kRbp], 8);
+  if (strings) {
+    window(random.gpr[x86::kRsi] & 0xffffffff, 32);
+    window(random.gpr[x86::kRdi] & 0xffffffff, 32);
+  }
+}
+
 bool Generator::make(const Row& row, Mode mode, const x86::Features& features, Case& out) {
   const x86::Bytes bytes = x86::bytes_for(row, mode, random_);
   Insn insn;
@@ -441,6 +504,7 @@ bool Generator::make(const Row& row, Mode mode, const x86::Features& features, C
     if (!in_cage(effective_address(insn, out.in))) return false;
   }
   if (!in_cage(out.in.gpr[x86::kRsp])) return false;
+  if (settings_.sparse) make_sparse(insn, out);
   return true;
 }
 

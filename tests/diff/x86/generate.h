@@ -14,6 +14,7 @@ const char* why_not(const x86::Row& row);
 
 struct Settings {
   bool unmasked = false;  ///< now and then unmask floating-point exceptions
+  bool sparse = false;    ///< what the instruction does not use is as isa::default_machine() has it
 };
 
 class Generator {
@@ -29,6 +30,7 @@ class Generator {
   uint64_t lane();
   void float80(uint8_t* to);
   void registers(Machine& m, x86::Mode mode);
+  void make_sparse(const x86::Insn& insn, Case& c);
   bool place_memory(const x86::Insn& insn, Case& c);
   bool place_implicit(const x86::Insn& insn, Case& c);
   bool patch_displacement(Case& c, const x86::Insn& insn, int64_t to);

@@ -127,10 +127,11 @@ bool Guest::Source::fetch(uint64_t pc, void* to, unsigned size) {
   return true;
 }
 
-Guest::Guest(const x86::CpuModel& cpu, accel::Executor executor, bool optimise)
+Guest::Guest(const x86::CpuModel& cpu, accel::Executor executor, bool optimise, bool single_step)
     : frontend_(cpu),
       accelerator_(frontend_, source_, {.executor = executor, .zero_base = true, .optimise = optimise}),
-      vcpu_(accelerator_.create_vcpu(state_.header)) {
+      vcpu_(accelerator_.create_vcpu(state_.header)),
+      single_step_(single_step) {
   state_.xcr0 = x86::xcr0_of(cpu);
 }
 
@@ -141,8 +142,8 @@ Ending Guest::run(const Case& c, Machine& out) {
   accelerator_.invalidate(kCode, kPage);
   load(c.in, c.mode, state_);
   accel::Exit exit;
-  do exit = vcpu_->run();
-  while (exit.kind == ExitKind::Yield);
+  do exit = single_step_ ? vcpu_->step() : vcpu_->run();
+  while (exit.kind == ExitKind::Yield || exit.kind == ExitKind::Debug);
   save(state_, out);
   return ending_of(exit, state_);
 }

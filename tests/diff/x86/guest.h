@@ -16,7 +16,7 @@ void prepare_guests();
 
 class Guest {
  public:
-  Guest(const x86::CpuModel& cpu, accel::Executor executor, bool optimise = true);
+  Guest(const x86::CpuModel& cpu, accel::Executor executor, bool optimise = true, bool single_step = false);
   ~Guest();
   /// Runs the case's instruction from `in`.
   Ending run(const Case& c, Machine& out);
@@ -34,6 +34,7 @@ class Guest {
   Source source_;
   accel::SoftAccelerator accelerator_;
   std::unique_ptr<accel::Vcpu> vcpu_;
+  const bool single_step_;
 };
 
 }  // namespace lyrebird::x86diff
