@@ -144,12 +144,11 @@ class Builder {
   }
 
   // Floating point with operand types of its own.
-  Value FCompare(Value a, Value b, FpMode mode, bool signal_quiet) {
-    return emit({.op = Op::FCompare,
-                 .type = Type::I8,
-                 .elem = a.type,
-                 .aux = mode.pack() | uint32_t{signal_quiet} << kFpModeBits},
-                {a, b});
+  Value FCompare(Value a, Value b, FpMode mode, bool signal_quiet, bool unordered_is_equal = false) {
+    const uint32_t extra = (signal_quiet ? 1u : 0u) | (unordered_is_equal ? 2u : 0u);
+    return emit(
+        {.op = Op::FCompare, .type = Type::I8, .elem = a.type, .aux = mode.pack() | extra << kFpModeBits},
+        {a, b});
   }
   /// FToIntS, FToIntU, FToIntModular. `to` is the int type, or the vector type with `elem` its float lanes.
   Value FToInt(Op op, Value a, Type to, FpMode mode, unsigned fraction_bits = 0, Type elem = Type::None) {

@@ -458,6 +458,7 @@ bool special(const Inst& inst, std::span<const Constant> args, uint8_t* out, FpE
     case Op::FCompare:
       with_float(inst.elem, [&]<typename U>(U) {
         *out = eval::FCompare(get<U>(args[0].b), get<U>(args[1].b), env, (inst.fp_extra() & 1) != 0);
+        if ((inst.fp_extra() & 2) && *out == kFpUnordered) *out = kFpEqual;
       });
       return true;
     case Op::FToIntS:

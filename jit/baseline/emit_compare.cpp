@@ -226,9 +226,14 @@ struct OrderCondition {
   bool crossed, either;  ///< which comparison it is a condition of
   Cc cc;
 };
-/// Unordered sets zero, parity and carry; less sets carry; equal sets zero.
-std::optional<OrderCondition> order_condition(Op op, bool order_first, uint64_t with) {
+/// Unordered sets zero, parity and carry; less sets carry; equal sets zero. `as_equal`: where the FCompare
+/// has unordered as equal.
+std::optional<OrderCondition> order_condition(Op op, bool order_first, uint64_t with, bool as_equal) {
   const bool equal = op == Op::CmpEq;
+  if (as_equal) {
+    if (with != ir::kFpEqual || (!equal && op != Op::CmpNe)) return std::nullopt;
+    return OrderCondition{false, true, equal ? Cc::kE : Cc::kNE};
+  }
   if (equal || op == Op::CmpNe) {
     if (with == ir::kFpLess) return OrderCondition{true, false, equal ? Cc::kA : Cc::kBE};
     if (with == ir::kFpGreater) return OrderCondition{false, false, equal ? Cc::kA : Cc::kBE};
@@ -250,7 +255,8 @@ bool Emitter::wants_crossed(ValueId order) const {
   ValueId asked = kNoValue;
   uint64_t with = 0;
   if (!compared_order(at(id), &asked, &with) || asked != order) return true;
-  const auto condition = order_condition(at(id).op, root(at(id).args[0]) == asked, with);
+  const bool as_equal = (at(asked).fp_extra() & 2) != 0;
+  const auto condition = order_condition(at(id).op, root(at(id).args[0]) == asked, with, as_equal);
   return !condition || condition->crossed || condition->either;
 }
 
@@ -260,14 +266,15 @@ std::optional<Cc> Emitter::evaluate_order(const ir::Inst& compare) {
   const ir::Inst* const order = compared_order(compare, &id, &with);
   if (!order) return std::nullopt;
   touch(id);
-  if (with == ir::kFpEqual && (compare.op == Op::CmpEq || compare.op == Op::CmpNe)) {
+  const bool as_equal = (order->fp_extra() & 2) != 0;
+  if (!as_equal && with == ir::kFpEqual && (compare.op == Op::CmpEq || compare.op == Op::CmpNe)) {
     const uint8_t mask = order_equal(*order), bit = take_gpr();
     (void)a_.emit(host_.avx ? hi::kIdVmovd : hi::kIdMovd, gp32(bit), xmm(mask));
     (void)a_.test(gp32(bit), gp32(bit));
     no_flags();
     return compare.op == Op::CmpEq ? Cc::kNE : Cc::kE;
   }
-  const auto condition = order_condition(compare.op, root(compare.args[0]) == id, with);
+  const auto condition = order_condition(compare.op, root(compare.args[0]) == id, with, as_equal);
   if (!condition) return std::nullopt;
   const auto there = [&](bool crossed) {
     return flags_.kind == Flags::Kind::Float && flags_.type == order->elem &&
@@ -293,7 +300,7 @@ bool Emitter::store_order_equal(ValueId value, const Mem& to) {
   ValueId id = kNoValue;
   uint64_t with = 0;
   const ir::Inst* const order = compared_order(compare, &id, &with);
-  if (!order || with != ir::kFpEqual || compare.op != Op::CmpEq) return false;
+  if (!order || (order->fp_extra() & 2) || with != ir::kFpEqual || compare.op != Op::CmpEq) return false;
   touch(id);
   const uint8_t mask = order_equal(*order);
   vshift({hi::kIdPsrld, hi::kIdVpsrld}, mask, mask, 31);

@@ -314,10 +314,18 @@ bool Emitter::emit_float_compare(const ir::Inst& inst) {
   if (!is_host_float(elem)) return false;
   const bool wide = elem == Type::F64;
   if (inst.op == Op::FCompare) {
+    const bool as_equal = (inst.fp_extra() & 2) != 0;
     if (plan_[now_].only_flags) {
-      order_flags(inst, wants_crossed(now_));
+      const bool there = flags_.kind == Flags::Kind::Float && flags_.type == elem &&
+                         flags_.a == root(inst.args[0]) && flags_.b == root(inst.args[1]);
+      // One that comes right after its twin has raised everything already.
+      if (!as_equal)
+        order_flags(inst, !options_.sse_floats && wants_crossed(now_));
+      else if (!there)
+        order_flags(inst, false);
       return true;
     }
+    if (as_equal) return false;
     const uint8_t t = take_gpr();
     make_order(inst, t);
     (void)a_.mov(gp32(def_gpr()), gp32(t));

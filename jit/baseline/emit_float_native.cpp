@@ -123,7 +123,11 @@ bool Emitter::emit_native_arithmetic(const ir::Inst& inst) {
   const unsigned form = (inst.type == Type::V128 ? 2u : 0u) + (inst.elem == Type::F64 ? 1u : 0u);
   if (const Forms* const forms = forms_of(inst.op)) {
     const uint8_t a = use_xmm(inst.args[0]), b = use_xmm(inst.args[1]);
-    vop({forms->sse[form], forms->avx[form]}, def_xmm(inst.args[0]), a, xmm(b));
+    const ir::ValueId first = root(inst.args[0]);
+    const ir::ValueId above = type_of(first) == Type::V128 ? first : above_[a];
+    const uint8_t d = def_xmm(inst.args[0]);
+    vop({forms->sse[form], forms->avx[form]}, d, a, xmm(b));
+    if (form < 2) above_[d] = above;
     return true;
   }
   if (inst.op == Op::FSqrt) {

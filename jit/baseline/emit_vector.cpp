@@ -417,6 +417,23 @@ bool Emitter::emit_vector_unary(const ir::Inst& inst) {
   }
 }
 
+/// A scalar that has what the vector has above it, or zeros where the vector is zero, is the result.
+bool Emitter::emit_lowest_lane(const ir::Inst& inst) {
+  const ValueId vector = root(inst.args[0]), scalar = root(inst.args[1]);
+  if (inst.imm != 0 || inst.type != Type::V128 || class_of(type_of(inst.args[1])) != ValueClass::Xmm)
+    return false;
+  const uint8_t reg = loc(scalar).xmm;
+  if (reg == kNoReg || at(scalar).type != inst.elem) return false;
+  const ir::Inst& into = at(vector);
+  const bool zeros = into.op == Op::Const && into.imm == 0 && into.high() == 0 && plan_[scalar].zeros_above;
+  if (!zeros && above_[reg] != vector) return false;
+  const uint8_t s = use_xmm(inst.args[1]);
+  touch(vector);
+  const uint8_t d = def_xmm(inst.args[1]);
+  move_xmm(d, s);
+  return true;
+}
+
 /// Scalars into vectors, halves, concatenation.
 bool Emitter::emit_vector_move(const ir::Inst& inst) {
   const unsigned lane = lane_index(inst.elem);
@@ -485,6 +502,7 @@ bool Emitter::emit_vector_move(const ir::Inst& inst) {
       return true;
     }
     case Op::InsertLane: {
+      if (emit_lowest_lane(inst)) return true;
       if (lane > 3 || lane < 2) {
         if (lane > 3 || class_of(type_of(inst.args[1])) != ValueClass::Gpr) return false;
       }

@@ -237,6 +237,7 @@ class Emitter {
   bool emit_vector_shift(const ir::Inst& inst);
   bool emit_vector_compare(const ir::Inst& inst);
   bool emit_vector_move(const ir::Inst& inst);
+  bool emit_lowest_lane(const ir::Inst& inst);
   bool emit_vector_lanes(const ir::Inst& inst);
   bool emit_vector_unary(const ir::Inst& inst);
   bool emit_vector_reduce(const ir::Inst& inst);
@@ -360,6 +361,9 @@ class Emitter {
 
   std::vector<Loc> locs_;
   ir::ValueId gpr_owner_[16], xmm_owner_[16];
+  /// Of a register that holds a scalar: the vector whose upper lanes lie above it, kNoValue if that is
+  /// not known.
+  ir::ValueId above_[16];
   std::vector<ir::ValueId> aliases_[16];  // of pinned registers
   std::vector<ir::ValueId> state_homes_;
   std::vector<ir::ValueId> touched_;

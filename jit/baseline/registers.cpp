@@ -142,6 +142,7 @@ void Emitter::bind_gpr(ValueId id, uint8_t reg) {
 void Emitter::bind_xmm(ValueId id, uint8_t reg) {
   loc(id).xmm = reg;
   xmm_owner_[reg] = id;
+  above_[reg] = kNoValue;
 }
 
 void Emitter::release_gpr(uint8_t reg) {

@@ -141,7 +141,11 @@ constexpr Handler (*kSelect[])(bool, Type, Type) = {
 template <Type kElem, bool kCommonMode>
 LYREBIRD_HANDLER_ABI void compare(LYREBIRD_HANDLER_ARGS) {
   const auto a = load_value<kElem>(op->a, frame, state), b = load_value<kElem>(op->b, frame, state);
-  LYREBIRD_FLOAT_HANDLER(Type::I8, ir::eval::FCompare(a, b, env, (extra_of(op) & 1) != 0));
+  const auto order = [&](FpEnv& env) {
+    const uint8_t r = ir::eval::FCompare(a, b, env, (extra_of(op) & 1) != 0);
+    return (extra_of(op) & 2) && r == ir::kFpUnordered ? uint8_t{ir::kFpEqual} : r;
+  };
+  LYREBIRD_FLOAT_HANDLER(Type::I8, order(env));
 }
 
 template <Op kOp, Type kFrom, Type kTo, bool kCommonMode>

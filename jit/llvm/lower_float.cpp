@@ -170,6 +170,7 @@ Lowering::Value* Lowering::lower_float_compare(const ir::Inst& inst) {
   const Type elem = inst.elem;
   if (!is_host_float(elem)) return nullptr;
   constexpr I::ID kQuiet = I::experimental_constrained_fcmp, kSignal = I::experimental_constrained_fcmps;
+  if (inst.op == Op::FCompare && (inst.fp_extra() & 2)) return nullptr;
   if (inst.op == Op::FCompare) {
     Value *const a = arg(inst, 0), *const b = arg(inst, 1);
     const I::ID id = inst.fp_extra() & 1 ? kSignal : kQuiet;

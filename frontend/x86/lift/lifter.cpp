@@ -133,7 +133,7 @@ Value Lifter::flag(Flag flag) {
 void Lifter::set_flag(Flag flag, Value value) {
   ir.SetState(flag_offset(flag), value);
   ctx.flags.value[static_cast<unsigned>(flag)] = value;
-  ctx.flags.sub_a = ctx.flags.sub_b = ctx.flags.logic = {};
+  ctx.flags.sub_a = ctx.flags.sub_b = ctx.flags.logic = ctx.flags.order = {};
 }
 
 void Lifter::set_flag_if(Value condition, Flag which, Value value) {
@@ -196,7 +196,43 @@ void Lifter::set_flags_of_logic(Value r) {
   ctx.flags.logic = r;
 }
 
+void Lifter::set_flags_of_order(Value order, Value order_equal) {
+  set_flag(Flag::CF, ir.CmpTest(order, imm(I8, 1)));
+  set_flag(Flag::PF, ir.CmpEq(order, imm(I8, ir::kFpUnordered)));
+  set_flag(Flag::ZF, ir.CmpEq(order_equal, imm(I8, ir::kFpEqual)));
+  for (const Flag clear : {Flag::AF, Flag::SF, Flag::OF}) set_flag(clear, ir.False());
+  ctx.flags.order = order;
+  ctx.flags.order_equal = order_equal;
+}
+
+Value Lifter::order_holds(unsigned condition, Value order, Value order_equal) {
+  const Value greater = imm(I8, ir::kFpGreater), unordered = imm(I8, ir::kFpUnordered);
+  switch (condition) {
+    case 2:
+      return ir.CmpTest(order, imm(I8, 1));
+    case 3:
+      return ir.Not(ir.CmpTest(order, imm(I8, 1)));
+    case 4:
+    case 14:
+      return ir.CmpEq(order_equal, imm(I8, ir::kFpEqual));
+    case 5:
+    case 15:
+      return ir.CmpNe(order_equal, imm(I8, ir::kFpEqual));
+    case 6:
+      return ir.CmpNe(order, greater);
+    case 7:
+      return ir.CmpEq(order, greater);
+    case 10:
+      return ir.CmpEq(order, unordered);
+    case 11:
+      return ir.CmpNe(order, unordered);
+    default:  // of OF and SF, which are clear
+      return condition & 1 ? ir.True() : ir.False();
+  }
+}
+
 Value Lifter::holds(unsigned condition) {
+  if (ctx.flags.order) return order_holds(condition, ctx.flags.order, ctx.flags.order_equal);
   if (ctx.flags.sub_a)
     if (const Value compare = compare_holds(condition, ctx.flags.sub_a, ctx.flags.sub_b)) return compare;
   if (ctx.flags.logic)

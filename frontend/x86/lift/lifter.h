@@ -38,6 +38,8 @@ struct KnownFlags {
   Value sub_a = {}, sub_b = {};
   bool sub_carry = false;  ///< CF is that of sub_a - sub_b, too (not after DEC)
   Value logic = {};        ///< ZF and SF are its, CF and OF are clear
+  Value order = {};        ///< an FCompare: CF, PF and ZF say which order, the others are clear
+  Value order_equal = {};  ///< the same with unordered as equal
 };
 
 /// One block being lifted.
@@ -126,6 +128,8 @@ class Lifter {
   void set_flags_of_sub(Value a, Value b, Value r);
   void set_flags_of_sub(Value a, Value b, Value borrow, Value r);
   void set_flags_of_logic(Value r);
+  /// As COMISD and FCOMI set them; `order` is an FCompare, `order_equal` the same with unordered as equal.
+  void set_flags_of_order(Value order, Value order_equal);
   /// SF, ZF and PF.
   void set_flags_of_result(Value r);
   Value sign_of(Value r) { return ir.CmpLtS(r, imm(r.type, 0)); }
@@ -183,6 +187,7 @@ class Lifter {
  private:
   Value compare_holds(unsigned condition, Value a, Value b);
   Value logic_holds(unsigned condition, Value result);
+  Value order_holds(unsigned condition, Value order, Value order_equal);
   Value flags_hold(unsigned pair);
   Value segment_base(Segment segment);
 

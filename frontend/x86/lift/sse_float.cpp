@@ -219,12 +219,9 @@ struct SseFloat : Vector {
     const Value b = scalar(1, elem), a = scalar(0, elem);
     before_floats();
     const Value order = ir.FCompare(a, b, fp_mode(), signal_quiet);
+    const Value equal = ir.FCompare(a, b, fp_mode(), signal_quiet, true);
     after_floats();
-    const Value unordered = ir.CmpEq(order, imm(I8, ir::kFpUnordered));
-    set_flag(Flag::CF, ir.CmpTest(order, imm(I8, 1)));
-    set_flag(Flag::ZF, ir.Or(ir.CmpEq(order, imm(I8, ir::kFpEqual)), unordered));
-    set_flag(Flag::PF, unordered);
-    for (const Flag clear : {Flag::AF, Flag::SF, Flag::OF}) set_flag(clear, ir.False());
+    set_flags_of_order(order, equal);
     return true;
   }
   bool COMISS() { return compare_flags(F32, true); }

@@ -247,16 +247,31 @@ struct SseInteger : Vector {
 
   // --- what is one op
 
+  /// How registers are cleared and set to ones.
+  bool is_same(unsigned i, unsigned k) const {
+    return operand(i).kind == operand(k).kind && operand(i).reg == operand(k).reg && !is_memory(i);
+  }
+  template <typename F>
+  bool lanes(Op op, F f) {
+    if (is_same(first(), second())) {
+      const bool ones = op == Op::CmpEq;
+      const uint64_t word = ones ? ~uint64_t{0} : 0;
+      if (ones || op == Op::Xor || op == Op::Sub || op == Op::AndNot || op == Op::CmpLtS)
+        return unary([&](Value a) { return ir.ConstVec(a.type, word, a.type == V128 ? word : 0); });
+    }
+    return binary(f);
+  }
+
 #define HANDLER(name)
-#define LANES(name, op, elem)                                           \
-  bool name() {                                                         \
-    return binary([&](Value a, Value b) { return ir.op(a, b, elem); }); \
-  }                                                                     \
+#define LANES(name, op, elem)                                                  \
+  bool name() {                                                                \
+    return lanes(Op::op, [&](Value a, Value b) { return ir.op(a, b, elem); }); \
+  }                                                                            \
   bool V##name() { return name(); }
-#define SWAPPED(name, op, elem)                                         \
-  bool name() {                                                         \
-    return binary([&](Value a, Value b) { return ir.op(b, a, elem); }); \
-  }                                                                     \
+#define SWAPPED(name, op, elem)                                                \
+  bool name() {                                                                \
+    return lanes(Op::op, [&](Value a, Value b) { return ir.op(b, a, elem); }); \
+  }                                                                            \
   bool V##name() { return name(); }
 #define WHOLE(name, op, elem) LANES(name, op, elem)
 #define OTHER(name) \

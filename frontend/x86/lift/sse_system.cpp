@@ -106,7 +106,7 @@ struct SseSystem : Vector {
     const Value set = requested();
     const Value x87 = has_bits(set, kX87Bit), sse = has_bits(set, kSseBit), avx = has_bits(set, kAvxBit);
     for (unsigned i = 0; i < 3; ++i) store_if(x87, plus(at, 8 * i), image_word(i));
-    store_if(has_bits(set, kSseBit | kAvxBit), plus(at, 24), image_word(3));
+    store_if(has_bits(set, compact ? kSseBit : kSseBit | kAvxBit), plus(at, 24), image_word(3));
     for (unsigned i = 0; i < 16; ++i) store_if(x87, plus(at, kStAt + 8 * i), st_part(i / 2, i % 2));
     const Value sse_mask = mask_of(sse), avx_mask = mask_of(avx);
     for (unsigned i = 0; i < xmm_count(); ++i) {
@@ -133,6 +133,7 @@ struct SseSystem : Vector {
 
   bool XRSTOR() {
     const Value at = image_at(kXsaveSize, false, 64), header = plus(at, kHeaderAt);
+    load(I8, at);
     const Value set = requested(), bv = load(I64, header), compact = load(I64, plus(header, 8));
     const Value is_compact = ir.CmpLtS(compact, imm(I64, 0));
     // The standard form has zeros there, the compact one the components that have room.
@@ -179,7 +180,7 @@ struct SseSystem : Vector {
     allow_unaligned();
     const Value b = vector(1).part[0];
     const uint64_t how = control() | uint64_t{operand(0).reg} << 8 | (has_lengths ? 1u << 16 : 0) |
-                         (gives_mask ? 1u << 17 : 0) | (insn.has(kPrefixRexW) ? 1u << 18 : 0);
+                         (gives_mask ? 1u << 17 : 0) | (is64() && insn.has(kPrefixRexW) ? 1u << 18 : 0);
     const Value r = ir.CallHelper(kHelperCompareStrings, I32,
                                   {ir.ExtractLane(b, I64, 0), ir.ExtractLane(b, I64, 1), imm(I64, how)});
     if (gives_mask)

@@ -67,6 +67,7 @@ void Vector::enter_mmx() {
 }
 
 void Vector::probe(Value at, unsigned size) {
+  load(I8, at);
   // The first byte on the second page, if there is one.
   const Value last = ir.And(plus(at, size - 1), imm(I64, ~uint64_t{0xfff}));
   load(I8, ir.MaxU(at, last));

@@ -48,7 +48,10 @@ uint64_t fxsave_word_helper(void* cpu, uint64_t which, uint64_t, uint64_t, uint6
 uint64_t fxrstor_words_helper(void* cpu, uint64_t first, uint64_t ip, uint64_t dp, uint64_t wide) {
   X86State& s = state_of(cpu);
   set_x87_control(s, static_cast<uint16_t>(first));
-  set_x87_status(s, static_cast<uint16_t>(first >> 16));
+  // ES and B say whether an exception is pending, whatever the image says.
+  const auto status = static_cast<uint16_t>(first >> 16 & 0x7f7f);
+  const bool pending = (status & ~first & 0x3f) != 0;
+  set_x87_status(s, static_cast<uint16_t>(status | (pending ? 0x8080 : 0)));
   for (unsigned i = 0; i < 8; ++i) s.x87_used[i] = first >> (32 + i) & 1;
   s.x87_opcode = first >> 48 & 0x7ff;
   s.x87_ip = wide ? ip : ip & 0xffffffff;
