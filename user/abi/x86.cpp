@@ -28,6 +28,7 @@ Result<CpuChoice> X86Abi::create_cpu(const std::string& model_name) const {
   }
   CpuChoice choice;
   choice.frontend = std::make_unique<x86::X86Frontend>(*model);
+  xcr0_ = x86::xcr0_of(*model);
   choice.hwcap = x86::hwcap(*model);
   choice.hwcap2 = x86::hwcap2(*model);
   choice.platform = machine;

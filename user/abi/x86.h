@@ -12,7 +12,9 @@ class X86Abi : public Abi {
  public:
   Result<CpuChoice> create_cpu(const std::string& model_name) const override;
   std::vector<std::string> cpu_names() const override;
-  StatePtr create_state(const ir::CpuHeader* from) const override { return create_x86_state(mode_, from); }
+  StatePtr create_state(const ir::CpuHeader* from) const override {
+    return create_x86_state(mode_, from, xcr0_);
+  }
   void set_start(ir::CpuHeader& cpu, uint64_t pc, uint64_t sp) const override;
   void set_syscall_result(ir::CpuHeader& cpu, int64_t value) const override;
   void rewind_syscall(ir::CpuHeader& cpu, const SyscallFrame& frame) const override;
@@ -29,6 +31,7 @@ class X86Abi : public Abi {
 
  private:
   x86::Mode mode_;
+  mutable uint64_t xcr0_ = 1;  ///< of the processor that was chosen
 };
 
 }  // namespace lyrebird::user

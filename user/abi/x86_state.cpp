@@ -41,7 +41,7 @@ void fill_gdt(X86UserState& state) {
 
 }  // namespace
 
-StatePtr create_x86_state(x86::Mode mode, const ir::CpuHeader* from) {
+StatePtr create_x86_state(x86::Mode mode, const ir::CpuHeader* from, uint64_t xcr0) {
   X86UserState* const state = new X86UserState;
   if (from) {
     const X86UserState& parent = reinterpret_cast<const X86UserState&>(*from);
@@ -53,6 +53,7 @@ StatePtr create_x86_state(x86::Mode mode, const ir::CpuHeader* from) {
     state->ldt = make_ldt();
     x86::enter_user_mode(state->cpu, mode);
     reset_x86_fp(state->cpu);
+    state->cpu.xcr0 = xcr0;
   }
   state->cpu.user_gdt = state->gdt;
   state->cpu.user_gdt_count = kGdtEntries;

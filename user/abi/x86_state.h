@@ -32,8 +32,8 @@ inline const x86::X86State& x86_state(const ir::CpuHeader& cpu) {
 }
 inline X86UserState& x86_user_state(ir::CpuHeader& cpu) { return reinterpret_cast<X86UserState&>(cpu); }
 
-/// A copy of `from`, or the state of a new program in `mode`.
-StatePtr create_x86_state(x86::Mode mode, const ir::CpuHeader* from);
+/// A copy of `from`, or the state of a new program in `mode` on a processor with that XCR0.
+StatePtr create_x86_state(x86::Mode mode, const ir::CpuHeader* from, uint64_t xcr0);
 /// x87, SSE and AVX as a program finds them.
 void reset_x86_fp(x86::X86State& state);
 
