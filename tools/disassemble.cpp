@@ -11,6 +11,9 @@
 #include <mutex>
 #include <string_view>
 
+#include "frontend/x86/decode/insn.h"
+#include "frontend/x86/x86_mode.h"
+
 namespace lyrebird::tools {
 
 namespace {
@@ -70,14 +73,34 @@ void disassemble_a64(uint64_t pc, uint32_t, const uint8_t* code, size_t size, st
   }
 }
 
-void disassemble_host(uint64_t pc, uint32_t, const uint8_t* code, size_t size, std::string& out) {
-  const std::lock_guard lock(mutex);
-  static const Capstone capstone(kHost, kHostMode);
+namespace {
+void any_length(const Capstone& capstone, uint64_t pc, const uint8_t* code, size_t size, std::string& out) {
   for (size_t at = 0; at < size;) {
     const size_t length = capstone.one(pc + at, code + at, size - at, "", out);
     if (length == 0) out += fmt::format("  {:#x}:  .byte {:#04x}\n", pc + at, code[at]);
     at += length ? length : 1;
   }
+}
+}  // namespace
+
+void disassemble_x86(uint64_t pc, uint32_t mode, const uint8_t* code, size_t size, std::string& out) {
+  const std::lock_guard lock(mutex);
+  static const Capstone k16(CS_ARCH_X86, CS_MODE_16), k32(CS_ARCH_X86, CS_MODE_32),
+      k64(CS_ARCH_X86, CS_MODE_64);
+  switch (static_cast<x86::Mode>(mode & x86::kModeCodeSizeMask)) {
+    case x86::Mode::k16:
+      return any_length(k16, pc, code, size, out);
+    case x86::Mode::k32:
+      return any_length(k32, pc, code, size, out);
+    case x86::Mode::k64:
+      return any_length(k64, pc, code, size, out);
+  }
+}
+
+void disassemble_host(uint64_t pc, uint32_t, const uint8_t* code, size_t size, std::string& out) {
+  const std::lock_guard lock(mutex);
+  static const Capstone capstone(kHost, kHostMode);
+  any_length(capstone, pc, code, size, out);
 }
 
 }  // namespace lyrebird::tools

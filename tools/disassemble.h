@@ -12,6 +12,9 @@ namespace lyrebird::tools {
 /// not ask for it do not pay for it; without Capstone the words must do.
 void disassemble_a64(uint64_t pc, uint32_t mode, const uint8_t* code, size_t size, std::string& out);
 
+/// The same for x86 of 16, 32 and 64 bits, as the mode says.
+void disassemble_x86(uint64_t pc, uint32_t mode, const uint8_t* code, size_t size, std::string& out);
+
 /// The same for code of this machine.
 void disassemble_host(uint64_t pc, uint32_t mode, const uint8_t* code, size_t size, std::string& out);
 

@@ -10,7 +10,7 @@
 namespace lyrebird::tools {
 
 int run_guest(int argc, char** argv, const std::string& invoked_as, const std::string& guest) {
-  accel::set_disassembler(disassemble_a64);
+  accel::set_disassembler(guest == "x86_64" || guest == "i386" ? disassemble_x86 : disassemble_a64);
   accel::set_host_disassembler(disassemble_host);
   return user::run_program(argc, argv, environ, invoked_as, guest, gdb::start_debugger);
 }

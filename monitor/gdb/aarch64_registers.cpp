@@ -6,6 +6,7 @@
 
 #include "frontend/arm/a64_state.h"
 #include "monitor/gdb/registers.h"
+#include "monitor/gdb/x86_registers.h"
 
 namespace lyrebird::gdb {
 
@@ -145,6 +146,8 @@ class Aarch64Registers final : public Registers {
 
 const Registers* find_registers(std::string_view guest) {
   static const Aarch64Registers aarch64;
+  if (guest == "x86_64") return &x86_64_registers();
+  if (guest == "i386") return &i386_registers();
   return guest == "aarch64" ? &aarch64 : nullptr;
 }
 

@@ -16,6 +16,10 @@
 
 #include "show.h"
 
+#ifndef SYS_newfstatat
+#define SYS_newfstatat SYS_fstatat64
+#endif
+
 #define PAGE 4096ul
 
 int main(void) {

@@ -6,6 +6,8 @@
 #include "show.h"
 
 #define PAGE 4096ul
+// Beyond what any program can map.
+#define FAR (sizeof(void*) == 8 ? 1ul << 50 : 0xfffff000ul)
 #define ANON (MAP_PRIVATE | MAP_ANONYMOUS)
 
 static char* map(size_t pages, int prot) { return mmap(0, pages * PAGE, prot, ANON, -1, 0); }
@@ -19,10 +21,10 @@ static void errors(void) {
   SHOW(mmap(0, PAGE, PROT_READ, MAP_PRIVATE, 0, 1));
   SHOW(mmap(0, 1ul << 50, PROT_READ, ANON, -1, 0));
   SHOW(mmap(p, PAGE, PROT_READ, ANON | MAP_FIXED_NOREPLACE, -1, 0));
-  SHOW(mmap((void*)(1ul << 50), PAGE, PROT_READ, ANON | MAP_FIXED, -1, 0));
+  SHOW(mmap((void*)FAR, PAGE, PROT_READ, ANON | MAP_FIXED, -1, 0));
   SHOW(munmap(p + 1, PAGE));
   SHOW(munmap(p, 0));
-  SHOW(munmap((void*)(1ul << 50), PAGE));
+  SHOW(munmap((void*)FAR, PAGE));
   SHOW(mprotect(p + 1, PAGE, PROT_READ));
   SHOW(mprotect(p, 0, PROT_READ));
   SHOW(mprotect(p, PAGE, 0x4000000));
@@ -99,7 +101,7 @@ static void heap(void) {
   CHECK(brk(start) == 0 && sbrk(0) == start);
   CHECK(sbrk(3 * PAGE) == start);
   printf("%d %d\n", start[PAGE], start[2 * PAGE]);
-  SHOW(brk((void*)(1ul << 50)));
+  SHOW(brk((void*)FAR));
 }
 
 int main(void) {

@@ -16,6 +16,10 @@
 #define ARCH AUDIT_ARCH_X86_64
 #define RESULT gregs[REG_RAX]
 #define PC gregs[REG_RIP]
+#elif defined(__i386__)
+#define ARCH AUDIT_ARCH_I386
+#define RESULT gregs[REG_EAX]
+#define PC gregs[REG_EIP]
 #else
 #define ARCH AUDIT_ARCH_AARCH64
 #define RESULT regs[0]

@@ -59,11 +59,11 @@ void release_robust_list(Thread& t) {
     uint64_t next = 0;
     const bool readable = get_word(t, entry & ~uint64_t{1}, next);
     if ((entry & ~uint64_t{1}) != (pending & ~uint64_t{1}))
-      mark_owner_died(t, (entry & ~uint64_t{1}) + offset, entry & 1, false);
+      mark_owner_died(t, untag(t, (entry & ~uint64_t{1}) + offset), entry & 1, false);
     if (!readable) return;
     entry = next;
   }
-  if (pending) mark_owner_died(t, (pending & ~uint64_t{1}) + offset, pending & 1, true);
+  if (pending) mark_owner_died(t, untag(t, (pending & ~uint64_t{1}) + offset), pending & 1, true);
 }
 
 void attach_to_host_thread(Thread& t) {
