@@ -106,6 +106,17 @@ using ShmLimits = struct shminfo;
 constexpr Field kShminfo[] = {F(ULong, ShmLimits, shmmax), F(ULong, ShmLimits, shmmin),
                               F(ULong, ShmLimits, shmmni), F(ULong, ShmLimits, shmseg),
                               F(ULong, ShmLimits, shmall), {Kind::Pad, 0, 32}};
+// Reserved longs at the ends.
+constexpr Field kNarrowMqAttr[] = {F(Long, MqAttr, mq_flags),
+                                   F(Long, MqAttr, mq_maxmsg),
+                                   F(Long, MqAttr, mq_msgsize),
+                                   F(Long, MqAttr, mq_curmsgs),
+                                   {Kind::Pad, 0, 16}};
+constexpr Field kNarrowShminfo[] = {F(ULong, ShmLimits, shmmax), F(ULong, ShmLimits, shmmin),
+                                    F(ULong, ShmLimits, shmmni), F(ULong, ShmLimits, shmseg),
+                                    F(ULong, ShmLimits, shmall), {Kind::Pad, 0, 16}};
+constexpr StructDesc kNarrowMqAttrDesc = {"mq_attr", sizeof(MqAttr), kNarrowMqAttr};
+constexpr StructDesc kNarrowShminfoDesc = {"shminfo", sizeof(ShmLimits), kNarrowShminfo};
 using ShmUse = struct shm_info;
 constexpr Field kShmUse[] = {F(S32, ShmUse, used_ids),        F(ULong, ShmUse, shm_tot),
                              F(ULong, ShmUse, shm_rss),       F(ULong, ShmUse, shm_swp),
@@ -128,9 +139,13 @@ const StructDesc Desc<struct semid_ds>::desc = {.name = "semid_ds",
 const StructDesc kX86Semid = {"semid_ds", sizeof(struct semid_ds), kX86Sem};
 const StructDesc Desc<struct msqid_ds>::desc = {
     .name = "msqid_ds", .host_size = sizeof(struct msqid_ds), .fields = kMsg, .narrow = &kNarrowMsgDesc};
-const StructDesc Desc<struct mq_attr>::desc = {"mq_attr", sizeof(struct mq_attr), kMqAttr};
+const StructDesc Desc<struct mq_attr>::desc = {
+    .name = "mq_attr", .host_size = sizeof(struct mq_attr), .fields = kMqAttr, .narrow = &kNarrowMqAttrDesc};
 const StructDesc Desc<struct sembuf>::desc = {"sembuf", sizeof(struct sembuf), kSembuf};
-const StructDesc Desc<struct shminfo>::desc = {"shminfo", sizeof(struct shminfo), kShminfo};
+const StructDesc Desc<struct shminfo>::desc = {.name = "shminfo",
+                                               .host_size = sizeof(struct shminfo),
+                                               .fields = kShminfo,
+                                               .narrow = &kNarrowShminfoDesc};
 const StructDesc Desc<struct shm_info>::desc = {"shm_info", sizeof(struct shm_info), kShmUse};
 const StructDesc Desc<struct seminfo>::desc = {"seminfo", sizeof(struct seminfo), kSeminfo};
 
