@@ -149,7 +149,8 @@ Errno<Long> get_thread_area(Thread& t, Addr address) {
 }
 
 // arch/x86/kernel/ldt.c
-Errno<Long> modify_ldt(Thread& t, Int function, Addr data, Size size) {
+namespace {
+int64_t change_ldt(Thread& t, int function, uint64_t data, uint64_t size) {
   enum { kRead = 0, kWriteOld = 1, kReadDefault = 2, kWrite = 0x11 };
   std::atomic<uint64_t>* const table = x86_user_state(t.cpu()).ldt.get();
   switch (function) {
@@ -183,6 +184,12 @@ Errno<Long> modify_ldt(Thread& t, Int function, Addr data, Size size) {
   table[d.entry].store(clears ? 0 : d.descriptor());
   reload_segments(x86_state(t.cpu()), static_cast<uint16_t>(d.entry << 3 | 7));
   return 0;
+}
+}  // namespace
+
+// The kernel's result is an unsigned int: the errors of a 64-bit program, too.
+Errno<Long> modify_ldt(Thread& t, Int function, Addr data, Size size) {
+  return static_cast<uint32_t>(change_ldt(t, function, data, size));
 }
 
 // Ports are the host's: nobody gets them.
