@@ -37,8 +37,9 @@ struct X86State {
 
   uint64_t gpr[16] = {};  ///< rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8 .. r15
 
-  /// EFLAGS, 0 or 1 each. PF is the flag, not the byte that it came from.
-  uint8_t cf = 0, pf = 0, af = 0, zf = 0, sf = 0, of = 0, df = 0;
+  /// EFLAGS, 0 or 1 each, but for two that nearly every instruction writes and nearly none reads:
+  /// PF is whether `parity` has an even number of ones, AF is bit 4 of `adjust`.
+  uint8_t cf = 0, parity = 1, adjust = 0, zf = 0, sf = 0, of = 0, df = 0;
   uint8_t tf = 0, if_ = 0, iopl = 0, nt = 0, rf = 0, vm = 0, ac = 0, vif = 0, vip = 0, id = 0;
 
   SegmentState es, cs, ss, ds, fs, gs, ldtr, tr;

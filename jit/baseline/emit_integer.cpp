@@ -173,6 +173,12 @@ bool Emitter::emit_word(const ir::Inst& inst) {
     case Op::Clz:
     case Op::Ctz:
     case Op::PopCount: {
+      if (inst.op == Op::PopCount && host_.popcnt && bit_width(inst.type) < 32) {
+        const uint8_t a = use_clean(inst.args[0]);
+        const uint8_t d = def_gpr();
+        (void)a_.popcnt(gp32(d), gp32(a));
+        return true;
+      }
       const bool there = inst.op == Op::Clz ? host_.lzcnt : inst.op == Op::Ctz ? host_.bmi1 : host_.popcnt;
       if (!there) return false;
       const Operand a = use_rm(inst.args[0], inst.type);

@@ -53,6 +53,19 @@ void Emitter::emit_set_state(const ir::Inst& inst) {
   }
   const Pin* const pin = pins_.at(offset);
   if (!pin) return store_to_state(value, offset);
+  if (offset == pin->offset && size <= 2 && inst.type != Type::I1 && class_of(inst.type) == ValueClass::Gpr) {
+    // The host has instructions that write the low part of a register, too.
+    if (const auto imm = imm32(value, inst.type)) {
+      move_aliases_away(pin->reg);
+      (void)a_.mov(gp(pin->reg, inst.type), *imm);
+      return;
+    }
+    const uint8_t from = use_gpr(value);
+    if (from == pin->reg) return;
+    move_aliases_away(pin->reg);
+    (void)a_.mov(gp(pin->reg, inst.type), gp(from, inst.type));
+    return;
+  }
   if (offset != pin->offset || size != 8 || class_of(inst.type) != ValueClass::Gpr) {
     (void)a_.mov(state_mem(pin->offset, 8), gp64(pin->reg));
     store_to_state(value, offset);

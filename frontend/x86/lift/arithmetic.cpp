@@ -58,7 +58,7 @@ struct Arithmetic : Lifter {
     const Value r = ir.Add(a, one);
     if (!locked()) write(0, r);
     set_flags_of_result(r);
-    set_flag(Flag::AF, auxiliary_of(a, one, r));
+    set_auxiliary_of(a, one, r);
     set_flag(Flag::OF, ir.CmpEq(r, imm(r.type, lowest(r.type))));
     return true;
   }
@@ -69,7 +69,7 @@ struct Arithmetic : Lifter {
     const Value r = ir.Sub(a, one);
     if (!locked()) write(0, r);
     set_flags_of_result(r);
-    set_flag(Flag::AF, auxiliary_of(a, one, r));
+    set_auxiliary_of(a, one, r);
     set_flag(Flag::OF, ir.CmpEq(a, imm(r.type, lowest(r.type))));
     ctx.flags.sub_a = a;
     ctx.flags.sub_b = one;

@@ -76,7 +76,7 @@ struct Bits : Lifter {
     set_flag(Flag::OF, ir.False());
     set_flag(Flag::AF, ir.True());
     set_flag(Flag::SF, ir.False());
-    set_flag(Flag::PF, parity_of(r));
+    set_parity_of(r);
     return true;
   }
 
@@ -89,7 +89,7 @@ struct Bits : Lifter {
     set_flag(Flag::CF, ir.CmpLtU(imm(a.type, ir::bit_width(a.type) - 1), n));
     set_flag(Flag::ZF, is_zero(r));
     set_flag(Flag::SF, sign_of(r));
-    set_flag(Flag::PF, parity_of(r));
+    set_parity_of(r);
     set_flag(Flag::AF, ir.False());
     set_flag(Flag::OF, ir.False());
     return true;
@@ -152,7 +152,7 @@ struct Bits : Lifter {
     else
       set_gpr(operand(0).reg, ir.Select(zero, reg, ir.ZExt(r, I64)));
     for (const Flag f : {Flag::CF, Flag::AF, Flag::SF, Flag::OF}) set_flag(f, ir.False());
-    set_flag(Flag::PF, ir.Or(parity_of(r), zero));
+    set_parity_of(ir.Select(zero, imm(r.type, 0), r));
     set_flag(Flag::ZF, zero);
     return true;
   }
@@ -171,7 +171,7 @@ struct Bits : Lifter {
     set_flag(Flag::CF, carry);
     set_flag(Flag::ZF, is_zero(r));
     set_flag(Flag::SF, sign_of(r));
-    set_flag(Flag::PF, parity_of(r));
+    set_parity_of(r);
     set_flag(Flag::AF, ir.False());
     set_flag(Flag::OF, ir.False());
     return true;

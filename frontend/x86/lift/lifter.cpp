@@ -6,6 +6,8 @@
 
 namespace lyrebird::x86 {
 
+constexpr unsigned kAdjustBit = 1 << 4;  // AF in X86State::adjust
+
 // --- operands
 
 Value Lifter::read(unsigned i, Type as) {
@@ -126,52 +128,84 @@ void Lifter::push(Value value) {
 
 Value Lifter::flag(Flag flag) {
   Value& known = ctx.flags.value[static_cast<unsigned>(flag)];
-  if (!known) known = ir.GetState(flag_offset(flag), I1);
+  if (known) return known;
+  const uint32_t offset = flag_offset(flag);
+  switch (flag) {
+    case Flag::PF: {
+      const Value byte = ctx.flags.parity ? ctx.flags.parity : ir.GetState(offset, I8);
+      known = ir.Not(ir.CmpTest(ir.PopCount(byte), imm(I8, 1)));
+      break;
+    }
+    case Flag::AF:
+      known = ir.CmpTest(ir.GetState(offset, I8), imm(I8, kAdjustBit));
+      break;
+    default:
+      known = ir.GetState(offset, I1);
+  }
   return known;
 }
 
 void Lifter::set_flag(Flag flag, Value value) {
-  ir.SetState(flag_offset(flag), value);
+  const uint32_t offset = flag_offset(flag);
+  if (flag == Flag::PF) {
+    ctx.flags.parity = ir.ZExt(ir.Not(value), I8);
+    ir.SetState(offset, ctx.flags.parity);
+  } else if (flag == Flag::AF) {
+    ir.SetState(offset, ir.Shl(ir.ZExt(value, I8), imm(I8, 4)));
+  } else {
+    ir.SetState(offset, value);
+  }
   ctx.flags.value[static_cast<unsigned>(flag)] = value;
-  ctx.flags.sub_a = ctx.flags.sub_b = ctx.flags.logic = ctx.flags.order = {};
+  ctx.flags.sub_a = ctx.flags.sub_b = ctx.flags.logic = {};
 }
 
 void Lifter::set_flag_if(Value condition, Flag which, Value value) {
   set_flag(which, ir.Select(condition, value, flag(which)));
 }
 
-Value Lifter::parity_of(Value r) { return ir.Not(ir.CmpTest(ir.PopCount(ir.Trunc(r, I8)), imm(I8, 1))); }
+void Lifter::set_parity_of(Value r, Value condition) {
+  Value byte = ir.Trunc(r, I8);
+  const uint32_t offset = flag_offset(Flag::PF);
+  if (condition)
+    byte = ir.Select(condition, byte, ctx.flags.parity ? ctx.flags.parity : ir.GetState(offset, I8));
+  ir.SetState(offset, byte);
+  ctx.flags.parity = byte;
+  ctx.flags.value[static_cast<unsigned>(Flag::PF)] = {};
+  ctx.flags.sub_a = ctx.flags.sub_b = ctx.flags.logic = {};
+}
 
-Value Lifter::auxiliary_of(Value a, Value b, Value r) {
-  return ir.CmpTest(ir.Xor(ir.Xor(a, b), r), imm(r.type, 16));
+void Lifter::set_auxiliary_of(Value a, Value b, Value r) {
+  ir.SetState(flag_offset(Flag::AF), ir.Trunc(ir.Xor(ir.Xor(a, b), r), I8));
+  ctx.flags.value[static_cast<unsigned>(Flag::AF)] = {};
+  ctx.flags.sub_a = ctx.flags.sub_b = ctx.flags.logic = {};
 }
 
 void Lifter::set_flags_of_result(Value r) {
   set_flag(Flag::SF, sign_of(r));
   set_flag(Flag::ZF, is_zero(r));
-  set_flag(Flag::PF, parity_of(r));
+  set_parity_of(r);
 }
 
 void Lifter::set_flags_of_add(Value a, Value b, Value r) {
   set_flags_of_result(r);
   set_flag(Flag::CF, ir.CmpLtU(r, a));
-  set_flag(Flag::AF, auxiliary_of(a, b, r));
+  set_auxiliary_of(a, b, r);
   set_flag(Flag::OF, ir.OverflowOfAdd(a, b, ir.False()));
 }
 
 void Lifter::set_flags_of_add(Value a, Value b, Value carry, Value r) {
   set_flags_of_result(r);
   set_flag(Flag::CF, ir.CarryOfAdd(a, b, carry));
-  set_flag(Flag::AF, auxiliary_of(a, b, r));
+  set_auxiliary_of(a, b, r);
   set_flag(Flag::OF, ir.OverflowOfAdd(a, b, carry));
 }
 
 void Lifter::set_flags_of_sub(Value a, Value b, Value r) {
   set_flag(Flag::SF, sign_of(r));
   set_flag(Flag::ZF, ir.CmpEq(a, b));
-  set_flag(Flag::PF, parity_of(r));
+  set_parity_of(r);
   set_flag(Flag::CF, ir.CmpLtU(a, b));
-  set_flag(Flag::AF, auxiliary_of(a, b, r));
+  set_auxiliary_of(a, b, r);
   set_flag(Flag::OF, ir.OverflowOfSub(a, b));
   ctx.flags.sub_a = a;
   ctx.flags.sub_b = b;
@@ -183,7 +217,7 @@ void Lifter::set_flags_of_sub(Value a, Value b, Value borrow, Value r) {
   const Value inverted = ir.Not(b), carry = ir.Not(borrow);
   set_flags_of_result(r);
   set_flag(Flag::CF, ir.Not(ir.CarryOfAdd(a, inverted, carry)));
-  set_flag(Flag::AF, auxiliary_of(a, b, r));
+  set_auxiliary_of(a, b, r);
   set_flag(Flag::OF, ir.OverflowOfAdd(a, inverted, carry));
 }
 

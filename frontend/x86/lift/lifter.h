@@ -35,6 +35,7 @@ inline constexpr unsigned kFlagCount = 6;
 /// a - b of two ints, or from comparing a result with 0, conditions become one compare.
 struct KnownFlags {
   std::array<Value, kFlagCount> value = {};
+  Value parity = {};  ///< what the state has for PF, if this block wrote it
   Value sub_a = {}, sub_b = {};
   bool sub_carry = false;  ///< CF is that of sub_a - sub_b, too (not after DEC)
   Value logic = {};        ///< ZF and SF are its, CF and OF are clear
@@ -112,8 +113,9 @@ class Lifter {
 
   // --- flags
   static constexpr uint32_t flag_offset(Flag flag) {
-    constexpr uint32_t kOffsets[] = {offsetof(X86State, cf), offsetof(X86State, pf), offsetof(X86State, af),
-                                     offsetof(X86State, zf), offsetof(X86State, sf), offsetof(X86State, of)};
+    constexpr uint32_t kOffsets[] = {offsetof(X86State, cf),     offsetof(X86State, parity),
+                                     offsetof(X86State, adjust), offsetof(X86State, zf),
+                                     offsetof(X86State, sf),     offsetof(X86State, of)};
     return kOffsets[static_cast<unsigned>(flag)];
   }
   Value flag(Flag flag);
@@ -134,8 +136,10 @@ class Lifter {
   void set_flags_of_result(Value r);
   Value sign_of(Value r) { return ir.CmpLtS(r, imm(r.type, 0)); }
   Value is_zero(Value r) { return ir.CmpEq(r, imm(r.type, 0)); }
-  Value parity_of(Value r);
-  Value auxiliary_of(Value a, Value b, Value r);
+  /// PF is the parity of r's low byte, if the condition (always without one) holds.
+  void set_parity_of(Value r, Value condition = {});
+  /// AF is the carry out of bit 3 of a + b or a - b, r the result.
+  void set_auxiliary_of(Value a, Value b, Value r);
   /// The condition cc of Jcc (SDM volume 1, appendix B).
   Value holds(unsigned condition);
 

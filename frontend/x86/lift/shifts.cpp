@@ -222,7 +222,7 @@ struct Shifts : Lifter {
   bool shifted(const Count& n, Value r, Value carry) {
     set_if(n, Flag::SF, sign_of(r));
     set_if(n, Flag::ZF, is_zero(r));
-    set_if(n, Flag::PF, parity_of(r));
+    set_parity_of(r, n.nonzero);
     set_if(n, Flag::CF, carry);
     set_if(n, Flag::AF, ir.True());
     return true;

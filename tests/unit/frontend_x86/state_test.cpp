@@ -72,7 +72,13 @@ TEST(X86State, EflagsBits) {
   }
   set_eflags(s, 0xffffffff);
   EXPECT_EQ(eflags(s), 0x003f7fd7u);
-  EXPECT_EQ(s.cf + s.pf + s.af + s.zf + s.sf + s.of + s.df, 7);
+  EXPECT_EQ(s.cf + s.zf + s.sf + s.of + s.df, 5);
+  EXPECT_EQ(s.parity, 0);
+  EXPECT_EQ(s.adjust, 16);
+  s.parity = 0x30;
+  EXPECT_EQ(eflags(s), 0x003f7fd7u);
+  s.parity = 0x31;
+  EXPECT_EQ(eflags(s), 0x003f7fd3u);
   EXPECT_EQ(s.iopl, 3);
 }
 
