@@ -44,7 +44,72 @@ bool Emitter::emit_integer(const ir::Inst& inst) {
       break;
   }
   if (inst.type == Type::I1) return emit_bool(inst);
+  if (inst.type == Type::I8 || inst.type == Type::I16) {
+    if (inst.elem == inst.type && emit_narrow(inst)) return true;
+  }
   return is_word(inst.type) && inst.elem == inst.type && emit_word(inst);
+}
+
+/// 8 and 16 bits: by 32-bit instructions in a register of its own, then what is above is cleared.
+bool Emitter::emit_narrow(const ir::Inst& inst) {
+  InstId id = 0;
+  switch (inst.op) {
+    case Op::Add:
+      id = hi::kIdAdd;
+      break;
+    case Op::Sub:
+      id = hi::kIdSub;
+      break;
+    case Op::And:
+      id = hi::kIdAnd;
+      break;
+    case Op::Or:
+      id = hi::kIdOr;
+      break;
+    case Op::Xor:
+      id = hi::kIdXor;
+      break;
+    case Op::Mul:
+      id = hi::kIdImul;
+      break;
+    case Op::Neg:
+      id = hi::kIdNeg;
+      break;
+    case Op::Not:
+      id = hi::kIdNot;
+      break;
+    case Op::Shl:
+    case Op::ShrU:
+    case Op::ShrS:
+      if (at(root(inst.args[1])).op != Op::Const || constant(inst.args[1]) >= ir::bit_width(inst.type))
+        return false;
+      id = inst.op == Op::Shl ? hi::kIdShl : inst.op == Op::ShrU ? hi::kIdShr : hi::kIdSar;
+      break;
+    default:
+      return false;
+  }
+  const bool unary = inst.op == Op::Neg || inst.op == Op::Not;
+  const auto imm = unary ? std::nullopt : imm32(inst.args[1], inst.type);
+  const uint8_t a = use_gpr(inst.args[0]);
+  const uint8_t b = unary || imm ? kNoReg : use_gpr(inst.args[1]);
+  const uint8_t work = take_gpr();
+  if (inst.op == Op::ShrU)
+    (void)a_.movzx(gp32(work), gp(a, inst.type));
+  else if (inst.op == Op::ShrS)
+    (void)a_.movsx(gp32(work), gp(a, inst.type));
+  else
+    (void)a_.mov(gp32(work), gp32(a));
+  if (unary)
+    (void)a_.emit(id, gp32(work));
+  else if (imm && id == hi::kIdImul)
+    (void)a_.emit(id, gp32(work), gp32(work), Imm(*imm));
+  else if (imm)
+    (void)a_.emit(id, gp32(work), Imm(*imm));
+  else
+    (void)a_.emit(id, gp32(work), gp32(b));
+  (void)a_.movzx(gp32(def_gpr()), gp(work, inst.type));
+  no_flags();
+  return true;
 }
 
 bool Emitter::emit_word(const ir::Inst& inst) {

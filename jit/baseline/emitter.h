@@ -167,6 +167,7 @@ class Emitter {
 
   // --- emit_integer.cpp
   bool emit_integer(const ir::Inst& inst);
+  bool emit_narrow(const ir::Inst& inst);
   bool emit_word(const ir::Inst& inst);
   bool emit_bool(const ir::Inst& inst);
   bool emit_convert(const ir::Inst& inst);
