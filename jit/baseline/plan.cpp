@@ -18,6 +18,8 @@ namespace {
 constexpr uint16_t kBarrier = ir::Faults | ir::Exits | ir::Terminal;
 
 unsigned value_args(const Inst& inst) { return inst.op == Op::Const ? 0 : ir::arg_count(inst); }
+/// A comparison of floats whose "equal" is one host flag; it is counted with the others of its kind.
+bool is_as_equal(const Inst& inst) { return inst.op == Op::FCompare && (inst.fp_extra() & 2) != 0; }
 bool is_word(Type type) { return type == Type::I32 || type == Type::I64; }
 
 }  // namespace
@@ -273,7 +275,7 @@ void Plan::count_flag_uses(const Inst& inst, const ValuePlan& v) {
     if (values_[root].flag_uses++ == 0) flag_makers_.push_back(root);
   };
   if ((inst.op == Op::CmpLtS || inst.op == Op::CmpEq || inst.op == Op::CmpNe) && is_const(inst.args[1]) &&
-      insts[inst.args[1]].imm == 0)
+      insts[inst.args[1]].imm == 0 && !is_as_equal(insts[values_[inst.args[0]].root]))
     count(inst.args[0]);
   if (v.lazy && inst.elem == Type::I8 && inst.op != Op::Not)
     for (unsigned k = 0; k < 2; ++k)

@@ -163,6 +163,8 @@ struct SseMoves : Vector {
     Value first_lane = lane_at(0);
     for (unsigned i = 1; i < lanes * mask.count; ++i)
       first_lane = ir.Select(ir.CmpEq(first, imm(I64, i)), lane_at(i), first_lane);
+    // Bytes fault where the whole does, on the first page that one of them is on.
+    if (elem == I8) load(I8, ir.MaxU(at, ir.And(ir.Add(at, first), imm(I64, ~uint64_t{0xfff}))));
     // No lane is stored if one faults.
     for (unsigned i = 0; i < lanes * mask.count; ++i) load(elem, ir.Add(at, offset_of(bits, first, i, size)));
     for (unsigned i = 0; i < lanes * mask.count; ++i)
