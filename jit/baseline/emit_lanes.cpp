@@ -5,6 +5,7 @@
 
 #include "jit/baseline/emitter.h"
 #include "jit/baseline/ids.h"
+#include "jit/baseline/lane_index.h"
 
 namespace lyrebird::jit::baseline {
 
@@ -30,20 +31,6 @@ constexpr ByWidth kEqual LYREBIRD_W(cmpeqb, cmpeqw, cmpeqd, cmpeqq);
 constexpr ByWidth kGreater LYREBIRD_W(cmpgtb, cmpgtw, cmpgtd, cmpgtq);
 #undef LYREBIRD_W
 
-unsigned width_index(Type elem) {
-  switch (ir::bit_width(elem)) {
-    case 8:
-      return 0;
-    case 16:
-      return 1;
-    case 32:
-      return 2;
-    case 64:
-      return 3;
-    default:
-      return 4;
-  }
-}
 constexpr uint64_t splat(uint64_t value, unsigned lane) {
   const unsigned width = 8u << lane;
   uint64_t all = 0;
@@ -109,7 +96,7 @@ void Emitter::blend_by_sign(unsigned lane, uint8_t d, uint8_t a, uint8_t b, uint
 }
 
 bool Emitter::emit_lanes(const ir::Inst& inst) {
-  const unsigned lane = width_index(inst.elem);
+  const unsigned lane = lane_index(inst.elem);
   if (lane > 3) return false;
   switch (inst.op) {
     case Op::RoundShrU:

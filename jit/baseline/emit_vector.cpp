@@ -6,6 +6,7 @@
 
 #include "jit/baseline/emitter.h"
 #include "jit/baseline/ids.h"
+#include "jit/baseline/lane_index.h"
 
 namespace lyrebird::jit::baseline {
 
@@ -54,22 +55,6 @@ constexpr ByLane kShrS{{kNone, LYREBIRD_P(sraw), LYREBIRD_P(srad), kNone}};
 
 constexpr Pair kPand{hi::kIdPand, hi::kIdVpand}, kPandn{hi::kIdPandn, hi::kIdVpandn},
     kPor{hi::kIdPor, hi::kIdVpor}, kPxor{hi::kIdPxor, hi::kIdVpxor}, kPshufb{hi::kIdPshufb, hi::kIdVpshufb};
-
-/// 0..3 for lanes of 8..64 bits, 4 for others.
-unsigned lane_index(Type elem) {
-  switch (ir::bit_width(elem)) {
-    case 8:
-      return 0;
-    case 16:
-      return 1;
-    case 32:
-      return 2;
-    case 64:
-      return 3;
-    default:
-      return 4;
-  }
-}
 
 const ByLane* lanewise(Op op) {
   switch (op) {

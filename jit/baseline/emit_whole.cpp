@@ -2,31 +2,13 @@
 // Whole-vector ops that x86 hosts have an instruction for. What lies above a V64 does not matter.
 #include "jit/baseline/emitter.h"
 #include "jit/baseline/ids.h"
+#include "jit/baseline/lane_index.h"
 
 namespace lyrebird::jit::baseline {
 
 using namespace asmjit;
 using ir::Op;
 using ir::Type;
-
-namespace {
-
-unsigned lane_index(Type elem) {
-  switch (ir::bit_width(elem)) {
-    case 8:
-      return 0;
-    case 16:
-      return 1;
-    case 32:
-      return 2;
-    case 64:
-      return 3;
-    default:
-      return 4;
-  }
-}
-
-}  // namespace
 
 bool Emitter::emit_whole(const ir::Inst& inst) {
   const auto imm = static_cast<uint32_t>(inst.imm);
