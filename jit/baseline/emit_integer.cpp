@@ -35,7 +35,8 @@ bool Emitter::emit_integer(const ir::Inst& inst) {
     case Op::AddWithCarry:
     case Op::CarryOfAdd:
     case Op::OverflowOfAdd:
-      if (!is_word(inst.elem)) return false;
+      // A narrow sum would need what is above it cleared; its flags do not.
+      if (!is_word(inst.elem) && (inst.op == Op::AddWithCarry || inst.elem == Type::I128)) return false;
       emit_with_carry(inst);
       return true;
     case Op::Crc32:

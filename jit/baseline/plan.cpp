@@ -96,10 +96,11 @@ bool Plan::is_lazy(const Inst& inst) const {
   if (inst.op == Op::Not) return values_[values_[inst.args[0]].root].lazy;
   if (inst.op >= Op::CmpEq && inst.op <= Op::CmpTest)
     return class_of(inst.elem) == ValueClass::Gpr && inst.elem != Type::I1;
-  if (inst.op == Op::OverflowOfSub) return is_word(inst.elem);
+  const bool fits = is_word(inst.elem) || inst.elem == Type::I8 || inst.elem == Type::I16;
+  if (inst.op == Op::OverflowOfSub) return fits;
   if (inst.op == Op::OverflowOfAdd || inst.op == Op::CarryOfAdd) {
     const Inst& carry = block_->insts[inst.args[2]];
-    return is_word(inst.elem) && carry.op == Op::Const && carry.imm == 0;
+    return fits && carry.op == Op::Const && carry.imm == 0;
   }
   return false;
 }

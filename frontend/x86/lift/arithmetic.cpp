@@ -21,7 +21,8 @@ struct Arithmetic : Lifter {
   bool ADC() {
     const Value b = read(1), carry = flag(Flag::CF);
     const Value a = locked() ? add_locked(ir.Add(b, ir.ZExt(carry, b.type))) : read(0);
-    const Value r = ir.AddWithCarry(a, b, carry);
+    const bool narrow = operand(0).size < 4;
+    const Value r = narrow ? ir.Add(ir.Add(a, b), ir.ZExt(carry, b.type)) : ir.AddWithCarry(a, b, carry);
     if (!locked()) write(0, r);
     set_flags_of_add(a, b, carry, r);
     return true;
