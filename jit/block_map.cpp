@@ -87,6 +87,17 @@ const CompiledBlock* BlockMap::publish(std::unique_ptr<CompiledBlock> owned, Sta
   return block;
 }
 
+void BlockMap::publish_more(std::vector<std::unique_ptr<CompiledBlock>> blocks, Stamps seen) {
+  if (blocks.empty()) return;
+  const std::lock_guard lock(mutex_);
+  const Stamps now = stamps(blocks.front()->key.pc);
+  if (now.first != seen.first || now.second != seen.second) return;
+  for (auto& owned : blocks) {
+    if (stats_.bytes + owned->host_size > limit_) return;
+    if (!find(owned->key)) insert(owned.release());
+  }
+}
+
 bool BlockMap::publish_region(std::unique_ptr<CompiledBlock> owned, std::span<const Seen> seen) {
   const std::lock_guard lock(mutex_);
   for (const Seen& part : seen) {

@@ -58,6 +58,8 @@ class BlockMap {
   /// Takes the block, or gives the one that another thread published first, or nullptr if the
   /// code changed since `stamps`. The caller holds a Running.
   const CompiledBlock* publish(std::unique_ptr<CompiledBlock> block, Stamps stamps);
+  /// The same for more blocks of the same page; what can't be had goes.
+  void publish_more(std::vector<std::unique_ptr<CompiledBlock>> blocks, Stamps stamps);
   /// As publish(), for a region: `seen` has the stamps of each of its blocks, in any order. Takes the
   /// place of the block of the same key. False if code changed since.
   struct Seen {

@@ -10,6 +10,7 @@ namespace {
 
 /// Slots behind the last home.
 constexpr size_t kTail = 1024;
+constexpr size_t kSoonMore = size_t{1} << 15;
 
 /// Stands where a block was; equals no key.
 struct Removed final : CompiledBlock {
@@ -51,7 +52,11 @@ void BlockTable::remove(const CompiledBlock& block) {
   }
 }
 
-size_t BlockTable::wanted() const { return std::max(std::bit_ceil(3 * live_ + 4), size_ / 4); }
+size_t BlockTable::wanted() const {
+  // A program that starts soon has many more.
+  const size_t room = live_ < kSoonMore ? 6 : 3;
+  return std::max(std::bit_ceil(room * live_ + 4), size_ / 4);
+}
 
 bool BlockTable::copy_to(BlockTable& other) const {
   for (size_t i = 0; i < size_ + kTail; ++i) {

@@ -67,7 +67,7 @@ struct KeptBlock {
   ir::BlockKey key;
   uint32_t guest_size = 0, guest_count = 0;
   const CompiledBlock* block = nullptr;
-  std::span<const uint8_t> saved;
+  const std::span<const uint8_t>* saved = nullptr;
   const persist::Image* image = nullptr;
   uint32_t number = 0;  ///< in the image
 };
@@ -129,9 +129,9 @@ class Engine {
   }
   /// The image's blocks no longer jump to each other; the caller takes those out that are in the map.
   virtual void detach(const persist::Image&) {}
-  /// Writes an image of the blocks, which are all of a mapping at `base` and stay meanwhile. `blocks` is
-  /// sorted. Of `pages`, ImagePage::first is filled in.
-  virtual bool freeze(std::vector<KeptBlock>& /*blocks*/, uint64_t /*base*/, persist::ImageWriter&,
+  /// Writes an image of the blocks, which are all of a mapping at `base` and stay meanwhile. Of `pages`,
+  /// ImagePage::first is filled in.
+  virtual bool freeze(std::span<const KeptBlock> /*blocks*/, uint64_t /*base*/, persist::ImageWriter&,
                       std::vector<persist::ImagePage>& /*pages*/) const {
     return false;
   }

@@ -50,7 +50,10 @@ struct Keeper::Image {
     Rejected,  ///< the guest's code is or was another: nothing of it is kept
   };
   std::atomic<State> state{State::Untried};
-  std::unique_ptr<jit::persist::Image> image;  ///< stays, whatever the state becomes
+  // What `state` is about stays, whatever it becomes.
+  std::unique_ptr<jit::persist::Image> image;
+  bool in_place = false;
+  std::vector<std::atomic<bool>> loaded;  ///< (in_place) of each page: load_page() was there
 
   uint32_t pages() const { return static_cast<uint32_t>((end - start) >> jit::persist::kImagePageBits); }
 };
@@ -213,7 +216,9 @@ void Keeper::try_image(Image& image, const Place& place) {
     image.state = state;
     // Who changes the guest's code from here on finds the image; who did before shows here.
     if (changes_.load() != changes) state = Image::State::Rejected;
-    if (state == Image::State::Ready && options_.in_place) engine_.attach(*image.image, image.start);
+    if (state == Image::State::Ready && options_.in_place)
+      image.in_place = engine_.attach(*image.image, image.start);
+    if (image.in_place) image.loaded = std::vector<std::atomic<bool>>(image.pages());
     image.image->close_file();
     counters_.images.fetch_add(state == Image::State::Ready, std::memory_order_relaxed);
     if (state == Image::State::Ready) counters_.in_images.fetch_add(image.image->blocks().size());
@@ -236,7 +241,20 @@ std::vector<std::pair<uint64_t, uint64_t>> Keeper::changed(uint64_t start, uint6
   return gone;
 }
 
-std::unique_ptr<jit::CompiledBlock> Keeper::load(ir::BlockKey key, Place& place) {
+/// What the page's blocks are entered at from elsewhere than by the jumps inside the image; once.
+void Keeper::load_page(Image& image, uint64_t page, uint32_t but, Blocks& more) {
+  if (image.loaded[page].exchange(true, std::memory_order_relaxed)) return;
+  const auto blocks = image.image->blocks();
+  const auto pages = image.image->pages();
+  const uint32_t end = page + 1 < pages.size() ? pages[page + 1].first : static_cast<uint32_t>(blocks.size());
+  for (uint32_t number = pages[page].first; number < end; ++number) {
+    if (!blocks[number].entry || number == but) continue;
+    if (auto block = engine_.load(*image.image, number, image.start)) more.push_back(std::move(block));
+  }
+  counters_.hits.fetch_add(more.size(), std::memory_order_relaxed);
+}
+
+std::unique_ptr<jit::CompiledBlock> Keeper::load(ir::BlockKey key, Place& place, Blocks& more) {
   if (off_.load(std::memory_order_relaxed) || !locate(key.pc, place)) return nullptr;
   Image& image = *place.image;
   if (image.state.load(std::memory_order_acquire) == Image::State::Untried) try_image(image, place);
@@ -245,6 +263,9 @@ std::unique_ptr<jit::CompiledBlock> Keeper::load(ir::BlockKey key, Place& place)
     if (number >= 0) {
       auto block = engine_.load(*image.image, static_cast<uint32_t>(number), image.start);
       (block ? counters_.hits : counters_.rejected).fetch_add(1, std::memory_order_relaxed);
+      if (block && image.in_place)
+        load_page(image, (key.pc - image.start) >> jit::persist::kImagePageBits,
+                  static_cast<uint32_t>(number), more);
       return block;
     }
   }
@@ -320,15 +341,11 @@ void Keeper::save(const jit::BlockMap& map) {
   if (!only) return;
   last_save_ = std::chrono::steady_clock::now();
   const uint32_t epoch = epoch_.load(std::memory_order_relaxed);
-  std::vector<std::vector<jit::KeptBlock>> fresh(images.size());
+  std::vector<Fresh> fresh(images.size());
   int64_t saved = 0;
   const auto note_block = [&](const jit::CompiledBlock& block) {
     if (block.keep.epoch != epoch || block.keep.image >= fresh.size()) return;
-    fresh[block.keep.image].push_back({.key = block.key,
-                                       .guest_size = block.guest_size,
-                                       .guest_count = block.guest_count,
-                                       .block = &block,
-                                       .saved = {}});
+    fresh[block.keep.image].push_back(&block);
   };
   const auto write = [&] {
     noted_.store(0, std::memory_order_relaxed);
@@ -341,7 +358,7 @@ void Keeper::save(const jit::BlockMap& map) {
       const uint64_t there = image.file.items() + fresh[i].size();
       int64_t done;
       if (origins[i].host && there >= kMany && there * kManyOf >= in_image) {
-        done = freeze(image, origins[i], std::move(fresh[i]));
+        done = freeze(image, origins[i], fresh[i]);
       } else {
         if (in_image && fresh[i].size() < kFew && fresh[i].size() * kFewOf < in_image) continue;
         done = append(image, fresh[i]);
@@ -360,16 +377,16 @@ bool Keeper::mapped_as_before(const Image& image, frontend::CodeOrigin& origin) 
 }
 
 /// Block by block to the file beside the image.
-int64_t Keeper::append(Image& image, const std::vector<jit::KeptBlock>& blocks) {
+int64_t Keeper::append(Image& image, const Fresh& fresh) {
   std::vector<Item> items;
   std::vector<uint8_t> bytes;
   std::vector<size_t> ends;
-  for (const jit::KeptBlock& kept : blocks) {
-    if (!engine_.save(*kept.block, bytes)) continue;
-    items.push_back({.key = kept.key,
-                     .guest_size = kept.guest_size,
-                     .guest_count = kept.guest_count,
-                     .guest_hash = kept.block->keep.guest_hash,
+  for (const jit::CompiledBlock* const block : fresh) {
+    if (!engine_.save(*block, bytes)) continue;
+    items.push_back({.key = block->key,
+                     .guest_size = block->guest_size,
+                     .guest_count = block->guest_count,
+                     .guest_hash = block->keep.guest_hash,
                      .more = {}});
     ends.push_back(bytes.size());
   }
@@ -379,29 +396,34 @@ int64_t Keeper::append(Image& image, const std::vector<jit::KeptBlock>& blocks) 
   return image.file.append(items);
 }
 
-/// A new image of the old one, what came after it, and `blocks`. The number of blocks added.
-int64_t Keeper::freeze(Image& image, const frontend::CodeOrigin& origin, std::vector<jit::KeptBlock> blocks) {
+/// A new image of the old one, what came after it, and `fresh`. The number of blocks added.
+int64_t Keeper::freeze(Image& image, const frontend::CodeOrigin& origin, const Fresh& fresh) {
   const jit::persist::FileLock lock(image.file.path());
   if (!lock) return 0;  // somebody else is at it
-  const auto added = static_cast<int64_t>(blocks.size());
   const auto old = open_image(image.path, image.key, image.pages());
   if (old && !matches(*old, origin)) return 0;
   image.file.refresh();
   std::vector<uint8_t> bytes;
   std::vector<Item> items = image.file.all(bytes);
   drop_changed(items, origin);
+  std::vector<jit::KeptBlock> blocks;
+  blocks.reserve(fresh.size() + items.size() + (old ? old->blocks().size() : 0));
+  for (const jit::CompiledBlock* const block : fresh)
+    blocks.push_back({.key = block->key,
+                      .guest_size = block->guest_size,
+                      .guest_count = block->guest_count,
+                      .block = block});
   for (const Item& item : items)
     blocks.push_back({.key = item.key,
                       .guest_size = item.guest_size,
                       .guest_count = item.guest_count,
-                      .saved = item.code});
+                      .saved = &item.code});
   if (old) {
     const auto all = old->blocks();
     for (uint32_t number = 0; number < all.size(); ++number)
       blocks.push_back({.key = {image.start + all[number].pc, old->mode(all[number])},
                         .guest_size = all[number].guest_size,
                         .guest_count = all[number].guest_count,
-                        .saved = {},
                         .image = old.get(),
                         .number = number});
   }
@@ -412,7 +434,7 @@ int64_t Keeper::freeze(Image& image, const frontend::CodeOrigin& origin, std::ve
   if (!engine_.freeze(blocks, image.start, writer, pages)) return -1;
   ::unlink(image.file.path().c_str());
   image.file.refresh();
-  return added;
+  return static_cast<int64_t>(fresh.size());
 }
 
 /// Reading the whole directory every time would cost more than it gives.

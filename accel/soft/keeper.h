@@ -60,8 +60,10 @@ class Keeper {
     Image* image = nullptr;  ///< nullptr: this code is not kept
   };
 
-  /// The kept block, or nullptr. The caller has read the map's stamps before.
-  std::unique_ptr<jit::CompiledBlock> load(ir::BlockKey key, Place& place);
+  using Blocks = std::vector<std::unique_ptr<jit::CompiledBlock>>;
+  /// The kept block, or nullptr; and in `more` others of its page that are likely to be wanted soon. The
+  /// caller has read the map's stamps before.
+  std::unique_ptr<jit::CompiledBlock> load(ir::BlockKey key, Place& place, Blocks& more);
   /// The block was translated from what is in memory now: to be kept, if it may be.
   void note(jit::CompiledBlock& block, Place& place);
   /// The guest's code in [start, start + size) is no longer what it was, or may not be. The ranges whose
@@ -83,9 +85,11 @@ class Keeper {
   bool locate(uint64_t pc, Place& place);
   Image* image_of(const frontend::CodeOrigin& origin);
   void try_image(Image& image, const Place& place);
+  void load_page(Image& image, uint64_t page, uint32_t but, Blocks& more);
+  using Fresh = std::vector<const jit::CompiledBlock*>;
   bool mapped_as_before(const Image& image, frontend::CodeOrigin& origin) const;
-  int64_t freeze(Image& image, const frontend::CodeOrigin& origin, std::vector<jit::KeptBlock> blocks);
-  int64_t append(Image& image, const std::vector<jit::KeptBlock>& blocks);
+  int64_t freeze(Image& image, const frontend::CodeOrigin& origin, const Fresh& fresh);
+  int64_t append(Image& image, const Fresh& fresh);
   void prune();
 
   jit::Engine& engine_;

@@ -222,8 +222,10 @@ const jit::CompiledBlock* SoftVcpu::find_or_translate() {
     // A kept block knows of no breakpoints.
     Keeper* const keeper = stops ? nullptr : soft_.keeper.get();
     if (keeper) {
-      if (auto kept = keeper->load(key, place_)) {
+      Keeper::Blocks more;
+      if (auto kept = keeper->load(key, place_, more)) {
         const auto* const block = soft_.map->publish(std::move(kept), stamps);
+        soft_.map->publish_more(std::move(more), stamps);
         laps.lap(SoftAccelerator::Impl::kLoad);
         if (block) return block;
         continue;

@@ -71,7 +71,7 @@ class Baseline final : public Engine {
   bool attach(persist::Image& image, uint64_t base) override;
   std::unique_ptr<CompiledBlock> load(const persist::Image& image, uint32_t number, uint64_t base) override;
   void detach(const persist::Image& image) override;
-  bool freeze(std::vector<KeptBlock>& blocks, uint64_t base, persist::ImageWriter& writer,
+  bool freeze(std::span<const KeptBlock> blocks, uint64_t base, persist::ImageWriter& writer,
               std::vector<persist::ImagePage>& pages) const override;
   BaselineStats stats() const;
   void report(Report& report) const override;

@@ -180,6 +180,8 @@ void Emitter::emit_tail() {
   for (const ExitJump& jump : exit_jumps_) a_.set_target(jump.end, exits_[jump.exit].stub);
 
   instructions_size_ = static_cast<uint32_t>(a_.offset());
+  // Blocks that end here may lie closer together than others (kept_alignment()).
+  if (records_.empty() && pool_.empty()) return;
   (void)a_.align(AlignMode::kZero, 32);
   for (Record& record : records_) {
     (void)a_.bind(record.label);

@@ -216,97 +216,125 @@ struct Source {
   uint32_t at;  ///< in the image
 };
 
-/// Blocks by key, for the links.
+/// nullopt: it can't be kept.
+std::optional<Source> source_of(const KeptBlock& kept) {
+  if (kept.block) {
+    const auto& block = static_cast<const BaselineBlock&>(*kept.block);
+    if (!block.code || block.info.region()) return std::nullopt;
+    return Source{block.code, block.info, 0};
+  }
+  if (kept.image) {
+    const persist::ImageBlock& block = kept.image->blocks()[kept.number];
+    return Source{kept.image->code() + block.code, BlockInfo(kept.image->info(block)), 0};
+  }
+  const auto info = BlockInfo::check(*kept.saved);
+  if (!info || info->region() || padded(info->size()) + info->code_size() > kept.saved->size())
+    return std::nullopt;
+  return Source{kept.saved->data() + padded(info->size()), *info, 0};
+}
+
+/// Records and constants, which need more than instructions, leave a size that is a multiple of 16.
+/// What is patched never crosses 8 bytes.
+uint32_t kept_alignment(uint32_t size) { return size % 16 == 0 ? baseline::CodeCache::kAlignment : 8; }
+
+/// The blocks' numbers, by pc, then mode.
+std::vector<uint32_t> in_order(std::span<const KeptBlock> blocks, uint64_t base) {
+  struct Place {
+    uint64_t pc;
+    uint32_t mode, number;
+    bool operator<(const Place& other) const { return pc != other.pc ? pc < other.pc : mode < other.mode; }
+  };
+  std::vector<Place> places;
+  places.reserve(blocks.size());
+  for (uint32_t i = 0; i < blocks.size(); ++i)
+    places.push_back({blocks[i].key.pc - base, blocks[i].key.mode, i});
+  std::sort(places.begin(), places.end());
+  std::vector<uint32_t> numbers;
+  numbers.reserve(blocks.size());
+  for (const Place& place : places) numbers.push_back(place.number);
+  return numbers;
+}
+
+/// Blocks by pc and mode, for the links.
 class Index {
  public:
-  explicit Index(const std::vector<KeptBlock>& blocks) : blocks_(blocks) {
+  explicit Index(const std::vector<persist::ImageBlock>& blocks) : blocks_(blocks) {
     size_t size = 16;
     while (size < 2 * blocks.size()) size *= 2;
     slots_.resize(size);
     for (uint32_t i = 0; i < blocks.size(); ++i) {
-      size_t slot = home(blocks[i].key);
+      size_t slot = home(blocks[i].pc, blocks[i].mode);
       while (slots_[slot]) slot = (slot + 1) & (slots_.size() - 1);
       slots_[slot] = i + 1;
     }
   }
-  int64_t find(ir::BlockKey key) const {
-    for (size_t slot = home(key); slots_[slot]; slot = (slot + 1) & (slots_.size() - 1))
-      if (blocks_[slots_[slot] - 1].key == key) return int64_t{slots_[slot]} - 1;
+  int64_t find(uint64_t pc, unsigned mode) const {
+    for (size_t slot = home(pc, mode); slots_[slot]; slot = (slot + 1) & (slots_.size() - 1)) {
+      const persist::ImageBlock& block = blocks_[slots_[slot] - 1];
+      if (block.pc == pc && block.mode == mode) return int64_t{slots_[slot]} - 1;
+    }
     return -1;
   }
 
  private:
-  size_t home(ir::BlockKey key) const {
-    return static_cast<size_t>(persist::mix(key.pc ^ key.mode, 0x9e3779b97f4a7c15)) & (slots_.size() - 1);
+  size_t home(uint64_t pc, unsigned mode) const {
+    return static_cast<size_t>(persist::mix(pc << 8 ^ mode, 0x9e3779b97f4a7c15)) & (slots_.size() - 1);
   }
-  const std::vector<KeptBlock>& blocks_;
+  const std::vector<persist::ImageBlock>& blocks_;
   std::vector<uint32_t> slots_;
 };
 
 }  // namespace
 
-bool Baseline::freeze(std::vector<KeptBlock>& blocks, uint64_t base, persist::ImageWriter& writer,
+bool Baseline::freeze(std::span<const KeptBlock> blocks, uint64_t base, persist::ImageWriter& writer,
                       std::vector<persist::ImagePage>& pages) const {
   if (strip_tags_.load(std::memory_order_relaxed)) return false;
-  std::sort(blocks.begin(), blocks.end(), [](const KeptBlock& a, const KeptBlock& b) {
-    return a.key.pc != b.key.pc ? a.key.pc < b.key.pc : a.key.mode < b.key.mode;
-  });
   std::vector<Source> sources;
   sources.reserve(blocks.size());
   std::vector<persist::ImageBlock> table;
   table.reserve(blocks.size());
   std::vector<uint8_t> infos;
+  infos.reserve(blocks.size() * 64);
   uint64_t size = 0;
-  // What can't be kept goes, and what is there twice.
-  std::erase_if(blocks, [&](const KeptBlock& kept) {
-    Source source{};
-    if (kept.block) {
-      const auto& block = static_cast<const BaselineBlock&>(*kept.block);
-      if (!can_keep(block)) return true;
-      source = {block.code, block.info, 0};
-    } else if (kept.image) {
-      const persist::ImageBlock& block = kept.image->blocks()[kept.number];
-      source = {kept.image->code() + block.code, BlockInfo(kept.image->info(block)), 0};
-    } else {
-      const auto info = BlockInfo::check(kept.saved);
-      if (!info || info->region() || padded(info->size()) + info->code_size() > kept.saved.size())
-        return true;
-      source = {kept.saved.data() + padded(info->size()), *info, 0};
-    }
+  // What can't be kept is left out, and what is there twice.
+  for (const uint32_t kept_number : in_order(blocks, base)) {
+    const KeptBlock& kept = blocks[kept_number];
+    auto source = source_of(kept);
     const int mode = writer.mode(kept.key.mode);
     const uint64_t pc = kept.key.pc - base;
     const bool twice = !table.empty() && table.back().pc == pc && table.back().mode == mode;
-    if (twice || mode < 0 || pc >> persist::kImagePageBits >= pages.size() || kept.guest_count > 0xff ||
-        kept.guest_size > 0xffff)
-      return true;
-    for (unsigned i = 0; i < source.info.pointers(); ++i) {
-      uint8_t word[8];
-      std::memcpy(word, source.code + source.info.pointer(i), sizeof word);
-      if (!make_distance(word)) return true;
+    if (!source || twice || mode < 0 || pc >> persist::kImagePageBits >= pages.size() ||
+        kept.guest_count > 0xff || kept.guest_size > 0xffff)
+      continue;
+    bool ours = true;
+    for (unsigned i = 0; i < source->info.pointers(); ++i) {
+      auto word = load_from<uint64_t>(source->code + source->info.pointer(i));
+      ours &= make_distance(reinterpret_cast<uint8_t*>(&word));
     }
-    source.at = static_cast<uint32_t>(size);
-    sources.push_back(source);
+    if (!ours) continue;
+    const uint32_t alignment = kept_alignment(source->info.code_size());
+    size = (size + alignment - 1) & ~uint64_t{alignment - 1};
+    source->at = static_cast<uint32_t>(size);
+    size += (source->info.code_size() + 7) & ~7u;
+    sources.push_back(*source);
     table.push_back({.pc = static_cast<uint32_t>(pc),
-                     .code = source.at,
+                     .code = source->at,
                      .info = static_cast<uint32_t>(infos.size()),
                      .guest_size = static_cast<uint16_t>(kept.guest_size),
                      .guest_count = static_cast<uint8_t>(kept.guest_count),
                      .mode = static_cast<uint8_t>(mode & 0x7f),
                      .entry = 1});
-    infos.insert(infos.end(), source.info.bytes(), source.info.bytes() + source.info.size());
-    size += (source.info.code_size() + baseline::CodeCache::kAlignment - 1) &
-            ~(baseline::CodeCache::kAlignment - 1);
-    return false;
-  });
-  if (blocks.empty() || size > uint64_t{1} << 30 ||
+    infos.insert(infos.end(), source->info.bytes(), source->info.bytes() + source->info.size());
+  }
+  if (table.empty() || size > uint64_t{1} << 30 ||
       !writer.begin(size + infos.size() + table.size() * sizeof table[0]))
     return false;
 
-  const Index index(blocks);
-  for (uint32_t number = 0; number < blocks.size(); ++number) {
+  const Index index(table);
+  for (uint32_t number = 0; number < table.size(); ++number) {
     const Source& source = sources[number];
-    const ir::BlockKey key = blocks[number].key;
-    const uint32_t end = number + 1 < blocks.size() ? sources[number + 1].at : static_cast<uint32_t>(size);
+    const ir::BlockKey key{base + table[number].pc, writer.modes()[table[number].mode]};
+    const uint32_t end = number + 1 < table.size() ? sources[number + 1].at : static_cast<uint32_t>(size);
     uint8_t* const code = writer.room(end - source.at);
     std::memcpy(code, source.code, source.info.code_size());
     std::memset(code + source.info.code_size(), 0, end - source.at - source.info.code_size());
@@ -317,7 +345,11 @@ bool Baseline::freeze(std::vector<KeptBlock>& blocks, uint64_t base, persist::Im
       const ExitPlan exit = source.info.exit(i, key);
       if (exit.patch == 0) continue;
       int64_t to = int64_t{source.at} + exit.stub;
-      const int64_t target = exit.mode_known ? index.find({exit.pc, exit.mode}) : -1;
+      int64_t target = -1;
+      const auto modes = writer.modes();
+      const auto mode = std::find(modes.begin(), modes.end(), exit.mode);
+      if (exit.mode_known && mode != modes.end())
+        target = index.find(exit.pc - base, static_cast<unsigned>(mode - modes.begin()));
       if (target >= 0) {
         const Source& there = sources[static_cast<size_t>(target)];
         to = int64_t{there.at} + (exit.pc > key.pc ? there.info.after_check() : there.info.entry());

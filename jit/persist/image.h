@@ -105,6 +105,7 @@ class ImageWriter {
   uint8_t* room(size_t size);
   /// Number of the mode, or -1: there are too many.
   int mode(uint32_t mode);
+  std::span<const uint32_t> modes() const { return modes_; }
   bool finish(std::span<const ImageBlock> blocks, std::span<const ImagePage> pages,
               std::span<const uint8_t> infos);
 
