@@ -84,6 +84,28 @@ Refusal refusal(const Row& row, const Insn& insn, uint32_t mode) {
   return {ExitKind::None, false};
 }
 
+constexpr auto kModeOffset =
+    static_cast<uint32_t>(offsetof(X86State, header) + offsetof(ir::CpuHeader, mode));
+
+/// EFLAGS.TF: notes that a debug exception is due, before the block's last IR instruction leads on. Side
+/// exits (a REP that has nothing to do) go without.
+void note_trap(ir::Block& block) {
+  const ir::Inst last = block.insts.back();
+  if (last.op == Op::Raise) return;
+  block.insts.pop_back();
+  ir::Builder builder(block);
+  const Value mode = builder.GetState(kModeOffset, I32);
+  builder.SetState(kModeOffset, builder.Or(mode, builder.Const(I32, kModeTrapPending)));
+  block.insts.push_back(last);
+}
+
+/// The debug exception that note_trap() noted.
+void raise_trap(ir::Builder& builder, const ir::BlockKey& key) {
+  builder.SetState(kModeOffset, builder.Const(I32, key.mode & ~kModeTrapPending));
+  builder.Insn(key.pc, 1);
+  builder.Raise(ExitKind::ArithmeticTrap, kTrapSingleStep);
+}
+
 void log_missing(uint16_t row) {
   if (!log_enabled(LogTopic::Unimp)) return;
   const RowText text = text_of(x86::row(row));
@@ -129,6 +151,11 @@ void X86Frontend::translate(const frontend::TranslateRequest& request, ir::Block
   const uint64_t page_end = (request.key.pc & ~(kPageSize - 1)) + kPageSize;
   const unsigned limit = (context.mode & kModeTrap) != 0 ? 1 : request.max_instructions;
   Window window(*request.code, wraps);
+  if ((context.mode & kModeTrapPending) != 0) {
+    raise_trap(builder, request.key);
+    out.guest_size = 1;
+    return;
+  }
   for (bool go_on = true; go_on;) {
     const uint64_t pc = context.pc;
     const bool first = out.guest_count == 0;
@@ -172,6 +199,7 @@ void X86Frontend::translate(const frontend::TranslateRequest& request, ir::Block
     }
   }
   out.guest_size = static_cast<uint32_t>(context.pc - request.key.pc);
+  if ((context.mode & kModeTrap) != 0) note_trap(out);
 }
 
 }  // namespace lyrebird::x86

@@ -56,6 +56,8 @@ constexpr unsigned x87_top_of_mode(uint32_t mode) { return mode >> kModeX87TopSh
 
 /// EFLAGS.TF: a debug exception comes after the next instruction.
 inline constexpr uint32_t kModeTrap = 1u << 21;
+/// That instruction is done: the exception comes first.
+inline constexpr uint32_t kModeTrapPending = 1u << 22;
 
 constexpr unsigned cpl_of_mode(uint32_t mode) { return mode >> kModeCplShift & 3; }
 

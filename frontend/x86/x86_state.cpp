@@ -192,6 +192,7 @@ void set_eflags(X86State& state, uint32_t value) {
     reinterpret_cast<uint8_t*>(&state)[flag.offset] = static_cast<uint8_t>(value >> flag.bit & flag.mask);
   state.parity = value & kPf ? 0 : 1;
   state.adjust = static_cast<uint8_t>(value & kAf);
+  state.header.mode = (state.header.mode & ~kModeTrap) | (state.tf ? kModeTrap : 0);
 }
 
 uint32_t mxcsr(const X86State& state) {

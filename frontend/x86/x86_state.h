@@ -85,7 +85,8 @@ struct X86State {
 /// ymm0 .. ymm15, cr0 ..); the most used general registers are hot.
 const ir::StateLayout& x86_layout();
 
-/// EFLAGS as PUSHF and signal frames have it; bit 1 reads as one. Writing takes every bit.
+/// EFLAGS as PUSHF and signal frames have it; bit 1 reads as one. Writing takes every bit (and sets the
+/// mode bit of TF).
 uint32_t eflags(const X86State& state);
 void set_eflags(X86State& state, uint32_t value);
 

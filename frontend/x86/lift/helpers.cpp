@@ -128,10 +128,6 @@ uint64_t pop_eflags_helper(void* cpu, uint64_t value, uint64_t size, uint64_t, u
   if (size == 2) mask &= 0xffff;
   const uint32_t old = eflags(state) & ~(size == 2 ? 0 : kRf);
   set_eflags(state, (old & ~mask) | (static_cast<uint32_t>(value) & mask));
-  if (state.tf)
-    state.header.mode |= kModeTrap;
-  else
-    state.header.mode &= ~kModeTrap;
   return state.header.mode;
 }
 
