@@ -166,8 +166,9 @@ class Builder {
                  .aux = mode.pack() | fraction_bits << kFpModeBits},
                 {a});
   }
-  Value FConvert(Value a, Type to, FpMode mode) {
-    return emit({.op = Op::FConvert, .type = to, .elem = a.type, .aux = mode.pack()}, {a});
+  Value FConvert(Value a, Type to, FpMode mode, uint32_t extra = 0) {
+    return emit({.op = Op::FConvert, .type = to, .elem = a.type, .aux = mode.pack() | extra << kFpModeBits},
+                {a});
   }
   Value FToBf16(Value a, FpMode mode) {
     return emit({.op = Op::FToBf16, .type = Type::I16, .elem = a.type, .aux = mode.pack()}, {a});
@@ -179,8 +180,23 @@ class Builder {
     return emit({.op = Op::FNarrowBf16, .type = half(wide.type), .elem = Type::F32, .aux = mode.pack()},
                 {wide});
   }
-  Value GetFpFlags() { return emit({.op = Op::GetFpFlags, .type = Type::I32}, {}); }
-  void SetFpFlags(Value flags) { emit({.op = Op::SetFpFlags}, {flags}); }
+  Value GetFpFlags(bool of_f80 = false) {
+    return emit({.op = Op::GetFpFlags, .type = Type::I32, .aux = of_f80}, {});
+  }
+  void SetFpFlags(Value flags, bool of_f80 = false) { emit({.op = Op::SetFpFlags, .aux = of_f80}, {flags}); }
+  /// FAdd, FSub, FMul, FDiv, FSqrt, FCompare on F80 with the extra bits of namespace f80.
+  Value F80Op(Op op, Value a, Value b, FpMode mode, uint32_t extra) {
+    return emit({.op = op,
+                 .type = op == Op::FCompare ? Type::I8 : Type::F80,
+                 .elem = Type::F80,
+                 .aux = mode.pack() | extra << kFpModeBits},
+                {a, b});
+  }
+  Value F80Sqrt(Value a, FpMode mode, uint32_t extra) {
+    return emit(
+        {.op = Op::FSqrt, .type = Type::F80, .elem = Type::F80, .aux = mode.pack() | extra << kFpModeBits},
+        {a});
+  }
 
   // Guest state.
   Value GetState(uint32_t offset, Type type) {
@@ -188,6 +204,13 @@ class Builder {
   }
   void SetState(uint32_t offset, Value value) {
     emit({.op = Op::SetState, .type = value.type, .imm = offset}, {value});
+  }
+
+  /// Says that nobody will read the field before it is written again.
+  void ForgetState(uint32_t offset) { emit({.op = Op::ForgetState, .imm = offset}, {}); }
+  /// A SetState that need not be in place at faults in the middle of the block, only at its exits.
+  void SetStateLate(uint32_t offset, Value value) {
+    emit({.op = Op::SetState, .type = value.type, .aux = kStateLate, .imm = offset}, {value});
   }
 
   // Memory.

@@ -6,12 +6,14 @@
 #include <atomic>
 #include <cstdint>
 
+#include "ir/fp_mode.h"
+
 namespace lyrebird::ir {
 
 struct alignas(64) CpuHeader {
   uint64_t pc = 0;                        ///< guest address of the next instruction, valid outside of blocks
   uint32_t mode = 0;                      ///< the frontend's mode bits; with pc they are the block key
-  uint32_t fp_flags = 0;                  ///< collected FpFlag bits
+  uint32_t fp_flags = 0;                  ///< collected FpFlag bits, but for operations on F80
   std::atomic<uint32_t> exit_request{0};  ///< non-zero: leave at the next block boundary
   /// Non-zero: the engine looks at the map again at the next block boundary. Lies behind
   /// exit_request, so that generated code tests both at once.
@@ -28,11 +30,47 @@ struct alignas(64) CpuHeader {
   int32_t fault_code = 0;
   int32_t fault_signal = 0;
 
+  /// Of operations that have F80 operands or results, in the layout of an x87 status word: exceptions
+  /// (bits 5:0) in either field; kF80RoundedUp, of the last operation, in the second. Code that runs on
+  /// the host's x87 leaves its status word there. See f80_flags().
+  uint16_t f80_collected = 0;
+  uint16_t f80_status = 0;
+
   /// What LoadExclusive watches; size 0 is nothing.
   uint32_t exclusive_size = 0;
   uint64_t exclusive_address = 0;
   alignas(16) uint64_t exclusive_value[2] = {0, 0};
 };
+
+/// FpFlag bits of x87 exception bits 5:0, and back.
+constexpr uint32_t flags_of_x87(uint32_t status) {
+  return (status & 1) | (status >> 1 & 0x1e) | (status << 4 & 0x20);
+}
+constexpr uint32_t x87_of_flags(uint32_t flags) {
+  return (flags & 1) | (flags << 1 & 0x3c) | (flags >> 4 & 2);
+}
+inline constexpr uint16_t kF80Exceptions = 0x3f;
+inline constexpr uint16_t kF80RoundedUp = 1 << 9;  ///< C1
+/// Somebody replaced the flags: exceptions still in the host's x87 are old ones.
+inline constexpr uint16_t kF80Stale = 1 << 15;
+
+/// What GetFpFlags of F80 gives: exceptions and kF80RoundedUp.
+inline uint32_t f80_flags(const CpuHeader& cpu) {
+  return (cpu.f80_collected | cpu.f80_status) & (kF80Exceptions | kF80RoundedUp);
+}
+inline void set_f80_flags(CpuHeader& cpu, uint32_t flags) {
+  cpu.f80_collected = static_cast<uint16_t>(flags & kF80Exceptions);
+  cpu.f80_status = static_cast<uint16_t>(kF80Stale | (flags & kF80RoundedUp));
+#if defined(__x86_64__)
+  asm volatile("fnclex");
+#endif
+}
+/// After an operation in software whose FpFlag bits are `flags`.
+inline void add_f80_flags(CpuHeader& cpu, uint32_t flags) {
+  cpu.f80_collected |= static_cast<uint16_t>(x87_of_flags(flags));
+  cpu.f80_status =
+      static_cast<uint16_t>((cpu.f80_status & ~kF80RoundedUp) | (flags & kFpRoundedUp ? kF80RoundedUp : 0));
+}
 
 enum class Access : uint32_t { Read, Write, Fetch };
 

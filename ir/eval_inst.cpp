@@ -541,6 +541,10 @@ bool evaluate(const Inst& inst, std::span<const Constant> args, Constant* out, u
 
   alignas(32) uint8_t result[32] = {};
   FpEnv env{inst.fp_mode(), *fp_flags};
+  if (has_f80_flags(inst)) {
+    if (inst.op != Op::FFromIntS && inst.op != Op::FFromIntU) env.extra = inst.fp_extra();
+    env.notes_rounding = true;
+  }
   bool known = false;
   switch (info(inst.op).kind) {
     case OpKind::Lane1:

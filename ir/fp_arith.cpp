@@ -92,7 +92,8 @@ typename F::Bits fused_step(typename F::Bits a, typename F::Bits b, Exact consta
 template <Lane B>
 B FAdd(B a, B b, FpEnv& env) {
   using F = FormatOf<B>;
-  const Unpacked x = unpack<F>(a, env), y = unpack<F>(b, env);
+  Unpacked x = unpack<F>(a, env), y = unpack<F>(b, env);
+  note_origins<F>(x, y, env);
   if (x.is_not_number() || y.is_not_number()) return nan_result<F>(x, y, env);
   return add_unpacked<F>(x, y, env);
 }
@@ -101,6 +102,7 @@ template <Lane B>
 B FSub(B a, B b, FpEnv& env) {
   using F = FormatOf<B>;
   Unpacked x = unpack<F>(a, env), y = unpack<F>(b, env);
+  note_origins<F>(x, y, env);
   if (x.is_not_number() || y.is_not_number()) return nan_result<F>(x, y, env);
   y.sign = !y.sign;
   return add_unpacked<F>(x, y, env);
@@ -109,7 +111,8 @@ B FSub(B a, B b, FpEnv& env) {
 template <Lane B>
 B FMul(B a, B b, FpEnv& env) {
   using F = FormatOf<B>;
-  const Unpacked x = unpack<F>(a, env), y = unpack<F>(b, env);
+  Unpacked x = unpack<F>(a, env), y = unpack<F>(b, env);
+  note_origins<F>(x, y, env);
   if (x.is_not_number() || y.is_not_number()) return nan_result<F>(x, y, env);
   if (is_inf_times_zero(x, y)) return invalid<F>(env);
   return multiply_unpacked<F>(x, y, env);

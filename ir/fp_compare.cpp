@@ -67,7 +67,8 @@ typename F::Bits min_max_second(typename F::Bits a, typename F::Bits b, FpEnv& e
 template <Lane B>
 uint8_t FCompare(B a, B b, FpEnv& env, bool signal_quiet) {
   using F = FormatOf<B>;
-  const Unpacked x = unpack<F>(a, env), y = unpack<F>(b, env);
+  Unpacked x = unpack<F>(a, env), y = unpack<F>(b, env);
+  note_origins<F>(x, y, env);
   if (x.is_not_number() || y.is_not_number()) {
     raise_if_signaling(x, env);
     raise_if_signaling(y, env);

@@ -16,12 +16,15 @@ Split split_integer(const Unpacked& a, int exp) {
 struct Rounded {
   uint64_t magnitude;
   bool inexact;
+  bool up;
+  uint32_t flags() const { return (inexact ? kFpInexact : 0u) | (up ? kFpRoundedUp : 0u); }
 };
 Rounded round_integer(const Unpacked& a, int exp, Round round) {
   const Split s = split_integer(a, exp);
-  uint64_t magnitude = s.kept + rounds_up(round, a.sign, s.kept & 1, s.rest);
+  const bool up = rounds_up(round, a.sign, s.kept & 1, s.rest);
+  uint64_t magnitude = s.kept + up;
   if (round == Round::ToOdd && s.rest != 0) magnitude |= 1;
-  return {magnitude, s.rest != 0};
+  return {magnitude, s.rest != 0, up};
 }
 
 template <class F>
@@ -49,7 +52,7 @@ uint64_t to_int(typename F::Bits value, unsigned dest_bits, unsigned fbits, bool
     return clamped;
   }
   note_denormal(a.denormal, env);
-  if (r.inexact) raise(env, kFpInexact);
+  raise(env, r.flags());
   return (a.sign ? 0 - r.magnitude : r.magnitude) & low_mask(dest_bits);
 }
 
@@ -76,7 +79,7 @@ typename F::Bits round_int_ranged(const Unpacked& a, unsigned bits, FpEnv& env) 
     const Rounded r = round_integer(a, a.exp, env.mode.round);
     if (r.magnitude <= limit) {
       note_denormal(a.denormal, env);
-      if (r.inexact) raise(env, kFpInexact);
+      raise(env, r.flags());
       return assemble_integer<F>(a.sign, r.magnitude);
     }
   }
@@ -88,6 +91,15 @@ typename F::Bits round_int_ranged(const Unpacked& a, unsigned bits, FpEnv& env) 
 uint16_t convert_special_to_alternative_half(const Unpacked& a, FpEnv& env) {
   raise(env, kFpInvalid);
   return a.is_inf() ? static_cast<uint16_t>(a.sign << 15 | 0x7fff) : zero<Format16>(a.sign);
+}
+
+/// To F80, signalling NaNs included.
+Float80 widen_raw(const Unpacked& a) {
+  using F = Format80;
+  if (a.is_nan()) return assemble<F>(a.sign, F::kMaxBiased, a.sig);
+  if (a.is_inf()) return infinity<F>(a.sign);
+  if (a.is_zero()) return zero<F>(a.sign);
+  return assemble<F>(a.sign, a.exp + F::kBias, a.sig);
 }
 
 template <class From>
@@ -114,7 +126,7 @@ B FRoundInt(B value, FpEnv& env, unsigned extra) {
   if (a.exp >= static_cast<int>(F::kFracBits)) return value;
   note_denormal(a.denormal, env);
   const Rounded r = round_integer(a, a.exp, env.mode.round);
-  if (r.inexact) raise(env, kFpInexact);
+  raise(env, r.flags());
   return assemble_integer<F>(a.sign, r.magnitude);
 }
 
@@ -145,6 +157,9 @@ ToBits FConvert(FromBits value, FpEnv& env) {
     if (env.mode.alternative_half && (a.is_not_number() || a.is_inf())) {
       return convert_special_to_alternative_half(a, env);
     }
+  }
+  if constexpr (kIs80<To>) {
+    if (env.extra & kFpRaw) return widen_raw(a);
   }
   if (a.is_not_number()) return nan_result<To>(a, env);
   if (a.is_inf()) return infinity<To>(a.sign);

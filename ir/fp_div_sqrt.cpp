@@ -53,7 +53,8 @@ Exact square_root(const Unpacked& a) {
 template <Lane B>
 B FDiv(B a, B b, FpEnv& env) {
   using F = FormatOf<B>;
-  const Unpacked x = unpack<F>(a, env), y = unpack<F>(b, env);
+  Unpacked x = unpack<F>(a, env), y = unpack<F>(b, env);
+  note_origins<F>(x, y, env);
   if (x.is_not_number() || y.is_not_number()) return nan_result<F>(x, y, env);
   if ((x.is_inf() && y.is_inf()) || (x.is_zero() && y.is_zero())) return invalid<F>(env);
   const bool sign = x.sign != y.sign;

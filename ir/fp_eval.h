@@ -32,7 +32,15 @@ namespace lyrebird::ir::eval {
 struct FpEnv {
   FpMode mode;
   uint32_t flags = 0;  ///< FpFlag bits, collected
+  /// Operations with F80 operands or results: Inst::fp_extra() (namespace f80), and that kFpRoundedUp
+  /// is wanted in flags, where it is only ever set.
+  uint32_t extra = 0;
+  bool notes_rounding = false;
+  /// FpFlag bits of exceptions that trap. On overflow and underflow an F80 result has its exponent
+  /// moved by kTrapExponent (SDM volume 1, 8.5.4 and 8.5.5), and every tiny result is an underflow.
+  uint32_t unmasked = 0;
 };
+inline constexpr int kTrapExponent = 24576;
 
 /// x87 extended precision: an explicit integer bit in bit 63 of the significand.
 struct Float80 {

@@ -85,8 +85,22 @@ enum FpFlag : uint32_t {
   kFpUnderflow = 8,
   kFpInexact = 16,
   kFpDenormal = 32,
+  /// Only of operations on F80, and not collected: the last of them rounded away from zero.
+  kFpRoundedUp = 64,
 };
 
+/// Inst::fp_extra() of FAdd, FSub, FMul, FDiv, FSqrt and FCompare on F80.
+namespace f80 {
+/// Arithmetic: the significand is rounded to fewer bits (the exponent keeps its range).
+enum Precision : uint32_t { kPrecision64 = 0, kPrecision53 = 1, kPrecision24 = 3, kPrecisionMask = 3 };
+/// FCompare: quiet NaNs are invalid, too.
+inline constexpr uint32_t kSignalQuiet = 1;
+/// The operand was widened from F32 or F64 and counts as subnormal if it was that there.
+enum Origin : uint32_t { kOwn = 0, kFromF32 = 1, kFromF64 = 2, kOriginMask = 3 };
+inline constexpr unsigned kOriginAShift = 2, kOriginBShift = 4;
+}  // namespace f80
+/// Inst::fp_extra() of FConvert to F80: a signalling NaN stays one, nothing is raised.
+inline constexpr uint32_t kFpRaw = 1;
 /// Inst::fp_extra() of FToIntS and FToIntU, beside the fraction bits: what is invalid gives the
 /// most negative number (x86's integer indefinite).
 inline constexpr uint32_t kFpIndefinite = 0x80;

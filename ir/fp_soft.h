@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The core that all floating-point meanings share; private to ir/fp_*.cpp.
+/// The core that all floating-point meanings share; for ir/fp_*.cpp and for what a frontend has to
+/// compute in the same manner (frontend/x86/x87.cpp).
 ///
 /// An operand is unpacked to a kind, a sign, an exponent and a significand whose
 /// top bit is set, whatever its format. An operation computes an Exact value
@@ -85,7 +86,8 @@ struct Exact {
 
 inline void raise(FpEnv& env, uint32_t flags) {
   if (env.mode.no_flags) return;
-  if (env.mode.no_inexact) flags &= ~uint32_t{kFpInexact};
+  if (!env.notes_rounding) flags &= ~uint32_t{kFpRoundedUp};
+  if (env.mode.no_inexact) flags &= ~uint32_t{kFpInexact | kFpRoundedUp};
   env.flags |= flags;
 }
 
@@ -116,8 +118,8 @@ constexpr typename F::Bits infinity(bool sign) {
   return assemble_aligned<F>(sign, F::kMaxBiased, uint64_t{1} << 63);
 }
 template <class F>
-constexpr typename F::Bits max_normal(bool sign) {
-  return assemble_aligned<F>(sign, F::kMaxBiased - 1, ~uint64_t{0});
+constexpr typename F::Bits max_normal(bool sign, unsigned precision = 64) {
+  return assemble_aligned<F>(sign, F::kMaxBiased - 1, ~uint64_t{0} << (64 - precision));
 }
 template <class F>
 constexpr typename F::Bits default_nan(const FpEnv& env) {
@@ -217,6 +219,27 @@ typename F::Bits nan_result(const Unpacked& a, const Unpacked& b, FpEnv& env) {
 
 // --- rounding
 
+/// Bits that a result of the format keeps.
+template <class F>
+constexpr unsigned precision_of(const FpEnv& env) {
+  if constexpr (!kIs80<F>) return F::kPrecision;
+  constexpr uint8_t kBits[] = {64, 53, 64, 24};
+  return kBits[env.extra & f80::kPrecisionMask];
+}
+/// The operand is subnormal in the format that it was widened from.
+inline bool was_subnormal(const Unpacked& a, uint32_t origin) {
+  if (a.kind != Kind::Finite) return false;
+  return (origin == f80::kFromF32 && a.exp < Format32::kMinExp) ||
+         (origin == f80::kFromF64 && a.exp < Format64::kMinExp);
+}
+template <class F>
+void note_origins(Unpacked& a, Unpacked& b, const FpEnv& env) {
+  if constexpr (kIs80<F>) {
+    a.denormal |= was_subnormal(a, env.extra >> f80::kOriginAShift & f80::kOriginMask);
+    b.denormal |= was_subnormal(b, env.extra >> f80::kOriginBShift & f80::kOriginMask);
+  }
+}
+
 /// Whether a magnitude with last bit `odd` goes up by one, where `rest` / 2^64 is
 /// what lies below that bit (its own last bit standing for all lower ones).
 constexpr bool rounds_up(Round round, bool sign, bool odd, uint64_t rest) {
@@ -265,21 +288,17 @@ struct Split {
   uint64_t rest;
 };
 /// The top `precision` bits, and the others as a fraction of 2^64.
-template <unsigned precision>
-constexpr Split split(u128 sig) {
+constexpr Split split(u128 sig, unsigned precision) {
   const auto hi = static_cast<uint64_t>(sig >> 64), lo = static_cast<uint64_t>(sig);
-  if constexpr (precision == 64)
-    return {hi, lo};
-  else
-    return {hi >> (64 - precision), hi << precision | (lo != 0)};
+  if (precision == 64) return {hi, lo};
+  return {hi >> (64 - precision), hi << precision | (lo != 0)};
 }
 
 /// Whether a value just below the smallest normal number reaches it when rounded
 /// as if the exponent had no lower end.
-template <class F>
-constexpr bool rounds_to_min_normal(bool sign, u128 sig, Round round) {
-  const Split s = split<F::kPrecision>(sig);
-  return s.kept == low_mask(F::kPrecision) && rounds_up(round, sign, true, s.rest);
+constexpr bool rounds_to_min_normal(bool sign, u128 sig, Round round, unsigned precision) {
+  const Split s = split(sig, precision);
+  return s.kept == low_mask(precision) && rounds_up(round, sign, true, s.rest);
 }
 
 /// Rounds to the format as env.mode says and raises what that needs. `sig` is as
@@ -287,10 +306,27 @@ constexpr bool rounds_to_min_normal(bool sign, u128 sig, Round round) {
 template <class F, bool HalfWithoutInfinity = false>
 typename F::Bits round_pack(bool sign, int exp, u128 sig, FpEnv& env) {
   const FpMode& mode = env.mode;
+  const unsigned precision = precision_of<F>(env);
   int biased = exp + F::kBias;
   bool tiny = biased <= 0;
+  if constexpr (kIs80<F>) {
+    if (tiny && (env.unmasked & kFpUnderflow)) {
+      if (biased < 0 || !rounds_to_min_normal(sign, sig, mode.round, precision)) {
+        raise(env, kFpUnderflow);
+        biased += kTrapExponent;
+        tiny = false;
+        if (biased <= 0) {
+          raise(env, kFpInexact);
+          return zero<F>(sign);
+        }
+      }
+    }
+  } else if (tiny && (env.unmasked & kFpUnderflow)) {
+    raise(env, kFpUnderflow);
+  }
   if (tiny) [[unlikely]] {
-    if (!mode.tiny_before_rounding && biased == 0) tiny = !rounds_to_min_normal<F>(sign, sig, mode.round);
+    if (!mode.tiny_before_rounding && biased == 0)
+      tiny = !rounds_to_min_normal(sign, sig, mode.round, precision);
     if (tiny && mode.flush_outputs) {
       raise(env, kFpUnderflow | (mode.flush_is_inexact ? uint32_t{kFpInexact} : 0));
       return zero<F>(sign);
@@ -298,16 +334,18 @@ typename F::Bits round_pack(bool sign, int exp, u128 sig, FpEnv& env) {
     sig = shift_right_jam(sig, static_cast<unsigned>(1 - biased));
     biased = 0;
   }
-  auto [kept, rest] = split<F::kPrecision>(sig);
-  if (rounds_up(mode.round, sign, kept & 1, rest)) {
+  auto [kept, rest] = split(sig, precision);
+  const bool up = rounds_up(mode.round, sign, kept & 1, rest);
+  if (up) {
     ++kept;
-    if (F::kPrecision == 64 ? kept == 0 : kept >> (F::kPrecision % 64) != 0) {
-      kept = uint64_t{1} << (F::kPrecision - 1);
+    if (precision == 64 ? kept == 0 : kept >> (precision % 64) != 0) {
+      kept = uint64_t{1} << (precision - 1);
       ++biased;
     }
   } else if (rest != 0 && mode.round == Round::ToOdd) {
     kept |= 1;
   }
+  kept <<= F::kPrecision - precision;
   if (biased == 0) biased = kept >> (F::kPrecision - 1) & 1;
   if constexpr (HalfWithoutInfinity) {
     if (biased > F::kMaxBiased) {
@@ -315,9 +353,18 @@ typename F::Bits round_pack(bool sign, int exp, u128 sig, FpEnv& env) {
       return static_cast<typename F::Bits>(sign << 15 | 0x7fff);
     }
   } else if (biased >= F::kMaxBiased) [[unlikely]] {
-    raise(env, kFpOverflow | kFpInexact);
-    return overflows_to_infinity(mode.round, sign) ? infinity<F>(sign) : max_normal<F>(sign);
+    if (kIs80<F> && (env.unmasked & kFpOverflow)) {
+      raise(env, kFpOverflow | (rest != 0 ? uint32_t{kFpInexact} : 0) | (up ? uint32_t{kFpRoundedUp} : 0));
+      biased -= kTrapExponent;
+      if (biased < F::kMaxBiased) return assemble<F>(sign, biased, kept);
+      raise(env, kFpInexact | kFpRoundedUp);
+      return infinity<F>(sign);
+    }
+    const bool infinite = overflows_to_infinity(mode.round, sign);
+    raise(env, kFpOverflow | kFpInexact | (infinite ? uint32_t{kFpRoundedUp} : 0));
+    return infinite ? infinity<F>(sign) : max_normal<F>(sign, kIs80<F> ? precision : 64);
   }
+  if (up) raise(env, kFpRoundedUp);
   if (rest != 0) raise(env, kFpInexact | (tiny ? uint32_t{kFpUnderflow} : 0));
   return assemble<F>(sign, biased, kept);
 }

@@ -26,7 +26,7 @@ enum Effect : uint16_t {
   Faults = 4,  ///< may leave with a guest fault: all state before it must be in place
   ReadsState = 8,
   WritesState = 16,
-  FpFlags = 32,    ///< or-s into CpuHeader::fp_flags, unless FpMode::no_flags
+  FpFlags = 32,    ///< or-s into CpuHeader::fp_flags (F80: f80_collected), unless FpMode::no_flags
   Exits = 64,      ///< may leave the block
   Terminal = 128,  ///< ends the block
 };
@@ -78,6 +78,15 @@ struct Inst {
   uint32_t fp_extra() const { return aux >> kFpModeBits; }
 };
 static_assert(sizeof(Inst) == 32);
+
+/// Inst::aux of SetState: the write may come late, after faults but before the block is left.
+inline constexpr uint32_t kStateLate = 1;
+
+/// Its flags are those of operations on F80, which are collected apart.
+inline bool has_f80_flags(const Inst& inst) {
+  return (kOpEffects[static_cast<unsigned>(inst.op)] & FpFlags) &&
+         (inst.type == Type::F80 || inst.elem == Type::F80);
+}
 
 enum class Align : uint8_t {
   None,      ///< any address

@@ -267,7 +267,7 @@ class Parser {
         return hash();
       case '@':
         ++at_;
-        if (inst_.op != Op::GetState && inst_.op != Op::SetState) {
+        if (inst_.op != Op::GetState && inst_.op != Op::SetState && inst_.op != Op::ForgetState) {
           fail("only get_state and set_state have a place in the state");
           return;
         }
@@ -355,7 +355,8 @@ class Parser {
             index_of(dashed_word(), kExitKindCount, [](size_t i) { return name(static_cast<ExitKind>(i)); });
         break;
       default:
-        if (inst_.op == Op::GetState || inst_.op == Op::SetState) known = location();
+        if (inst_.op == Op::GetState || inst_.op == Op::SetState || inst_.op == Op::ForgetState)
+          known = location();
         break;
     }
     if (!known) fail_at(start, at_ == start ? "expected an operand" : "unknown name");

@@ -121,6 +121,7 @@ class Printer {
         constant();
         break;
       case Op::GetState:
+      case Op::ForgetState:
         next();
         location();
         break;

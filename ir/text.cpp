@@ -178,6 +178,7 @@ bool has_own_imm(Op op) {
     case Op::Const:
     case Op::GetState:
     case Op::SetState:
+    case Op::ForgetState:
     case Op::Insn:
     case Op::ExitIf:
     case Op::RaiseIf:

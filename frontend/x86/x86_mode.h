@@ -54,6 +54,12 @@ constexpr unsigned x87_round_of_mode(uint32_t mode) { return mode >> kModeX87Rou
 constexpr unsigned x87_precision_of_mode(uint32_t mode) { return ~mode >> kModeX87PrecisionShift & 3; }
 constexpr unsigned x87_top_of_mode(uint32_t mode) { return mode >> kModeX87TopShift & 7; }
 
+/// Which of R0 to R7 are not empty, R0 in the lowest bit: they are nowhere else, so stack faults are
+/// known when a block is lifted.
+inline constexpr unsigned kModeX87UsedShift = 24;
+inline constexpr uint32_t kModeX87UsedMask = 0xffu << kModeX87UsedShift;
+constexpr uint32_t x87_used_bit(unsigned physical) { return 1u << (kModeX87UsedShift + physical); }
+
 /// EFLAGS.TF: a debug exception comes after the next instruction.
 inline constexpr uint32_t kModeTrap = 1u << 21;
 /// That instruction is done: the exception comes first.

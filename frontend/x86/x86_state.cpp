@@ -101,8 +101,6 @@ class Layout {
   void x87() {
     for (unsigned i = 0; i < 8; ++i)
       add("st_r" + std::to_string(i), offsetof(X86State, x87) + 16 * i, Type::F80);
-    for (unsigned i = 0; i < 8; ++i)
-      add("st_used" + std::to_string(i), offsetof(X86State, x87_used) + i, Type::I8);
     add("c0", offsetof(X86State, c0), Type::I8);
     add("c1", offsetof(X86State, c1), Type::I8);
     add("c2", offsetof(X86State, c2), Type::I8);
@@ -114,6 +112,7 @@ class Layout {
     add("x87_ds", offsetof(X86State, x87_ds), Type::I16);
     add("x87_ip", offsetof(X86State, x87_ip), Type::I64);
     add("x87_dp", offsetof(X86State, x87_dp), Type::I64);
+    add("x87_result", offsetof(X86State, x87_result), Type::F80);
   }
 
   void system() {
@@ -215,14 +214,28 @@ void set_x87_control(X86State& state, uint16_t value) {
   state.header.mode = (state.header.mode & ~kModeX87ControlMask) | mode_of_x87_control(value);
 }
 
+uint16_t x87_exceptions(const X86State& state) {
+  return static_cast<uint16_t>((state.x87_exceptions & 0x3f) |
+                               (ir::f80_flags(state.header) & ir::kF80Exceptions));
+}
+
+void settle_x87_flags(X86State& state) {
+  state.x87_exceptions |= x87_exceptions(state);
+  if (state.c1 == kC1Rounded) state.c1 = (state.header.f80_status & ir::kF80RoundedUp) != 0;
+  ir::set_f80_flags(state.header, 0);
+}
+
 uint16_t x87_status(const X86State& state) {
-  const unsigned busy = state.x87_exceptions & kX87Es ? 0x8000 : 0;
-  return static_cast<uint16_t>(state.x87_exceptions | state.c0 << 8 | state.c1 << 9 | state.c2 << 10 |
-                               top_of(state) << 11 | state.c3 << 14 | busy);
+  const unsigned exceptions = x87_exceptions(state) | state.x87_exceptions;
+  const unsigned summary = exceptions & ~state.x87_control & 0x3f ? kX87Es | 0x8000 : 0;
+  const unsigned c1 = state.c1 == kC1Rounded ? (state.header.f80_status & ir::kF80RoundedUp) != 0 : state.c1;
+  return static_cast<uint16_t>(exceptions | state.c0 << 8 | c1 << 9 | state.c2 << 10 | top_of(state) << 11 |
+                               state.c3 << 14 | summary);
 }
 
 void set_x87_status(X86State& state, uint16_t value) {
-  state.x87_exceptions = value & 0xff;
+  ir::set_f80_flags(state.header, 0);
+  state.x87_exceptions = value & 0x7f;
   state.c0 = value >> 8 & 1;
   state.c1 = value >> 9 & 1;
   state.c2 = value >> 10 & 1;
@@ -232,12 +245,22 @@ void set_x87_status(X86State& state, uint16_t value) {
 
 uint16_t x87_tags(const X86State& state) {
   unsigned tags = 0;
-  for (unsigned i = 0; i < 8; ++i) tags |= (state.x87_used[i] ? tag_of(state.x87[i]) : 3) << 2 * i;
+  for (unsigned i = 0; i < 8; ++i) tags |= (x87_used(state) >> i & 1 ? tag_of(state.x87[i]) : 3) << 2 * i;
   return static_cast<uint16_t>(tags);
 }
 
 void set_x87_tags(X86State& state, uint16_t value) {
-  for (unsigned i = 0; i < 8; ++i) state.x87_used[i] = (value >> 2 * i & 3) != 3;
+  unsigned used = 0;
+  for (unsigned i = 0; i < 8; ++i) used |= ((value >> 2 * i & 3) != 3 ? 1u : 0u) << i;
+  set_x87_used(state, static_cast<uint8_t>(used));
+}
+
+void reset_x87(X86State& state) {
+  set_x87_status(state, 0);
+  set_x87_used(state, 0);
+  set_x87_control(state, 0x37f);
+  state.x87_opcode = state.x87_cs = state.x87_ds = 0;
+  state.x87_ip = state.x87_dp = 0;
 }
 
 }  // namespace lyrebird::x86

@@ -11,6 +11,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "frontend/x86/x86_mode.h"
 #include "ir/block.h"
 #include "ir/cpu_header.h"
 
@@ -45,15 +46,16 @@ struct X86State {
   SegmentState es, cs, ss, ds, fs, gs, ldtr, tr;
   TableState gdtr, idtr;
 
-  /// x87: R0 to R7, an F80 each; MMn is the low 64 bits of Rn. TOP is in header.mode.
+  /// x87: R0 to R7, an F80 each; MMn is the low 64 bits of Rn. TOP and the tags (empty or not) are in
+  /// header.mode.
   alignas(16) uint8_t x87[8][16] = {};
-  uint8_t x87_used[8] = {};                ///< 1: the register is not empty (FXSAVE's tags)
-  uint8_t c0 = 0, c1 = 0, c2 = 0, c3 = 0;  ///< condition codes of the status word
-  uint16_t x87_exceptions = 0;             ///< bits 7:0 of the status word (IE .. PE, SF, ES)
+  uint8_t c0 = 0, c1 = 0, c2 = 0, c3 = 0;  ///< condition codes of the status word; c1 may be kC1Rounded
+  uint16_t x87_exceptions = 0;             ///< bits 6:0 of the status word (IE .. PE, SF), but see x87_status
   uint16_t x87_control = 0x37f;            ///< change it through set_x87_control
   uint16_t x87_opcode = 0;                 ///< of the last instruction, 11 bits
   uint16_t x87_cs = 0, x87_ds = 0;
   uint64_t x87_ip = 0, x87_dp = 0;
+  alignas(16) uint8_t x87_result[16] = {};  ///< what a helper wants stored
 
   /// Without bits 5:0, which are header.fp_flags; change it through set_mxcsr.
   uint32_t mxcsr = 0x1f80;
@@ -111,12 +113,28 @@ uint32_t mxcsr(const X86State& state);
 void set_mxcsr(X86State& state, uint32_t value);
 
 void set_x87_control(X86State& state, uint16_t value);
-/// The x87 status word: TOP, C0 to C3, exceptions, B as a copy of ES.
+/// X86State::c1: what header's kF80RoundedUp says.
+inline constexpr uint8_t kC1Rounded = 2;
+/// Bits 5:0 of the status word: the field and what executors collected.
+uint16_t x87_exceptions(const X86State& state);
+/// Puts that and C1 into their fields.
+void settle_x87_flags(X86State& state);
+/// The x87 status word: TOP, C0 to C3, exceptions; ES and B say that one is not masked. They are never
+/// stored: writing ignores them.
 uint16_t x87_status(const X86State& state);
 void set_x87_status(X86State& state, uint16_t value);
 /// The x87 tag word of FSAVE: 0 valid, 1 zero, 2 special, 3 empty, for R0 in bits 1:0 and so on.
 /// Writing takes only empty or not, as FLDENV does.
 uint16_t x87_tags(const X86State& state);
 void set_x87_tags(X86State& state, uint16_t value);
+/// FXSAVE's tags: bit n is set if Rn is not empty.
+inline uint8_t x87_used(const X86State& state) {
+  return static_cast<uint8_t>(state.header.mode >> kModeX87UsedShift);
+}
+inline void set_x87_used(X86State& state, uint8_t used) {
+  state.header.mode = (state.header.mode & ~kModeX87UsedMask) | uint32_t{used} << kModeX87UsedShift;
+}
+/// FNINIT.
+void reset_x87(X86State& state);
 
 }  // namespace lyrebird::x86

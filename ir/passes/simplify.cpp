@@ -135,7 +135,7 @@ class Simplifier {
   bool fold() {
     const OpInfo& op = info(inst_.op);
     if ((op.effects & ~FpFlags) != 0 || op.args == 0 || op.args > 3) return false;
-    if (inst_.type == Type::V256) return false;
+    if (inst_.type == Type::V256 || (has_f80_flags(inst_) && !inst_.fp_mode().no_flags)) return false;
     for (unsigned i = 0; i < op.args; ++i)
       if (!is_const(inst_.args[i])) return false;
     Constant args[3], result;

@@ -13,15 +13,25 @@ using ir::eval::FpLaneOp;
 
 namespace {
 
-/// Starts from the flags that the guest has collected and stores them back.
-template <bool kCommonMode>
+/// Starts from the flags that the guest has collected and stores them back; those of operations on
+/// F80 are apart.
+template <bool kCommonMode, bool kF80 = false>
 class Flags {
  public:
   Flags(const Code* op, uint8_t* state)
       : header_(*reinterpret_cast<ir::CpuHeader*>(state)),
-        env{kCommonMode ? FpMode{} : FpMode::unpack(op->aux), header_.fp_flags} {}
+        env{kCommonMode ? FpMode{} : FpMode::unpack(op->aux), kF80 ? 0 : header_.fp_flags} {
+    if constexpr (kF80) {
+      env.extra = op->aux >> ir::kFpModeBits;
+      env.notes_rounding = true;
+    }
+  }
   void keep() {
-    if (!env.mode.no_flags) header_.fp_flags = env.flags;
+    if (env.mode.no_flags) return;
+    if constexpr (kF80)
+      add_f80_flags(header_, env.flags);
+    else
+      header_.fp_flags = env.flags;
   }
 
  private:
@@ -35,7 +45,7 @@ uint32_t extra_of(const Code* op) { return op->aux >> ir::kFpModeBits; }
 
 /// A handler whose result is f(op, env, operand) where operand.template get<type>(op->a) loads.
 #define LYREBIRD_FLOAT_HANDLER(type, expression)                 \
-  Flags<kCommonMode> flags(op, state);                           \
+  Flags<kCommonMode, kF80> flags(op, state);                     \
   FpEnv& env = flags.env;                                        \
   const Host<type> result = static_cast<Host<type>>(expression); \
   flags.keep();                                                  \
@@ -55,6 +65,7 @@ LYREBIRD_HANDLER_ABI void scalar(LYREBIRD_HANDLER_ARGS) {
   constexpr unsigned kArgs = FpLaneOp<kOp>::kArgs;
   using U = Host<kElem>;
   constexpr bool kCompare = kOp >= Op::FCmpEq && kOp <= Op::FCmpUnord;
+  constexpr bool kF80 = kElem == Type::F80;
   const U a = load_value<kElem>(op->a, frame, state);
   if constexpr (kArgs == 1) {
     LYREBIRD_FLOAT_HANDLER(kElem, (apply_lane<kOp, U>(env, extra_of(op), a)));
@@ -69,6 +80,7 @@ LYREBIRD_HANDLER_ABI void scalar(LYREBIRD_HANDLER_ARGS) {
 
 template <Op kOp, typename U, Type kVector, bool kCommonMode>
 LYREBIRD_HANDLER_ABI void lanes(LYREBIRD_HANDLER_ARGS) {
+  constexpr bool kF80 = false;
   constexpr unsigned kArgs = FpLaneOp<kOp>::kArgs;
   constexpr unsigned kBytes = ir::byte_size(kVector);
   const auto operand = [&](uint16_t at) { return load_value<kVector>(at, frame, state); };
@@ -140,6 +152,7 @@ constexpr Handler (*kSelect[])(bool, Type, Type) = {
 
 template <Type kElem, bool kCommonMode>
 LYREBIRD_HANDLER_ABI void compare(LYREBIRD_HANDLER_ARGS) {
+  constexpr bool kF80 = kElem == Type::F80;
   const auto a = load_value<kElem>(op->a, frame, state), b = load_value<kElem>(op->b, frame, state);
   const auto order = [&](FpEnv& env) {
     const uint8_t r = ir::eval::FCompare(a, b, env, (extra_of(op) & 1) != 0);
@@ -150,6 +163,7 @@ LYREBIRD_HANDLER_ABI void compare(LYREBIRD_HANDLER_ARGS) {
 
 template <Op kOp, Type kFrom, Type kTo, bool kCommonMode>
 LYREBIRD_HANDLER_ABI void to_int(LYREBIRD_HANDLER_ARGS) {
+  constexpr bool kF80 = kFrom == Type::F80;
   const auto a = load_value<kFrom>(op->a, frame, state);
   if constexpr (kOp == Op::FToIntS) {
     LYREBIRD_FLOAT_HANDLER(kTo, ir::eval::FToIntS(a, ir::bit_width(kTo), extra_of(op), env));
@@ -160,17 +174,20 @@ LYREBIRD_HANDLER_ABI void to_int(LYREBIRD_HANDLER_ARGS) {
 
 template <Op kOp, Type kFrom, Type kTo, bool kCommonMode>
 LYREBIRD_HANDLER_ABI void from_int(LYREBIRD_HANDLER_ARGS) {
+  constexpr bool kF80 = kTo == Type::F80;
   const auto a = load_value<kFrom>(op->a, frame, state);
   if constexpr (kOp == Op::FFromIntS) {
     const int64_t wide = static_cast<int64_t>(ir::eval::as_signed(a));
-    LYREBIRD_FLOAT_HANDLER(kTo, ir::eval::FFromIntS<Host<kTo>>(wide, extra_of(op), env));
+    LYREBIRD_FLOAT_HANDLER(kTo, (env.extra = 0, ir::eval::FFromIntS<Host<kTo>>(wide, extra_of(op), env)));
   } else {
-    LYREBIRD_FLOAT_HANDLER(kTo, ir::eval::FFromIntU<Host<kTo>>(uint64_t{a}, extra_of(op), env));
+    LYREBIRD_FLOAT_HANDLER(kTo,
+                           (env.extra = 0, ir::eval::FFromIntU<Host<kTo>>(uint64_t{a}, extra_of(op), env)));
   }
 }
 
 template <Op kOp, typename U, Type kVector, bool kCommonMode>
 LYREBIRD_HANDLER_ABI void convert_lanes(LYREBIRD_HANDLER_ARGS) {
+  constexpr bool kF80 = false;
   constexpr unsigned kBytes = ir::byte_size(kVector);
   const auto a = load_value<kVector>(op->a, frame, state);
   const unsigned bits = extra_of(op);
@@ -187,18 +204,21 @@ LYREBIRD_HANDLER_ABI void convert_lanes(LYREBIRD_HANDLER_ARGS) {
 
 template <Type kFrom, Type kTo, bool kCommonMode>
 LYREBIRD_HANDLER_ABI void convert(LYREBIRD_HANDLER_ARGS) {
+  constexpr bool kF80 = kFrom == Type::F80 || kTo == Type::F80;
   const auto a = load_value<kFrom>(op->a, frame, state);
   LYREBIRD_FLOAT_HANDLER(kTo, ir::eval::FConvert<Host<kTo>>(a, env));
 }
 
 template <bool kCommonMode>
 LYREBIRD_HANDLER_ABI void to_int_modular(LYREBIRD_HANDLER_ARGS) {
+  constexpr bool kF80 = false;
   const auto a = load_value<Type::F64>(op->a, frame, state);
   LYREBIRD_FLOAT_HANDLER(Type::I32, ir::eval::FToIntModular(a, env));
 }
 
 template <bool kCommonMode>
 LYREBIRD_HANDLER_ABI void to_bf16(LYREBIRD_HANDLER_ARGS) {
+  constexpr bool kF80 = false;
   const auto a = load_value<Type::F32>(op->a, frame, state);
   LYREBIRD_FLOAT_HANDLER(Type::I16, ir::eval::FToBf16(a, env));
 }
@@ -206,12 +226,14 @@ LYREBIRD_HANDLER_ABI void to_bf16(LYREBIRD_HANDLER_ARGS) {
 /// kTo: the narrow vector; U: the wide lane.
 template <typename U, Type kFrom, Type kTo, bool kCommonMode>
 LYREBIRD_HANDLER_ABI void narrow(LYREBIRD_HANDLER_ARGS) {
+  constexpr bool kF80 = false;
   const auto a = load_value<kFrom>(op->a, frame, state);
   LYREBIRD_FLOAT_HANDLER(kTo, (ir::eval::FNarrow<U, ir::byte_size(kFrom)>(a, env)));
 }
 
 template <Type kFrom, Type kTo, bool kCommonMode>
 LYREBIRD_HANDLER_ABI void narrow_bf16(LYREBIRD_HANDLER_ARGS) {
+  constexpr bool kF80 = false;
   const auto a = load_value<kFrom>(op->a, frame, state);
   LYREBIRD_FLOAT_HANDLER(kTo, ir::eval::FNarrowBf16<ir::byte_size(kFrom)>(a, env));
 }
@@ -281,12 +303,18 @@ Handler select_special_float(const ir::Inst& inst, Type operand) {
 }
 
 LYREBIRD_HANDLER_ABI void get_fp_flags(LYREBIRD_HANDLER_ARGS) {
-  store_value<Type::I32>(op->d, frame, state, reinterpret_cast<ir::CpuHeader*>(state)->fp_flags);
+  const auto& cpu = *reinterpret_cast<ir::CpuHeader*>(state);
+  store_value<Type::I32>(op->d, frame, state, op->aux ? f80_flags(cpu) : cpu.fp_flags);
   LYREBIRD_NEXT(1);
 }
 
 LYREBIRD_HANDLER_ABI void set_fp_flags(LYREBIRD_HANDLER_ARGS) {
-  reinterpret_cast<ir::CpuHeader*>(state)->fp_flags = load_value<Type::I32>(op->a, frame, state);
+  auto& cpu = *reinterpret_cast<ir::CpuHeader*>(state);
+  const uint32_t flags = load_value<Type::I32>(op->a, frame, state);
+  if (op->aux)
+    set_f80_flags(cpu, flags);
+  else
+    cpu.fp_flags = flags;
   LYREBIRD_NEXT(1);
 }
 

@@ -91,6 +91,8 @@ void Lowering::lower_part(size_t index) {
         pc_ = inst.imm;
         after_ = pc_ + inst.aux;
         break;
+      case Op::ForgetState:
+        break;
       case Op::Const:
         values_[i] = constant(inst);
         break;

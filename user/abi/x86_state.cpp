@@ -27,6 +27,8 @@ void copy(X86State& to, const X86State& from) {
   to.header.pc = from.header.pc;
   to.header.mode = from.header.mode;
   to.header.fp_flags = from.header.fp_flags;
+  to.header.f80_collected = from.header.f80_collected | (from.header.f80_status & ir::kF80Exceptions);
+  to.header.f80_status = (from.header.f80_status & ir::kF80RoundedUp) | ir::kF80Stale;
   constexpr size_t kFirst = offsetof(X86State, gpr);
   std::memcpy(reinterpret_cast<char*>(&to) + kFirst, reinterpret_cast<const char*>(&from) + kFirst,
               sizeof to - kFirst);
@@ -64,7 +66,7 @@ StatePtr create_x86_state(x86::Mode mode, const ir::CpuHeader* from, uint64_t xc
 
 void reset_x86_fp(X86State& s) {
   std::memset(s.x87, 0, sizeof s.x87);
-  std::memset(s.x87_used, 0, sizeof s.x87_used);
+  x86::set_x87_used(s, 0);
   std::memset(s.ymm, 0, sizeof s.ymm);
   x86::set_x87_status(s, 0);
   x86::set_x87_control(s, 0x37f);

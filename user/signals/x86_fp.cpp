@@ -49,7 +49,7 @@ std::vector<uint8_t> X86FpFrame::save(const X86State& s, unsigned registers) con
   Fxsave fx{};
   fx.control = s.x87_control;
   fx.status = x86::x87_status(s);
-  for (unsigned i = 0; i < 8; ++i) fx.tags |= static_cast<uint8_t>((s.x87_used[i] ? 1 : 0) << i);
+  fx.tags = x86::x87_used(s);
   fx.opcode = s.x87_opcode;
   fx.ip = s.x87_ip;
   fx.dp = s.x87_dp;
@@ -102,11 +102,9 @@ bool X86FpFrame::restore(Thread& t, uint64_t at, X86State& s, unsigned registers
     s.x87_opcode = fx.opcode & 0x7ff;
     s.x87_ip = fx.ip;
     s.x87_dp = fx.dp;
+    x86::set_x87_used(s, fx.tags);
     const unsigned top = top_of(s);
-    for (unsigned i = 0; i < 8; ++i) {
-      s.x87_used[i] = fx.tags >> i & 1;
-      std::memcpy(s.x87[(top + i) & 7], fx.st[i], 10);
-    }
+    for (unsigned i = 0; i < 8; ++i) std::memcpy(s.x87[(top + i) & 7], fx.st[i], 10);
   }
   if (parts & (kSse | kAvx)) x86::set_mxcsr(s, fx.mxcsr);
   if (parts & kSse)

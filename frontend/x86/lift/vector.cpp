@@ -59,11 +59,10 @@ void Vector::set_mm(unsigned reg, Value value) {
 }
 
 void Vector::enter_mmx() {
-  if (x87_top_of_mode(ctx.mode) != 0) {
-    ctx.mode &= ~kModeX87TopMask;
-    set_mode(imm(I32, ctx.mode));
-  }
-  set_field(offsetof(X86State, x87_used), imm(I64, 0x0101010101010101));
+  const uint32_t mode = (ctx.mode & ~kModeX87TopMask) | kModeX87UsedMask;
+  if (mode == ctx.mode) return;
+  ctx.mode = mode;
+  set_mode(imm(I32, mode));
 }
 
 void Vector::probe(Value at, unsigned size) {

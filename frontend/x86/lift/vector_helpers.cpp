@@ -31,11 +31,9 @@ uint64_t fxsave_word_helper(void* cpu, uint64_t which, uint64_t, uint64_t, uint6
   const X86State& s = state_of(cpu);
   const bool wide = (which & 4) != 0;
   switch (which & 3) {
-    case 0: {
-      uint64_t used = 0;
-      for (unsigned i = 0; i < 8; ++i) used |= uint64_t{s.x87_used[i] != 0} << i;
-      return s.x87_control | uint64_t{x87_status(s)} << 16 | used << 32 | uint64_t{s.x87_opcode} << 48;
-    }
+    case 0:
+      return s.x87_control | uint64_t{x87_status(s)} << 16 | uint64_t{x87_used(s)} << 32 |
+             uint64_t{s.x87_opcode} << 48;
     case 1:
       return wide ? s.x87_ip : (s.x87_ip & 0xffffffff) | uint64_t{s.x87_cs} << 32;
     case 2:
@@ -48,11 +46,8 @@ uint64_t fxsave_word_helper(void* cpu, uint64_t which, uint64_t, uint64_t, uint6
 uint64_t fxrstor_words_helper(void* cpu, uint64_t first, uint64_t ip, uint64_t dp, uint64_t wide) {
   X86State& s = state_of(cpu);
   set_x87_control(s, static_cast<uint16_t>(first));
-  // ES and B say whether an exception is pending, whatever the image says.
-  const auto status = static_cast<uint16_t>(first >> 16 & 0x7f7f);
-  const bool pending = (status & ~first & 0x3f) != 0;
-  set_x87_status(s, static_cast<uint16_t>(status | (pending ? 0x8080 : 0)));
-  for (unsigned i = 0; i < 8; ++i) s.x87_used[i] = first >> (32 + i) & 1;
+  set_x87_status(s, static_cast<uint16_t>(first >> 16));
+  set_x87_used(s, static_cast<uint8_t>(first >> 32));
   s.x87_opcode = first >> 48 & 0x7ff;
   s.x87_ip = wide ? ip : ip & 0xffffffff;
   s.x87_dp = wide ? dp : dp & 0xffffffff;

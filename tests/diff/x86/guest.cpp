@@ -32,15 +32,21 @@ void load(const Machine& from, x86::Mode mode, X86State& state) {
   state.gs.base = from.gs_base;
   x86::set_x87_control(state, from.legacy.control);
   x86::set_x87_status(state, from.legacy.status);
+  x86::set_x87_used(state, from.legacy.tags);
   const unsigned top = top_of(state);
   for (unsigned i = 0; i < 8; ++i) {
-    state.x87_used[i] = from.legacy.tags >> i & 1;
     std::memcpy(state.x87[(top + i) & 7], from.legacy.st[i], 16);
     std::memset(state.x87[(top + i) & 7] + 10, 0, 6);
   }
-  state.x87_opcode = from.legacy.opcode;
-  state.x87_ip = from.legacy.ip;
-  state.x87_dp = from.legacy.dp;
+  // AMD's FXRSTOR takes the pointers only if an exception is pending.
+  if (from.legacy.status & ~from.legacy.control & 0x3f) {
+    state.x87_opcode = from.legacy.opcode;
+    state.x87_ip = from.legacy.ip;
+    state.x87_dp = from.legacy.dp;
+  } else {
+    state.x87_opcode = 0;
+    state.x87_ip = state.x87_dp = 0;
+  }
   x86::set_mxcsr(state, from.legacy.mxcsr);
   for (unsigned i = 0; i < 16; ++i) {
     std::memcpy(state.ymm[i], from.legacy.xmm[i], 16);
@@ -60,10 +66,8 @@ void save(const X86State& state, Machine& to) {
   to.legacy.control = state.x87_control;
   to.legacy.status = x86::x87_status(state);
   const unsigned top = top_of(state);
-  for (unsigned i = 0; i < 8; ++i) {
-    to.legacy.tags = static_cast<uint8_t>(to.legacy.tags | state.x87_used[i] << i);
-    std::memcpy(to.legacy.st[i], state.x87[(top + i) & 7], 10);
-  }
+  to.legacy.tags = x86::x87_used(state);
+  for (unsigned i = 0; i < 8; ++i) std::memcpy(to.legacy.st[i], state.x87[(top + i) & 7], 10);
   to.legacy.opcode = state.x87_opcode;
   to.legacy.ip = state.x87_ip;
   to.legacy.dp = state.x87_dp;

@@ -44,7 +44,6 @@ TEST(X86State, NamesAreWhereTheStructHasThem) {
   EXPECT_EQ(field("fs.base").offset, offsetof(X86State, fs));
   EXPECT_EQ(field("gs.selector").offset, offsetof(X86State, gs) + offsetof(SegmentState, selector));
   EXPECT_EQ(field("st_r7").offset, offsetof(X86State, x87) + 112);
-  EXPECT_EQ(field("st_used7").offset, offsetof(X86State, x87_used) + 7);
   EXPECT_EQ(field("ymm15").offset, offsetof(X86State, ymm) + 480);
   EXPECT_EQ(field("dr7").offset, offsetof(X86State, dr) + 56);
   EXPECT_EQ(field("xss").offset, offsetof(X86State, xss));
@@ -101,8 +100,15 @@ TEST(X86State, X87StatusAndTags) {
   set_x87_status(s, 0x7fff & ~0x80);
   EXPECT_EQ(x87_status(s), 0x7f7f);
   EXPECT_EQ((s.header.mode & kModeX87TopMask) >> kModeX87TopShift, 7u);
-  s.x87_exceptions |= 0x80;
+  set_x87_control(s, 0x37e);
   EXPECT_EQ(x87_status(s), 0xffff);
+  s.x87_exceptions = 0;
+  ir::add_f80_flags(s.header, ir::kFpInexact | ir::kFpRoundedUp);
+  s.c1 = kC1Rounded;
+  EXPECT_EQ(x87_status(s), 0x7f20);
+  settle_x87_flags(s);
+  EXPECT_EQ(s.c1, 1);
+  EXPECT_EQ(s.x87_exceptions, 0x20);
   set_x87_status(s, 3 << 11);
   EXPECT_EQ(x87_status(s), 0x1800);
 
@@ -115,11 +121,10 @@ TEST(X86State, X87StatusAndTags) {
   std::memcpy(s.x87[0], kOne, 10);
   std::memcpy(s.x87[1], kInfinity, 10);
   std::memcpy(s.x87[2], kUnnormal, 10);
-  s.x87_used[7] = 0;
+  set_x87_used(s, 0x7f);
   EXPECT_EQ(x87_tags(s), 0xd568);
   set_x87_tags(s, 0xfffc);
-  EXPECT_EQ(s.x87_used[0], 1);
-  EXPECT_EQ(s.x87_used[1], 0);
+  EXPECT_EQ(x87_used(s), 1);
 }
 
 }  // namespace

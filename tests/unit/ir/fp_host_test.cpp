@@ -306,8 +306,9 @@ struct X87Outcome {
   uint32_t flags;
 };
 
+/// RC in bits 1:0; in bits 3:2 PC as f80::Precision.
 FpMode x87_mode(uint32_t round) {
-  return {.round = kX86Rounds[round],
+  return {.round = kX86Rounds[round & 3],
           .nan_rule = NanRule::LargerSignificand,
           .default_nan_negative = true,
           .tiny_before_rounding = false,
@@ -331,19 +332,19 @@ Float80 from_bytes(const Bytes80& b) {
 }
 
 /// st0 = a, st1 = b before; st0 is the result after. `i` is an integer in memory.
-#define X87_OP(text)                                                                                 \
-  [](uint32_t round, Float80 a, Float80 b, uint64_t integer) -> X87Outcome {                         \
-    const Bytes80 in_a = to_bytes(a), in_b = to_bytes(b);                                            \
-    Bytes80 out;                                                                                     \
-    const uint16_t control = static_cast<uint16_t>(0x037f | round << 10);                            \
-    uint16_t status;                                                                                 \
-    asm volatile("fninit\n fldcw %[cw]\n fldt %[b]\n fldt %[a]\n fnclex\n " text                     \
-                 "\n fnstsw %[status]\n fstpt %[out]\n fninit"                                       \
-                 : [out] "=m"(out), [status] "=m"(status), [i] "+m"(integer)                         \
-                 : [a] "m"(in_a), [b] "m"(in_b), [cw] "m"(control)                                   \
-                 : "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)", "rax", "cc", \
-                   "memory");                                                                        \
-    return {from_bytes(out), integer, status & 63u};                                                 \
+#define X87_OP(text)                                                                                  \
+  [](uint32_t round, Float80 a, Float80 b, uint64_t integer) -> X87Outcome {                          \
+    const Bytes80 in_a = to_bytes(a), in_b = to_bytes(b);                                             \
+    Bytes80 out;                                                                                      \
+    const uint16_t control = static_cast<uint16_t>((0x037f | (round & 3) << 10) ^ (round >> 2) << 8); \
+    uint16_t status;                                                                                  \
+    asm volatile("fninit\n fldcw %[cw]\n fldt %[b]\n fldt %[a]\n fnclex\n " text                      \
+                 "\n fnstsw %[status]\n fstpt %[out]\n fninit"                                        \
+                 : [out] "=m"(out), [status] "=m"(status), [i] "+m"(integer)                          \
+                 : [a] "m"(in_a), [b] "m"(in_b), [cw] "m"(control)                                    \
+                 : "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)", "rax", "cc",  \
+                   "memory");                                                                         \
+    return {from_bytes(out), integer, status & 0x23fu};                                               \
   }
 
 std::vector<Float80> f80_corners() {
@@ -399,10 +400,20 @@ uint64_t comi_flags(uint8_t order) {
   constexpr uint8_t kFlags[] = {0x40, 0x01, 0x00, 0x45};
   return kFlags[order];
 }
+/// A memory operand of arithmetic, the second one.
+Float80 widened32(uint64_t in, FpEnv& env) {
+  FpEnv raw{env.mode, 0, kFpRaw};
+  env.extra |= f80::kFromF32 << f80::kOriginBShift;
+  return FConvert<Float80>(static_cast<uint32_t>(in), raw);
+}
+Float80 widened64(uint64_t in, FpEnv& env) {
+  FpEnv raw{env.mode, 0, kFpRaw};
+  env.extra |= f80::kFromF64 << f80::kOriginBShift;
+  return FConvert<Float80>(in, raw);
+}
 uint64_t x87_to_int(Float80 a, unsigned bits, FpEnv& env) {
   env.mode.denormal_report = DenormalReport::Never;
-  const uint64_t v = FToIntS<Float80>(a, bits, 0, env);
-  return indefinite(v, env, bits);
+  return FToIntS<Float80>(a, bits, kFpIndefinite, env);
 }
 
 const X87Row kX87Rows[] = {
@@ -410,6 +421,14 @@ const X87Row kX87Rows[] = {
     {"fsub", 2, X87_OP("fsub %%st(1), %%st"), X87_MODEL(result = FSub(a, b, env))},
     {"fmul", 2, X87_OP("fmul %%st(1), %%st"), X87_MODEL(result = FMul(a, b, env))},
     {"fdiv", 2, X87_OP("fdiv %%st(1), %%st"), X87_MODEL(result = FDiv(a, b, env))},
+    {"fadd_m32", 1, X87_OP("fadds %[i]"), X87_MODEL(result = FAdd(a, widened32(in, env), env))},
+    {"fsub_m64", 1, X87_OP("fsubl %[i]"), X87_MODEL(result = FSub(a, widened64(in, env), env))},
+    {"fmul_m32", 1, X87_OP("fmuls %[i]"), X87_MODEL(result = FMul(a, widened32(in, env), env))},
+    {"fdiv_m64", 1, X87_OP("fdivl %[i]"), X87_MODEL(result = FDiv(a, widened64(in, env), env))},
+    {"fcom_m64", 1,
+     X87_OP("fcoml %[i]\n fnstsw %%ax\n andl $0x4500, %%eax\n shrl $8, %%eax\n movq $0, %[i]\n movb %%al, "
+            "%[i]"),
+     X87_MODEL(integer = comi_flags(FCompare(a, widened64(in, env), env, true)); result = a)},
     {"fsqrt", 1, X87_OP("fsqrt"), X87_MODEL(result = FSqrt(a, env))},
     {"frndint", 1, X87_OP("frndint"), X87_MODEL(result = FRoundInt(a, env, 0))},
     {"fcomi", 2,
@@ -423,15 +442,18 @@ const X87Row kX87Rows[] = {
     {"fist32", 1, X87_OP("movq $0, %[i]\n fistl %[i]"),
      X87_MODEL(integer = x87_to_int(a, 32, env); result = a)},
     {"fistp64", 1, X87_OP("fistpll %[i]"), X87_MODEL(integer = x87_to_int(a, 64, env); result = b)},
-    {"fild64", 0, X87_OP("fildll %[i]"), X87_MODEL(result = FFromIntS<Float80>(int64_t(in), 0, env))},
+    {"fild64", 0, X87_OP("fildll %[i]"),
+     X87_MODEL(env.extra = 0; result = FFromIntS<Float80>(int64_t(in), 0, env))},
     {"fst32", 1, X87_OP("movq $0, %[i]\n fsts %[i]"),
      X87_MODEL(env.mode.denormal_report = DenormalReport::Never;
                integer = (FConvert<uint32_t, Float80>(a, env)); result = a)},
     {"fst64", 1, X87_OP("fstl %[i]"),
      X87_MODEL(env.mode.denormal_report = DenormalReport::Never;
                integer = (FConvert<uint64_t, Float80>(a, env)); result = a)},
-    {"fld32", 0, X87_OP("flds %[i]"), X87_MODEL(result = (FConvert<Float80, uint32_t>(uint32_t(in), env)))},
-    {"fld64", 0, X87_OP("fldl %[i]"), X87_MODEL(result = (FConvert<Float80, uint64_t>(in, env)))},
+    {"fld32", 0, X87_OP("flds %[i]"),
+     X87_MODEL(env.extra = 0; result = (FConvert<Float80, uint32_t>(uint32_t(in), env)))},
+    {"fld64", 0, X87_OP("fldl %[i]"),
+     X87_MODEL(env.extra = 0; result = (FConvert<Float80, uint64_t>(in, env)))},
 };
 
 class FpHost87 : public testing::TestWithParam<size_t> {};
@@ -441,30 +463,33 @@ TEST_P(FpHost87, Agrees) {
   unsigned wrong = 0, total = 0;
   const auto check = [&](uint32_t round, Float80 a, Float80 b, uint64_t integer) {
     const X87Outcome host = row.host(round, a, b, integer);
-    FpEnv env{x87_mode(round)};
+    FpEnv env{x87_mode(round), 0, round >> 2, true};
     Float80 result;
     uint64_t got_integer = integer;
     row.model(a, b, integer, env, result, got_integer);
     ++total;
-    if (result == host.result && got_integer == host.integer && x86_flags(env.flags) == host.flags) return;
+    const uint32_t got_flags = x86_flags(env.flags) | (env.flags & kFpRoundedUp ? 0x200u : 0);
+    if (result == host.result && got_integer == host.integer && got_flags == host.flags) return;
     if (++wrong > 6) return;
     ADD_FAILURE() << std::hex << row.name << " round " << round << " a " << a.sign_exponent << ":"
                   << a.significand << " b " << b.sign_exponent << ":" << b.significand << " i " << integer
                   << ": " << result.sign_exponent << ":" << result.significand << " " << got_integer
-                  << " flags " << x86_flags(env.flags) << ", host " << host.result.sign_exponent << ":"
+                  << " flags " << got_flags << ", host " << host.result.sign_exponent << ":"
                   << host.result.significand << " " << host.integer << " flags " << host.flags;
   };
   const Float80 one{uint64_t{1} << 63, 0x3fff};
   Random random(GetParam() + 77);
-  for (uint32_t round = 0; round < 4; ++round) {
-    if (row.operands == 0) {
-      for (uint64_t i : test::fp_corners(32)) check(round, one, one, i);
-      for (uint64_t i : test::fp_corners(64)) check(round, one, one, i);
+  for (uint32_t round = 0; round < 16; ++round) {
+    if (row.operands < 2) {
+      for (Float80 a : row.operands == 0 ? std::vector{one} : f80_corners()) {
+        for (uint64_t i : test::fp_corners(32)) check(round, a, one, i);
+        for (uint64_t i : test::fp_corners(64)) check(round, a, one, i);
+      }
     }
     for (Float80 a : f80_corners()) {
       for (Float80 b : row.operands == 2 ? f80_corners() : std::vector{one}) check(round, a, b, 0);
     }
-    for (int n = 0; n < 20000; ++n) {
+    for (int n = 0; n < 10000; ++n) {
       const uint64_t integer = random.next() >> random.below(64);
       check(round, f80_random(random), f80_random(random), integer);
     }

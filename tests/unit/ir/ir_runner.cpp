@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "ir/cpu_header.h"
 #include "ir/eval_inst.h"
 #include "ir/print.h"
 #include "tests/unit/ir/random_block.h"
@@ -46,6 +47,17 @@ class Runner {
     Constant args[4];
     const unsigned count = arg_count(*inst_);
     for (unsigned i = 0; i < count; ++i) args[i] = arg(i);
+    if (has_f80_flags(*inst_)) {
+      uint32_t flags = 0;
+      if (!evaluate(*inst_, {args, count}, &values_[id], &flags)) std::abort();
+      if (inst_->fp_mode().no_flags) {
+        if (flags != 0) std::abort();
+        return;
+      }
+      out_.f80_flags = (out_.f80_flags & kF80Exceptions) | x87_of_flags(flags) |
+                       (flags & kFpRoundedUp ? uint32_t{kF80RoundedUp} : 0);
+      return;
+    }
     if (evaluate(*inst_, {args, count}, &values_[id], &out_.fp_flags)) {
       if ((info(inst_->op).effects & FpFlags) && inst_->fp_mode().no_flags && out_.fp_flags != flags_before_)
         std::abort();
@@ -68,9 +80,12 @@ class Runner {
         std::memcpy(out_.state.data() + inst.imm, arg(0).b, byte_size(inst.type));
         return {};
       case Op::GetFpFlags:
-        return Constant::of(Type::I32, out_.fp_flags);
+        return Constant::of(Type::I32, inst.aux ? out_.f80_flags : out_.fp_flags);
       case Op::SetFpFlags:
-        out_.fp_flags = static_cast<uint32_t>(arg(0).low());
+        if (inst.aux)
+          out_.f80_flags = static_cast<uint32_t>(arg(0).low()) & (kF80Exceptions | kF80RoundedUp);
+        else
+          out_.fp_flags = static_cast<uint32_t>(arg(0).low());
         return {};
       case Op::ExitIf:
         if (truth(0)) leave("to", inst.imm);
@@ -107,7 +122,8 @@ class Runner {
       out_.events.push_back("call " + std::string(helper.name) + " " + hex(v[0]) + " " + state_hash());
       if (helper.effects & WritesState)
         for (unsigned i = 0; i < 8; ++i)
-          out_.state[sizeof(CpuHeaderBytes) + mix(i) % (out_.state.size() - sizeof(CpuHeaderBytes))] ^= 1;  // a truth stays one
+          out_.state[sizeof(CpuHeaderBytes) + mix(i) % (out_.state.size() - sizeof(CpuHeaderBytes))] ^=
+              1;  // a truth stays one
       if ((helper.effects & Faults) && mix(99) % 4 == 0) leave("helper fault at", pc_);
     }
     return Constant::of(helper.result == Type::None ? Type::I64 : helper.result,

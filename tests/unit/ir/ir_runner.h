@@ -16,6 +16,7 @@ struct Outcome {
   std::vector<std::string> events;  ///< accesses, calls, barriers, in order
   std::vector<uint8_t> state;       ///< bytes of the whole struct at the end
   uint32_t fp_flags = 0;
+  uint32_t f80_flags = 0;  ///< as f80_flags() of a CpuHeader
   std::string exit;  ///< how and where to the block was left
 };
 

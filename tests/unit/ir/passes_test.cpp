@@ -128,6 +128,7 @@ TEST(Passes, RandomBlocksKeepTheirMeaning) {
       ASSERT_EQ(before.events, after.events) << texts();
       ASSERT_EQ(before.state, after.state) << texts();
       ASSERT_EQ(before.fp_flags, after.fp_flags) << texts();
+      ASSERT_EQ(before.f80_flags, after.f80_flags) << texts();
     }
   }
 }

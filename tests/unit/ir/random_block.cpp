@@ -306,7 +306,8 @@ uint64_t Random::number() {
 
 std::optional<Inst> random_inst(Random& random, Op op, Type* operands) {
   const uint16_t effects = info(op).effects;
-  if ((effects & ~FpFlags) != 0 || op == Op::Insn || op == Op::Const) return std::nullopt;
+  if ((effects & ~FpFlags) != 0 || op == Op::Insn || op == Op::Const || op == Op::ForgetState)
+    return std::nullopt;
   Inst inst{.op = op};
   for (unsigned tries = 0; tries < 20000; ++tries)
     if (try_types(random, inst, operands)) return inst;

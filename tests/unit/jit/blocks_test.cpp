@@ -49,9 +49,11 @@ void check(ir::test::Random& random, Machine& machine, bool optimise) {
   constexpr size_t kHeader = sizeof(ir::CpuHeader);
   std::memcpy(machine.state->bytes, state.data() + kHeader, state.size() - kHeader);
   machine.state->header.fp_flags = 0;
+  ir::set_f80_flags(machine.state->header, 0);
   const Stop stop = machine.run(block);
   ASSERT_EQ(exit_text(block, stop, machine.state->header), expected.exit) << text;
   ASSERT_EQ(machine.state->header.fp_flags, expected.fp_flags) << text;
+  ASSERT_EQ(ir::f80_flags(machine.state->header), expected.f80_flags) << text;
   for (size_t i = kHeader; i < state.size(); ++i)
     ASSERT_EQ(machine.state->bytes[i - kHeader], expected.state[i]) << "state byte " << i << "\n" << text;
 }
@@ -61,7 +63,8 @@ class Blocks : public testing::TestWithParam<bool> {};
 TEST_P(Blocks, LeaveTheStateThatThePlainRunnerLeaves) {
   Machine machine(ir::test::test_helpers());
   ir::test::Random random(7);
-  for (unsigned i = 0; i < rounds(4000) && !testing::Test::HasFatalFailure(); ++i) check(random, machine, GetParam());
+  for (unsigned i = 0; i < rounds(4000) && !testing::Test::HasFatalFailure(); ++i)
+    check(random, machine, GetParam());
 }
 
 INSTANTIATE_TEST_SUITE_P(Passes, Blocks, testing::Bool());

@@ -66,7 +66,9 @@ void check(ir::test::Random& random, Op op, Operands how, Machine& machine,
   Constant expected;
   uint32_t flags = random.one_in(2) ? ir::kFpInexact : 0;
   machine.state->header.fp_flags = flags;
-  if (!ir::evaluate(*inst, {args, count}, &expected, &flags)) return;
+  ir::set_f80_flags(machine.state->header, 0);
+  uint32_t f80_flags = 0;
+  if (!ir::evaluate(*inst, {args, count}, &expected, ir::has_f80_flags(*inst) ? &f80_flags : &flags)) return;
 
   ir::Block block;
   block.key = {0x1000, 0};
@@ -87,6 +89,9 @@ void check(ir::test::Random& random, Op op, Operands how, Machine& machine,
   const Constant got = Constant::of_bytes(inst->type, machine.state->bytes + kResult);
   ASSERT_EQ(got, expected) << ir::print(block);
   ASSERT_EQ(machine.state->header.fp_flags, flags) << ir::print(block);
+  ASSERT_EQ(ir::f80_flags(machine.state->header),
+            ir::x87_of_flags(f80_flags) | (f80_flags & ir::kFpRoundedUp ? uint32_t{ir::kF80RoundedUp} : 0))
+      << ir::print(block);
   const unsigned size = ir::byte_size(inst->type);
   ASSERT_EQ(machine.state->bytes[kResult + size], 0xaa) << "wrote beyond the field\n" << ir::print(block);
   if (ir::is_int(inst->type) && inst->type != Type::I64 && inst->type != Type::I128) {
