@@ -3,6 +3,8 @@
 
 #include <ucontext.h>
 
+#include <cstring>
+
 namespace lyrebird {
 
 FaultGuard*& FaultGuard::current() {
@@ -19,6 +21,24 @@ FaultGuard* FaultGuard::exchange(FaultGuard* guard) {
 
 namespace {
 
+#if defined(__x86_64__)
+void save_x87(FaultGuard::Registers& to, const _libc_fpstate& image) {
+  // Behind the legacy image: what of it is not in its initial state, and so filled in.
+  constexpr uint32_t kMagic = 0x46505853;
+  constexpr size_t kMagicOffset = 464, kPartsOffset = 512;
+  uint32_t magic;
+  std::memcpy(&magic, reinterpret_cast<const uint8_t*>(&image) + kMagicOffset, sizeof magic);
+  if (magic == kMagic) {
+    uint64_t parts;
+    std::memcpy(&parts, reinterpret_cast<const uint8_t*>(&image) + kPartsOffset, sizeof parts);
+    if ((parts & 1) == 0) return;
+  }
+  to.x87_status = image.swd;
+  static_assert(sizeof to.x87 == sizeof image._st);
+  std::memcpy(to.x87, image._st, sizeof to.x87);
+}
+#endif
+
 void save_registers([[maybe_unused]] FaultGuard::Registers& to, [[maybe_unused]] const void* context) {
 #if defined(__x86_64__)
   if (!context) return;
@@ -28,6 +48,7 @@ void save_registers([[maybe_unused]] FaultGuard::Registers& to, [[maybe_unused]]
   for (int i = 0; i < 16; ++i) to.general[i] = static_cast<uint64_t>(machine.gregs[kOrder[i]]);
   to.pc = static_cast<uint64_t>(machine.gregs[REG_RIP]);
   to.mxcsr = machine.fpregs ? machine.fpregs->mxcsr : 0;
+  if (machine.fpregs) save_x87(to, *machine.fpregs);
   to.valid = true;
 #endif
 }

@@ -51,6 +51,8 @@ class FaultGuard {
     uint64_t pc = 0;
     uint64_t general[16] = {};  ///< by the host's numbering
     uint32_t mxcsr = 0;
+    uint16_t x87_status = 0;
+    uint8_t x87[8][16] = {};  ///< ST(0) to ST(7), 10 bytes each
   };
 
   sigjmp_buf env;

@@ -30,6 +30,9 @@ struct ExitPlan {
 struct FaultPlan {
   uint32_t offset;  ///< of the host instruction that may fault
   uint32_t guest;   ///< offset of the guest instruction from the block's pc, modulo 2^32, signed
+  /// Fields of F80 that are on the host's x87 and not in the state: 4 bits for each (Pins::f80), 0 or
+  /// the depth there plus 1.
+  uint32_t f80 = 0;
 };
 
 /// Room in the code for a record of the interpreter (jit/interp/code.h) that the code calls. The

@@ -51,6 +51,9 @@ baseline::Pins pins_of(const ir::StateLayout& layout) {
   for (size_t i = 0; i < hot.size() && i < std::size(abi::kPinned); ++i) {
     pins.add({hot[i].offset, abi::kPinned[i]});
   }
+  for (const ir::StateField& field : layout.fields)
+    if (field.type == ir::Type::F80 && pins.f80.size() < baseline::Pins::kMostF80)
+      pins.f80.push_back(field.offset);
   return pins;
 }
 
@@ -426,6 +429,15 @@ void answer_requests(ir::CpuHeader& cpu, ThreadContext& thread) {
 
 }  // namespace
 
+namespace {
+/// The host's x87 starts without exceptions; those that code left there are the guest's.
+void collect_f80(ir::CpuHeader& cpu) {
+  cpu.f80_collected |= cpu.f80_status & ir::kF80Exceptions;
+  cpu.f80_status &= ir::kF80RoundedUp;
+  asm volatile("fnclex");
+}
+}  // namespace
+
 // Generated code has no type in front of it for the sanitizer to check.
 [[clang::no_sanitize("function")]] Stop Baseline::dispatch(const CompiledBlock& first, ir::CpuHeader& cpu,
                                                            ThreadContext& thread) {
@@ -442,6 +454,7 @@ void answer_requests(ir::CpuHeader& cpu, ThreadContext& thread) {
       const Stop stop = interpret(*block, cpu, thread);
       if (stop.kind != ir::ExitKind::None) return stop;
     } else {
+      if (cpu.f80_status != 0) collect_f80(cpu);
       const Leave left = enter_(block->entry, &cpu, &thread, &table_);
       from = place_of(left.owner);
       site = from.info.exit(static_cast<unsigned>(left.exit), from.key);
@@ -532,6 +545,10 @@ Stop Baseline::fault(const FaultGuard& guard, ir::CpuHeader& cpu, ThreadContext&
   if (!place.info.region())
     for (const baseline::Pin& pin : pins_.pins) std::memcpy(state + pin.offset, &host.general[pin.reg], 8);
   cpu.fp_flags |= baseline::flags_of_mxcsr(host.mxcsr, layout_.sse_floats);
+  cpu.f80_collected |= host.x87_status & ir::kF80Exceptions;
+  for (size_t f = 0; f < pins_.f80.size(); ++f)
+    if (const uint32_t depth = at->f80 >> 4 * f & 15)
+      std::memcpy(state + pins_.f80[f], host.x87[depth - 1], 10);
   cpu.pc = place.key.pc + static_cast<uint64_t>(static_cast<int32_t>(at->guest));
   thread.interpret_next = true;
   // An address that is not canonical has no address in the report.

@@ -88,6 +88,7 @@ bool BlockInfo::pack(const Source& source, std::vector<uint8_t>& out) {
   for (const FaultPlan& fault : *source.faults) {
     put_number(out, static_cast<int32_t>(fault.offset - last.offset));
     put_number(out, static_cast<int32_t>(fault.guest - last.guest));
+    put_number(out, static_cast<int32_t>(fault.f80 - last.f80));
     last = fault;
   }
   if (out.size() - faults > kMany) {
@@ -150,7 +151,8 @@ std::optional<FaultPlan> BlockInfo::fault(uint32_t offset) const {
   const uint8_t* at = at_ + faults_at(h);
   const uint8_t* const end = at + h.fault_bytes;
   FaultPlan fault{0, 0};
-  while (take_number(at, end, fault.offset) && take_number(at, end, fault.guest))
+  while (take_number(at, end, fault.offset) && take_number(at, end, fault.guest) &&
+         take_number(at, end, fault.f80))
     if (fault.offset == offset) return fault;
   return std::nullopt;
 }

@@ -74,6 +74,7 @@ void Emitter::emit_record(const ir::Inst& inst) {
 void Emitter::emit_helper(const ir::Inst& inst) {
   const ir::HelperInfo& helper = helpers_[inst.aux];
   const uint16_t effects = ir::effects(inst, helpers_);
+  flush_f80();
   uint16_t operands[4] = {};
   for (unsigned k = 0; k < ir::arg_count(inst); ++k) {
     const ValueId arg = inst.args[k];

@@ -58,17 +58,20 @@ void Emitter::jump_exit_if(Cc cc, unsigned exit) {
 }
 
 void Emitter::emit_exit_if(const ir::Inst& inst) {
+  flush_f80();
   const Cc cc = evaluate(inst.args[0]);
   jump_exit_if(cc, add_exit(jump_to(inst.imm)));
 }
 
 void Emitter::emit_branch(const ir::Inst& inst) {
+  flush_f80();
   const Cc cc = evaluate(inst.args[0]);
   jump_exit_if(cc, add_exit(jump_to(inst.imm)));
   jump_exit(add_exit(jump_to(inst.high())));
 }
 
 void Emitter::emit_raise(const ir::Inst& inst, bool conditional) {
+  flush_f80();
   const auto kind = static_cast<ExitKind>(inst.aux);
   const bool after = ir::pc_is_after(kind);
   const ExitPlan plan{
@@ -83,6 +86,7 @@ void Emitter::emit_raise(const ir::Inst& inst, bool conditional) {
 
 /// The thread's jump cache, inline (jump_cache_index()).
 void Emitter::emit_jump_indirect(const ir::Inst& inst) {
+  flush_f80();
   static_assert(sizeof(JumpCacheEntry) == 32);
   const uint8_t pc = use_gpr(inst.args[0]);
   const unsigned exit = add_exit({.kind = ExitPlan::Kind::Indirect});

@@ -44,11 +44,16 @@ bool Emitter::emit_memory(const ir::Inst& inst) {
   const auto info = MemInfo::unpack(inst.aux & 0xffffff);
   if (info.big_endian) return false;
   const bool wraps = info.address == AddressRule::Low32 || info.address == AddressRule::Low16;
+  if ((inst.op != Op::Load && inst.op != Op::Store) || info.align != Align::None) flush_f80();
   // Atomics and exclusives take the address as it is.
   const bool word = info.size <= 8 && info.size != 0 && !wraps;
   switch (inst.op) {
     case Op::Load: {
       const ValueClass cls = class_of(inst.type);
+      if (inst.type == Type::F80 && !pins_.f80.empty() && info.size == 10 && info.align == Align::None) {
+        emit_f80_guest_load(inst, info);
+        return true;
+      }
       if (cls == ValueClass::Memory || (cls == ValueClass::Xmm && info.size != ir::byte_size(inst.type)))
         return false;
       if (cls == ValueClass::Xmm && !host_checks(info)) return false;
@@ -59,6 +64,7 @@ bool Emitter::emit_memory(const ir::Inst& inst) {
     }
     case Op::Store: {
       const ValueClass cls = class_of(inst.type);
+      if (!pins_.f80.empty() && info.align == Align::None && emit_f80_guest_store(inst, info)) return true;
       if (cls == ValueClass::Memory || (cls == ValueClass::Xmm && info.size != ir::byte_size(inst.type)))
         return false;
       if (cls == ValueClass::Xmm && !host_checks(info)) return false;
@@ -166,6 +172,7 @@ void Emitter::stop_if_asked() {
 }
 
 void Emitter::emit_memory_record(const ir::Inst& inst) {
+  flush_f80();
   const uint8_t address = guest_address(inst.args[0]);
   const uint32_t slot = take_slot(8);
   instruction_slots_.emplace_back(slot, 8);

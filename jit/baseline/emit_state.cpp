@@ -18,6 +18,7 @@ void Emitter::emit_get_state(const ir::Inst& inst) {
   const ValuePlan& plan = plan_[now_];
   if (!plan.needed || plan.root != now_) return;
   const auto offset = static_cast<uint32_t>(inst.imm);
+  flush_f80_at(offset, ir::byte_size(inst.type));
   if (const Pin* pin = pins_.at(offset)) {
     if (offset == pin->offset && class_of(inst.type) == ValueClass::Gpr && inst.type != Type::I1) {
       touch(now_);
@@ -51,6 +52,10 @@ void Emitter::emit_set_state(const ir::Inst& inst) {
     mode_known_ = at(id).op == Op::Const && offset == kMode && size == 4;
     if (mode_known_) mode_ = static_cast<uint32_t>(constant(value));
   }
+  if (inst.type == Type::F80)
+    if (const int field = f80_field(offset); field >= 0)
+      return f80_set_field(static_cast<unsigned>(field), value);
+  flush_f80_at(offset, size);
   const Pin* const pin = pins_.at(offset);
   if (!pin) return store_to_state(value, offset);
   if (offset == pin->offset && size <= 2 && inst.type != Type::I1 && class_of(inst.type) == ValueClass::Gpr) {

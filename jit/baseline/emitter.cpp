@@ -73,6 +73,9 @@ bool Emitter::emit(const ir::Block& block, ir::HelperTable helpers, const EmitOp
   pointers_.clear();
   pool_.clear();
   cold_.clear();
+  f80_stack_.clear();
+  std::fill(std::begin(f80_dirty_), std::end(f80_dirty_), ir::kNoValue);
+  f80_control_ = 0x37f;
   no_flags();
   failed_ = false;
   pc_ = after_ = block.key.pc;
@@ -131,7 +134,11 @@ void Emitter::emit_inst(const ir::Inst& inst) {
       return emit_get_state(inst);
     case Op::SetState:
       return emit_set_state(inst);
+    case Op::ForgetState:
+      if (const int field = f80_field(inst.imm); field >= 0) f80_forget_field(static_cast<unsigned>(field));
+      return;
     case Op::Jump:
+      flush_f80();
       return jump_exit(add_exit(jump_to(inst.imm)));
     case Op::Branch:
       return emit_branch(inst);
@@ -147,13 +154,13 @@ void Emitter::emit_inst(const ir::Inst& inst) {
       break;
   }
   const ValuePlan& plan = plan_[now_];
-  if (plan.lazy || !plan.needed || plan.root != now_) return;
+  if (plan.lazy || !plan.needed || plan.root != now_ || plan.fused != 0) return;
   kept_flags_ = false;
   if (inst.op == Op::CallHelper) {
     emit_helper(inst);
   } else if (inst.op == Op::Fence || inst.op == Op::ClearExclusive || is_memory_access(inst.op)) {
     if (!emit_memory(inst)) emit_memory_record(inst);
-  } else if (!emit_integer(inst) && !emit_vector(inst) && !emit_float(inst)) {
+  } else if (!emit_integer(inst) && !emit_vector(inst) && !emit_f80(inst) && !emit_float(inst)) {
     emit_record(inst);
   }
   if (!keeps_flags(inst.op) && !kept_flags_) no_flags();

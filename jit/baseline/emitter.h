@@ -229,7 +229,7 @@ class Emitter {
   void faulting(Args&&... args) {
     const size_t start = a_.offset();
     (void)a_.emit(args...);
-    faults_.push_back({static_cast<uint32_t>(start), static_cast<uint32_t>(pc_ - block_->key.pc)});
+    faults_.push_back({static_cast<uint32_t>(start), static_cast<uint32_t>(pc_ - block_->key.pc), f80_map()});
   }
 
   // --- emit_vector.cpp
@@ -319,6 +319,40 @@ class Emitter {
   bool emit_native_from_int(const ir::Inst& inst);
   bool emit_native_round(const ir::Inst& inst);
   bool emit_native_convert(const ir::Inst& inst);
+  // --- emit_f80.cpp
+  bool emit_f80(const ir::Inst& inst);
+  bool is_native_f80(const ir::Inst& inst) const;
+  void emit_f80_arithmetic(const ir::Inst& inst);
+  void emit_f80_compare(const ir::Inst& inst);
+  void emit_f80_load(const ir::Inst& inst, asmjit::InstId id);
+  void emit_f80_store(const ir::Inst& inst, ir::ValueId address, const ir::MemInfo& info = {});
+  bool emit_f80_guest_store(const ir::Inst& inst, const ir::MemInfo& info);
+  void emit_f80_guest_load(const ir::Inst& inst, const ir::MemInfo& info);
+  int depth_of(ir::ValueId root) const;
+  int f80_field(uint64_t offset) const;
+  uint32_t f80_replaced() const;
+  bool f80_wanted(ir::ValueId root) const;
+  uint32_t f80_map() const;
+  void f80_exchange(unsigned depth);
+  void f80_discard(unsigned depth);
+  void f80_room();
+  void f80_leave_top();
+  void flush_f80();
+  void set_f80_control(uint16_t control);
+  void set_f80_rounding(ir::Round round);
+  void set_f80_precision(const ir::Inst& inst);
+  void f80_load(ir::ValueId root);
+  void f80_to_top(ir::ValueId value);
+  void f80_define(ir::ValueId id);
+  void f80_note_status();
+  void f80_drop(ir::ValueId root);
+  void f80_forget_field(unsigned field);
+  void f80_set_field(unsigned field, ir::ValueId value);
+  /// Before an access to the state that is none of a whole field.
+  void flush_f80_at(uint32_t offset, uint32_t size);
+  Mem f80_to_memory(ir::ValueId root);
+  Mem f80_memory_operand(ir::ValueId value, bool* guest);
+  void f80_memory(asmjit::InstId id, const Mem& m, bool guest);
 
   // --- emit_call.cpp
   void emit_record(const ir::Inst& inst);  // any op by the interpreter's handler
@@ -375,6 +409,10 @@ class Emitter {
   std::vector<uint32_t> free_slots_[3];
   std::vector<std::pair<uint32_t, unsigned>> instruction_slots_;  // given back at its end
   uint32_t slot_end_ = 0;
+
+  std::vector<ir::ValueId> f80_stack_;     ///< roots on the host's x87, the lowest first; none: a temporary
+  ir::ValueId f80_dirty_[Pins::kMostF80];  ///< what a field has that is not stored yet
+  uint16_t f80_control_ = 0x37f;           ///< the host's control word
 
   std::vector<ExitPlan> exits_;
   struct ExitJump {

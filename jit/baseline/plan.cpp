@@ -40,6 +40,7 @@ void Plan::make(const ir::Block& block, ir::HelperTable helpers, const Pins& pin
   stops_.clear();
   find_views();
   find_only_flags();
+  find_fused();
   find_uses();
   hoist();
 }
@@ -76,7 +77,7 @@ bool Plan::forward(ValueId id) {
   const ValueId known = known_at_[offset];
   const Type type = block_->insts[known].type;
   const ValueClass cls = class_of(inst.type);
-  if (class_of(type) != cls || cls == ValueClass::Memory) return false;
+  if (class_of(type) != cls || (cls == ValueClass::Memory && inst.type != Type::F80)) return false;
   if (type == inst.type) {
     values_[id].root = values_[known].root;
     values_[id].clean = values_[known].clean;
@@ -329,9 +330,64 @@ Address Plan::address(ValueId value) const {
   return a;
 }
 
+/// Conversions between F80 and memory are one host instruction: what loads is done with the conversion
+/// (or, if that is raw, with the arithmetic), what converts with the store.
+void Plan::find_fused() {
+  if (pins_->f80.empty()) return;
+  const auto count = static_cast<ValueId>(block_->insts.size());
+  const auto plain = [](const Inst& inst) {
+    const auto info = ir::MemInfo::unpack(inst.aux & 0xffffff);
+    return !info.big_endian && info.align == ir::Align::None && !info.sign;
+  };
+  for (ValueId i = 1; i < count; ++i) {
+    const Inst& inst = block_->insts[i];
+    if (inst.op == Op::Store) {
+      const ValueId value = inst.args[1];
+      const Inst& maker = block_->insts[value];
+      // The same conversion follows, for its flags.
+      ir::FpMode mode = maker.fp_mode();
+      if ((maker.op != Op::FConvert && maker.op != Op::FToIntS) || maker.elem != Type::F80 ||
+          !mode.no_flags || value + 1 != i || i + 1 == count || values_[value].uses != 1 ||
+          values_[i + 1].uses != 0)
+        continue;
+      mode.no_flags = false;
+      const Inst& again = block_->insts[i + 1];
+      if (again.op != maker.op || again.type != maker.type || again.elem != maker.elem ||
+          again.args[0] != maker.args[0] ||
+          again.aux != (mode.pack() | maker.fp_extra() << ir::kFpModeBits) || !plain(inst) ||
+          ir::MemInfo::unpack(inst.aux & 0xffffff).size != ir::byte_size(maker.type) ||
+          !is_native_f80_store(again))
+        continue;
+      values_[value].fused = values_[i + 1].fused = i;
+      continue;
+    }
+    if (inst.type != Type::F80 || (inst.op != Op::FConvert && inst.op != Op::FFromIntS)) continue;
+    const ValueId from = inst.args[0];
+    const Inst& load = block_->insts[from];
+    uint32_t with = i;
+    if (inst.op == Op::FConvert && (inst.fp_extra() & ir::kFpRaw)) {
+      if (values_[i].uses != 1) continue;
+      with = i + 1;
+      while (with < count && block_->insts[with].op == Op::GetState) ++with;
+      if (with == count) continue;
+      const Inst& user = block_->insts[with];
+      const bool arithmetic = user.op == Op::FAdd || user.op == Op::FSub || user.op == Op::FMul ||
+                              user.op == Op::FDiv || (user.op == Op::FCompare && user.args[1] == i);
+      if (!arithmetic || user.elem != Type::F80 || (user.args[0] != i && user.args[1] != i)) continue;
+      values_[i].fused = with;
+    }
+    if (load.op == Op::Load && from + 1 == i && values_[from].root == from && values_[from].uses == 1 &&
+        plain(load) && ir::MemInfo::unpack(load.aux & 0xffffff).size == ir::byte_size(load.type) &&
+        load.type != Type::I8)
+      values_[from].fused = with;
+  }
+}
+
 void Plan::find_uses() {
   const Inst* const insts = block_->insts.data();
+  constexpr uint32_t kMode = offsetof(ir::CpuHeader, mode);
   dead_.clear();
+  dead_late_.clear();
   for (auto i = static_cast<ValueId>(block_->insts.size()); i-- > 0;) {
     const Inst& inst = insts[i];
     ValuePlan& v = values_[i];
@@ -342,19 +398,25 @@ void Plan::find_uses() {
       case Op::GetState: {
         const auto offset = static_cast<uint32_t>(inst.imm);
         if (!v.needed || v.root != i) continue;
-        if (offset < kTracked) dead_.reset(offset, std::min(ir::byte_size(inst.type), kTracked - offset));
+        if (offset < kTracked) {
+          const uint32_t size = std::min(ir::byte_size(inst.type), kTracked - offset);
+          dead_.reset(offset, size);
+          dead_late_.reset(offset, size);
+        }
         if (pins_->at(offset)) stops_.push_back(i);
         continue;
       }
       case Op::SetState: {
         const auto offset = static_cast<uint32_t>(inst.imm);
         const uint32_t size = ir::byte_size(inst.type);
-        if (offset >= sizeof(ir::CpuHeader) && offset + size <= kTracked) {
-          if (dead_.all(offset, size)) {
+        if ((offset >= sizeof(ir::CpuHeader) || offset == kMode) && offset + size <= kTracked) {
+          Bytes& dead = inst.aux == ir::kStateLate ? dead_late_ : dead_;
+          if (dead.all(offset, size)) {
             v.skipped = true;
             continue;
           }
           dead_.set(offset, size);
+          dead_late_.set(offset, size);
         }
         if (pins_->at(offset)) stops_.push_back(i);
         v.needed = true;
@@ -367,16 +429,18 @@ void Plan::find_uses() {
     if (v.lazy) continue;  // its uses were counted at its users
     const uint16_t effects = ir::effects(inst, helpers_);
     if (effects & (kBarrier | ir::ReadsState)) dead_.clear();
+    if (effects & (ir::Exits | ir::Terminal | ir::ReadsState)) dead_late_.clear();
     if (effects & kBarrier) stops_.push_back(i);
     const bool pure = (effects & ~(ir::Reads | ir::ReadsState)) == 0;
     if (pure && (!v.needed || v.root != i)) continue;
     v.needed = true;
+    const uint32_t used_at = v.fused != 0 ? v.fused : i;
     unsigned first = 0;
     if (is_memory_access(inst.op)) {
-      use_address(inst.args[0], i);
+      use_address(inst.args[0], used_at);
       first = 1;
     }
-    for (unsigned k = first, n = value_args(inst); k < n; ++k) use(inst.args[k], i);
+    for (unsigned k = first, n = value_args(inst); k < n; ++k) use(inst.args[k], used_at);
   }
 }
 

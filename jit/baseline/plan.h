@@ -30,7 +30,9 @@ struct Pin {
 };
 struct Pins {
   static constexpr uint32_t kReach = 2048;  ///< fields behind that many bytes of state stay in memory
+  static constexpr size_t kMostF80 = 8;
   std::vector<Pin> pins;
+  std::vector<uint32_t> f80;         ///< offsets of fields of F80, which may be on the host's x87
   uint16_t mask = 0;                 ///< of host registers
   uint8_t by_word[kReach / 8] = {};  ///< index + 1, of each 8 bytes of state
   void add(Pin pin) {
@@ -72,6 +74,7 @@ struct ValuePlan {
   uint32_t last_use = 0;     ///< (roots, lazy values) index of the instruction
   uint16_t uses = 0;         ///< (roots) while the plan is made
   uint16_t flag_uses = 0;    ///< (roots) of these, by compares that its host flags answer
+  uint32_t fused = 0;        ///< (Load, FConvert, FToIntS) the instruction that does it as well, or 0
   uint8_t pinned = kNoReg;   ///< (roots) made in that host register
   bool needed = false;       ///< (roots) something reads it, or making it has effects
   bool lazy = false;         ///< (compares)
@@ -90,6 +93,8 @@ struct Address {
 };
 
 bool is_memory_access(ir::Op op);
+/// FConvert or FToIntS from F80 that the host's x87 does as the mode says (emit_f80.cpp).
+bool is_native_f80_store(const ir::Inst& inst);
 
 class Plan {
  public:
@@ -151,6 +156,7 @@ class Plan {
 
   void find_views();
   void find_uses();
+  void find_fused();
   void hoist();
   bool is_lazy(const ir::Inst& inst) const;
   bool has_zeros_above(ir::ValueId id) const;
@@ -170,6 +176,7 @@ class Plan {
   Bytes small_, large_;                ///< where known values of up to 8 bytes start, and larger ones
   std::vector<ir::ValueId> known_at_;  ///< by offset
   Bytes dead_;                         ///< overwritten before anybody can look
+  Bytes dead_late_;                    ///< overwritten before the block is left (kStateLate)
   std::vector<ir::ValueId> flag_makers_;
   std::vector<ir::ValueId> stops_;  ///< what hoist() looks at, the last one first
 };

@@ -151,6 +151,7 @@ void Emitter::release_gpr(uint8_t reg) {
 }
 
 void Emitter::drop(ValueId id) {
+  if (!f80_stack_.empty() && type_of(id) == Type::F80) f80_drop(id);
   Loc& l = loc(id);
   if (l.gpr != kNoReg) {
     if (pins_.mask >> l.gpr & 1)
@@ -301,7 +302,7 @@ void Emitter::lose_state(uint32_t offset, uint32_t size) {
       ++i;
       continue;
     }
-    if (plan_[id].last_use > now_ && l.gpr == kNoReg && l.xmm == kNoReg) {
+    if (plan_[id].last_use > now_ && l.gpr == kNoReg && l.xmm == kNoReg && depth_of(id) < 0) {
       const Mem from = state_mem(l.offset);
       switch (class_of(type_of(id))) {
         case ValueClass::Gpr: {
@@ -504,6 +505,7 @@ Emitter::Mem Emitter::use_mem(ValueId value) {
   Loc& l = loc(id);
   if (l.home == Home::Slot) return frame_mem(l.offset);
   if (l.home == Home::State && ir::byte_size(type) <= ir::byte_size(type_of(id))) return state_mem(l.offset);
+  if (type_of(id) == Type::F80) return f80_to_memory(id);
   // From its register to a slot that is the value's from now on, if that says nothing wrong.
   const unsigned size = slot_size(type_of(id));
   const uint32_t slot = take_slot(size);
