@@ -156,7 +156,7 @@ void Lifter::set_flag(Flag flag, Value value) {
     ir.SetState(offset, value);
   }
   ctx.flags.value[static_cast<unsigned>(flag)] = value;
-  ctx.flags.sub_a = ctx.flags.sub_b = ctx.flags.logic = {};
+  ctx.flags.forget_origin();
 }
 
 void Lifter::set_flag_if(Value condition, Flag which, Value value) {
@@ -171,13 +171,13 @@ void Lifter::set_parity_of(Value r, Value condition) {
   ir.SetState(offset, byte);
   ctx.flags.parity = byte;
   ctx.flags.value[static_cast<unsigned>(Flag::PF)] = {};
-  ctx.flags.sub_a = ctx.flags.sub_b = ctx.flags.logic = {};
+  ctx.flags.forget_origin();
 }
 
 void Lifter::set_auxiliary_of(Value a, Value b, Value r) {
   ir.SetState(flag_offset(Flag::AF), ir.Trunc(ir.Xor(ir.Xor(a, b), r), I8));
   ctx.flags.value[static_cast<unsigned>(Flag::AF)] = {};
-  ctx.flags.sub_a = ctx.flags.sub_b = ctx.flags.logic = {};
+  ctx.flags.forget_origin();
 }
 
 void Lifter::set_flags_of_result(Value r) {

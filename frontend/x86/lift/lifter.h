@@ -41,6 +41,8 @@ struct KnownFlags {
   Value logic = {};        ///< ZF and SF are its, CF and OF are clear
   Value order = {};        ///< an FCompare: CF, PF and ZF say which order, the others are clear
   Value order_equal = {};  ///< the same with unordered as equal
+  /// A flag was written on its own: they no longer come from one thing.
+  void forget_origin() { sub_a = sub_b = logic = order = order_equal = {}; }
 };
 
 /// One block being lifted.

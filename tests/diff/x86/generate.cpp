@@ -7,6 +7,7 @@
 
 #include "base/bits.h"
 #include "frontend/x86/x86_state.h"
+#include "tests/diff/x86/undefined.h"
 #include "tests/isa/x86_case.h"
 
 namespace lyrebird::x86diff {
@@ -504,8 +505,45 @@ bool Generator::make(const Row& row, Mode mode, const x86::Features& features, C
     if (!in_cage(effective_address(insn, out.in))) return false;
   }
   if (!in_cage(out.in.gpr[x86::kRsp])) return false;
-  if (settings_.sparse) make_sparse(insn, out);
+  if (settings_.sparse) {
+    make_sparse(insn, out);
+  } else if (chance(2) && !has_memory(insn, OperandKind::Relative) && undefined_flags(insn, out) == 0) {
+    append_readers(out);
+  }
   return true;
+}
+
+/// Up to three instructions on registers whose flags are all defined; the last reads a condition.
+void Generator::append_readers(Case& c) {
+  constexpr struct {
+    uint8_t bytes[4];
+    uint8_t length;
+  } kWriters[] = {
+      {{0x84, 0xc0}, 2},              // test al, al
+      {{0x39, 0xc8}, 2},              // cmp eax, ecx
+      {{0x38, 0xe2}, 2},              // cmp dl, ah
+      {{0x01, 0xd8}, 2},              // add eax, ebx
+      {{0x21, 0xd1}, 2},              // and ecx, edx
+      {{0xfe, 0xcb}, 2},              // dec bl
+      {{0xff, 0xc1}, 2},              // inc ecx
+      {{0x11, 0xd1}, 2},              // adc ecx, edx
+      {{0xf9}, 1},                    // stc
+      {{0xf5}, 1},                    // cmc
+      {{0x9e}, 1},                    // sahf
+      {{0x0f, 0x2e, 0xca}, 3},        // ucomiss xmm1, xmm2
+      {{0x66, 0x0f, 0x2f, 0xd3}, 4},  // comisd xmm2, xmm3
+  };
+  const auto append = [&](const uint8_t* bytes, unsigned length) {
+    std::memcpy(c.code + c.length, bytes, length);
+    c.length += length;
+  };
+  for (uint64_t n = random_() % 3; n > 0; --n) {
+    const auto& writer = kWriters[random_() % std::size(kWriters)];
+    append(writer.bytes, writer.length);
+  }
+  const uint8_t condition = random_() & 15, operands = 0xc0 | (random_() & 63 & ~040);
+  const uint8_t reader[] = {0x0f, static_cast<uint8_t>((chance(2) ? 0x90 : 0x40) | condition), operands};
+  append(reader, sizeof reader);
 }
 
 }  // namespace lyrebird::x86diff

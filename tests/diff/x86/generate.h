@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// Random cases of a decode row: bytes, and registers and memory that suit them. Whatever the
-/// instruction reaches for lies in the data page or a little beside it.
+/// instruction reaches for lies in the data page or a little beside it. Every second case goes on with
+/// short instructions that set and read flags, as a block is lifted as a whole.
 #pragma once
 
 #include "frontend/x86/decode/decode.h"
@@ -30,6 +31,7 @@ class Generator {
   uint64_t lane();
   void float80(uint8_t* to);
   void registers(Machine& m, x86::Mode mode);
+  void append_readers(Case& c);
   void make_sparse(const x86::Insn& insn, Case& c);
   bool place_memory(const x86::Insn& insn, Case& c);
   bool place_implicit(const x86::Insn& insn, Case& c);

@@ -45,8 +45,8 @@ struct Ending {
 };
 
 struct Case {
-  uint8_t code[16];
-  uint32_t length;
+  uint8_t code[32];  ///< the instruction, and what Generator put behind it
+  uint32_t length;   ///< of all of it
   x86::Mode mode;
   Machine in, out;
   Ending ending;  ///< the host's
