@@ -225,7 +225,7 @@ std::string differences(const Machine& base, const Machine& m) {
 Machine default_machine(x86::Mode mode) {
   Machine m;
   std::memset(&m, 0, sizeof m);
-  for (unsigned i = 0; i < 16; ++i) m.gpr[i] = 0x1111111111111111 * i;
+  for (unsigned i = 0; i < 16; ++i) m.gpr[i] = 0x1111111111111111u * i;
   if (mode != x86::Mode::k64)
     for (unsigned i = 0; i < 16; ++i) m.gpr[i] = i < 8 ? static_cast<uint32_t>(m.gpr[i]) : 0;
   m.gpr[4] = kData + 0x800;
