@@ -5,7 +5,8 @@
 # status of our own, for any architecture. Nothing here installs anything.
 # Sourced; needs $root and say.sh.
 
-# private_apt ARCH [SUITE]: sets APT_CONFIG and refreshes the lists when they are older than a day.
+# private_apt ARCH [SUITE]: sets APT_CONFIG and refreshes the lists when they are older than a day;
+# a part of them that can't be read is left out as long as the rest is there.
 # With SUITE (backports) the archive has that part too: bookworm-backports on Debian 12.
 private_apt() {
   local arch=$1 suite=${2:-} dir=$root/build/apt/$1${2:+-$2}
@@ -34,8 +35,13 @@ Dir::Etc::sourceparts "$dir/sources";
 CONF
   export APT_CONFIG=$dir/apt.conf
   if [[ -z $(find "$dir/updated" -mmin -1440 2>/dev/null) ]]; then
-    apt-get update -qq || return 1
-    touch "$dir/updated"
+    if apt-get update -qq; then
+      touch "$dir/updated"
+    elif compgen -G "$dir/lists/*_main_binary-${arch}_Packages*" >/dev/null; then
+      note "  a part of the archive can't be read now (a mirror that is being updated?): going on without it" >&2
+    else
+      return 1
+    fi
   fi
 }
 
