@@ -28,6 +28,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <mutex>
 #include <utility>
 
 #include "ir/verify.h"
@@ -196,7 +197,8 @@ class Compiler final : public RegionCompiler {
     LLVMInitializeX86TargetMC();
     LLVMInitializeX86AsmPrinter();
     LLVMInitializeX86AsmParser();  // inline assembly
-    disable_widening_of_byte_moves();
+    static std::once_flag once;    // LLVM's options are of the process
+    std::call_once(once, disable_widening_of_byte_moves);
     llvm::install_fatal_error_handler(&FatalExit::leave);
     llvm::install_bad_alloc_error_handler(&FatalExit::leave);
     std::string error;

@@ -91,8 +91,8 @@ SpaceLayout layout_32bit(uint64_t stack_size) {
   layout.mmap_bottom = 0x10000;
   layout.mmap_top = align_down(kTop - align_up(stack_size, kPage) - kStackGap, kPage);
 #if LYREBIRD_SANITIZED
-  // asan's shadow begins below 2 GiB.
-  layout.base = 0x5a00'0000'0000;
+  // asan's shadow begins below 2 GiB; tsan lets programs have up to 0x5a00'0000'0000 here.
+  layout.base = 0x5800'0000'0000;
   layout.reserved = true;
 #endif
   constexpr uint64_t kImages = 512u << 20, kBelowTop = 128u << 20;
