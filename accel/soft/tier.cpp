@@ -19,6 +19,9 @@ namespace {
 /// Looks without news before the sleep gets longer.
 constexpr unsigned kPatience = 16;
 
+/// What may not reach the thread, as the kernel's mask: see start().
+constexpr uint64_t kGuestSignals = ~(uint64_t{1} << (SIGSEGV - 1) | uint64_t{1} << (SIGBUS - 1));
+
 }  // namespace
 
 Tier::Tier(jit::BlockMap& map, Work work, TierOptions options)
@@ -50,9 +53,8 @@ void Tier::start() {
   stop_ = ended_ = false;
   // The guest's signals are for its own threads: all of them, also those that libc keeps for itself. But
   // a crash of the compiler must reach its fault guard.
-  const uint64_t all = ~(uint64_t{1} << (SIGSEGV - 1) | uint64_t{1} << (SIGBUS - 1));
   uint64_t old = 0;
-  ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &old, sizeof all);
+  ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &kGuestSignals, &old, sizeof old);
   try {
     thread_ = std::thread([this] { run(); });
     if (options_.thread_made) options_.thread_made();
@@ -96,6 +98,8 @@ bool Tier::look() {
 }
 
 void Tier::run() {
+  // libc's start of a thread unblocks what it uses itself (32 and 33), which guests may send.
+  ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &kGuestSignals, nullptr, sizeof kGuestSignals);
   pthread_setname_np(pthread_self(), "lyrebird-tier");
   // Guests come first. Linux gives each thread its own niceness.
   (void)setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), 10);

@@ -77,7 +77,9 @@ Baseline::Baseline(const ir::StateLayout& layout, ir::HelperTable helpers, Basel
   if (usable_) install_runtime();
 }
 
-Baseline::~Baseline() = default;
+Baseline::~Baseline() {
+  for (auto& slot : images_) delete slot.load(std::memory_order_relaxed);
+}
 
 void Baseline::install_runtime() {
   const baseline::RuntimeCode runtime = baseline::make_runtime(pins_, host_.avx, layout_.sse_floats);
