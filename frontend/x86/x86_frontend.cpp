@@ -71,7 +71,7 @@ struct Refusal {
 };
 
 /// What the row says of privilege and mode (SDM volume 3, 5.9; volume 1, 19.5).
-Refusal refusal(const Row& row, const Insn& insn, uint32_t mode) {
+Refusal refusal(const Row& row, uint32_t mode) {
   const bool real = (mode & kModeProtected) == 0, v86 = (mode & kModeV86) != 0;
   if (real || v86) {
     if (is_vex(row.map)) return {ExitKind::Undefined, true};
@@ -79,7 +79,6 @@ Refusal refusal(const Row& row, const Insn& insn, uint32_t mode) {
     if (row.has(row_flags::Protected))
       return {row.feature == Feature::SEP ? ExitKind::ProtectionFault : ExitKind::Undefined, true};
   }
-  (void)insn;
   if (row.has(row_flags::Cpl0) && cpl_of_mode(mode) != 0) return {ExitKind::ProtectionFault, true};
   return {ExitKind::None, false};
 }
@@ -116,7 +115,7 @@ void log_missing(uint16_t row) {
 bool lift(LiftContext& context) {
   const Insn& insn = context.insn;
   const Row& row = x86::row(insn.row);
-  if (const Refusal refused = refusal(row, insn, context.mode); refused.happens) {
+  if (const Refusal refused = refusal(row, context.mode); refused.happens) {
     context.ir.Raise(refused.kind);
     return false;
   }

@@ -10,6 +10,7 @@
 #include "ir/cpu_header.h"
 #include "jit/baseline/emitter.h"
 #include "jit/baseline/ids.h"
+#include "jit/baseline/rounding.h"
 
 namespace lyrebird::jit::baseline {
 
@@ -25,22 +26,6 @@ namespace {
 
 constexpr uint16_t kDefaultControl = 0x37f;
 constexpr unsigned kStack = 8;
-
-/// RC, or nothing if the host can't round so.
-std::optional<unsigned> rounding_control(Round round) {
-  switch (round) {
-    case Round::NearestEven:
-      return 0;
-    case Round::TowardNegative:
-      return 1;
-    case Round::TowardPositive:
-      return 2;
-    case Round::TowardZero:
-      return 3;
-    default:
-      return std::nullopt;
-  }
-}
 
 /// The host's rules are those of the mode, but for the rounding.
 bool is_x87_mode(const FpMode& mode, bool reports_denormals) {

@@ -7,6 +7,7 @@
 // The host's flags are never more than the right ones, so that the handler only adds.
 #include "jit/baseline/emitter.h"
 #include "jit/baseline/ids.h"
+#include "jit/baseline/rounding.h"
 #include "jit/interp/select.h"
 
 namespace lyrebird::jit::baseline {
@@ -472,21 +473,6 @@ bool Emitter::emit_float_resize(const ir::Inst& inst) {
 }
 
 namespace {
-/// The host's rounding control for ROUNDSD and its like.
-std::optional<uint32_t> round_control(Round round) {
-  switch (round) {
-    case Round::NearestEven:
-      return 0;
-    case Round::TowardNegative:
-      return 1;
-    case Round::TowardPositive:
-      return 2;
-    case Round::TowardZero:
-      return 3;
-    default:
-      return std::nullopt;
-  }
-}
 constexpr uint32_t kNoInexact = 8;
 /// The largest number below a half.
 constexpr uint64_t kAlmostHalf[2] = {0x3effffff, 0x3fdfffffffffffff};
@@ -495,7 +481,7 @@ constexpr uint64_t kAlmostHalf[2] = {0x3effffff, 0x3fdfffffffffffff};
 /// d = a rounded to an integral value, raising nothing but for a signalling NaN. False: no code.
 bool Emitter::round_quietly(uint8_t d, uint8_t a, Round round, bool wide) {
   const VecOp op = wide ? VecOp{hi::kIdRoundsd, hi::kIdVroundsd} : VecOp{hi::kIdRoundss, hi::kIdVroundss};
-  if (const auto control = round_control(round)) {
+  if (const auto control = rounding_control(round)) {
     vop_imm(op, d, a, xmm(a), *control | kNoInexact);
     return true;
   }
@@ -517,7 +503,7 @@ bool Emitter::emit_float_to_int_rounding(const ir::Inst& inst) {
   const bool wide = from == Type::F64, is_signed = inst.op == Op::FToIntS;
   const Round round = inst.fp_mode().round;
   if (!is_signed && !host_.avx512) return false;
-  if (!round_control(round) && (round != Round::NearestAway || !host_.avx512)) return false;
+  if (!rounding_control(round) && (round != Round::NearestAway || !host_.avx512)) return false;
   const InstId id = is_signed ? (wide ? hi::kIdCvttsd2si : hi::kIdCvttss2si)
                               : (wide ? hi::kIdVcvttsd2usi : hi::kIdVcvttss2usi);
   const uint8_t a = use_xmm(inst.args[0]), t = take_xmm(), cut = take_gpr();
@@ -610,7 +596,7 @@ bool Emitter::emit_float_round(const ir::Inst& inst) {
   const Type elem = inst.elem;
   if (class_of(inst.type) != ValueClass::Xmm || !is_host_float(elem) || inst.fp_extra() != 0) return false;
   const bool wide = elem == Type::F64, scalar = !ir::is_vector(inst.type);
-  const auto control = round_control(mode.round);
+  const auto control = rounding_control(mode.round);
   if (!control && !(scalar && mode.no_inexact && mode.round == Round::NearestAway && host_.avx512))
     return false;
   const uint8_t a = both_halves(inst, use_xmm(inst.args[0]));

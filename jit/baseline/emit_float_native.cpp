@@ -3,6 +3,7 @@
 // instruction, whose result and flags, denormal operands among them, are right as they are.
 #include "jit/baseline/emitter.h"
 #include "jit/baseline/ids.h"
+#include "jit/baseline/rounding.h"
 
 namespace lyrebird::jit::baseline {
 
@@ -58,21 +59,6 @@ const Forms* forms_of(Op op) {
       return &kForms[5];
     default:
       return nullptr;
-  }
-}
-/// The host's rounding control in ROUNDPS and VCVTPS2PH.
-int control_of(Round round) {
-  switch (round) {
-    case Round::NearestEven:
-      return 0;
-    case Round::TowardNegative:
-      return 1;
-    case Round::TowardPositive:
-      return 2;
-    case Round::TowardZero:
-      return 3;
-    default:
-      return -1;
   }
 }
 
@@ -207,9 +193,9 @@ bool Emitter::emit_native_from_int(const ir::Inst& inst) {
 }
 
 bool Emitter::emit_native_round(const ir::Inst& inst) {
-  const int control = control_of(inst.fp_mode().round);
-  if (control < 0 || (inst.type != Type::V128 && inst.type != inst.elem)) return false;
-  const uint32_t how = static_cast<uint32_t>(control) | (inst.fp_mode().no_inexact ? 8u : 0u);
+  const auto control = rounding_control(inst.fp_mode().round);
+  if (!control || (inst.type != Type::V128 && inst.type != inst.elem)) return false;
+  const uint32_t how = *control | (inst.fp_mode().no_inexact ? 8u : 0u);
   const bool wide = inst.elem == Type::F64;
   const uint8_t a = use_xmm(inst.args[0]);
   const uint8_t d = def_xmm();
@@ -249,13 +235,13 @@ bool Emitter::emit_native_convert(const ir::Inst& inst) {
     return true;
   }
   if (inst.type != Type::V64 || !reports(mode) || mode.no_inexact) return false;
-  const int control = control_of(mode.round);
-  if (inst.elem == Type::F64 ? !nearest : control < 0 || !host_.avx2) return false;
+  const auto control = rounding_control(mode.round);
+  if (inst.elem == Type::F64 ? !nearest : !control || !host_.avx2) return false;
   const uint8_t a = use_xmm(inst.args[0]);
   if (inst.elem == Type::F64)
     vun({hi::kIdCvtpd2ps, hi::kIdVcvtpd2ps}, def_xmm(), xmm(a));
   else
-    (void)a_.emit(hi::kIdVcvtps2ph, xmm(def_xmm()), xmm(a), Imm(control));
+    (void)a_.emit(hi::kIdVcvtps2ph, xmm(def_xmm()), xmm(a), Imm(*control));
   return true;
 }
 
