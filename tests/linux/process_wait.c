@@ -41,6 +41,8 @@ int main(void) {
   kill(pid, SIGSTOP);
   int r = waitid(P_PID, pid, &info, WSTOPPED);
   print_info("stopped", r, &info, pid);
+  // A stopped child can be waited for before its signal is sent.
+  for (int i = 0; i < 5000 && !child_pid; i++) usleep(1000);
   printf("sigchld: %d %d %d\n", child_code, child_status, child_pid == pid);
   kill(pid, SIGCONT);
   r = waitid(P_PID, pid, &info, WCONTINUED);
