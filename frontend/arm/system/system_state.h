@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The state of an AArch64 vCPU in a machine: that of user mode and the system registers.
+///
+/// SP is banked: `sp` is the current one, the others are in regs (SP_EL0 .. SP_EL3); whoever changes the
+/// exception level or SPSel goes through set_el_and_sp(). header.mode follows from the rest by update_mode().
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "frontend/arm/a64_state.h"
+#include "frontend/arm/cpu_model.h"
+#include "frontend/arm/system/services.h"
+#include "frontend/arm/system/system_mode.h"
+
+namespace lyrebird::arm {
+
+enum class SysReg : uint16_t {
+#define SYSREG(name, op0, op1, crn, crm, op2, access, trap, kind, reset) name,
+#include "frontend/arm/system/system_registers.inc"
+#undef SYSREG
+  Count
+};
+inline constexpr unsigned kSysRegCount = static_cast<unsigned>(SysReg::Count);
+
+/// Which call a guest makes PSCI requests with. Where it is Hvc, there is no EL2 and the other way round.
+enum class PsciConduit : uint8_t { None, Hvc, Smc };
+
+/// What the vCPUs of a machine have in common, besides the model.
+struct SystemConfig {
+  const CpuModel* model = nullptr;
+  bool el2 = false, el3 = false;
+  bool gicv3 = false;  ///< the system register interface is there
+  PsciConduit psci = PsciConduit::Hvc;
+  uint64_t reset_address = 0;  ///< RVBAR: pc after reset, unless set_entry() says otherwise
+  unsigned pa_bits = 48;       ///< ID_AA64MMFR0_EL1.PARange: 32, 36, 40, 42, 44, 48 or 52
+};
+
+/// The fault that translate_address() last found.
+struct TranslationFault {
+  uint8_t status = 0;           ///< fault status code: ESR_ELx.ISS[5:0]
+  bool stage2 = false;          ///< goes to EL2
+  bool stage1_walk = false;     ///< stage 2 fault on a stage 1 table
+  bool write_of_table = false;  ///< hardware update of a descriptor was refused: WnR
+  uint64_t address = 0;         ///< virtual
+  uint64_t ipa = 0;             ///< of a stage 2 fault
+};
+
+struct A64SystemState : A64State {
+  uint64_t regs[kSysRegCount] = {};
+
+  // PSTATE besides NZCV, SSBS and BTYPE.
+  uint8_t el = 1;
+  uint8_t sp_sel = 1;
+  uint8_t daif = 0xf;  ///< D = 8, A = 4, I = 2, F = 1: masked
+  uint8_t pan = 0;
+  uint8_t uao = 0;
+  uint8_t dit = 0;
+  uint8_t illegal = 0;      ///< PSTATE.IL
+  uint8_t single_step = 0;  ///< PSTATE.SS
+  uint8_t uses_bti = 0;     ///< code in a guarded page has been run: BTYPE is kept from now on
+  uint64_t cycle_base = 0;  ///< counter() less the cycle counter, or the counter while it is stopped
+  uint64_t mpidr = 0;       ///< MPIDR_EL1 of the hardware
+  TranslationFault fault;
+
+  const SystemConfig* config = nullptr;
+  frontend::VcpuServices* vcpu = nullptr;
+  BoardServices* board = nullptr;
+
+  uint64_t& reg(SysReg r) { return regs[static_cast<unsigned>(r)]; }
+  uint64_t reg(SysReg r) const { return regs[static_cast<unsigned>(r)]; }
+};
+
+/// The state's fields as data: those of a64_layout() and the system registers by name.
+const ir::StateLayout& a64_system_layout();
+
+/// The state after a reset of the processor, at its highest exception level. Services and config must be set
+/// and stay.
+void reset_vcpu(A64SystemState& state, uint64_t mpidr);
+/// Starts at `pc` in exception level `el`, MMU off, everything masked, x0 = argument, as boot loaders and
+/// PSCI do it: what higher levels would have allowed the lower ones is allowed.
+void set_entry(A64SystemState& state, uint64_t pc, unsigned el, uint64_t argument);
+/// The highest exception level that is not secure state's: where PSCI starts a CPU.
+unsigned entry_el(const SystemConfig& config);
+
+/// Changes exception level and stack pointer selection; the caller calls update_mode() once all is changed.
+void set_el_and_sp(A64SystemState& state, unsigned el, unsigned sp_sel);
+/// Makes header.mode and pac_enabled from the state, and tells the accelerator of a new context.
+void update_mode(A64SystemState& state);
+/// PSTATE as SPSR_ELx has it, and what an exception return makes of it besides EL, SP and what is illegal.
+uint64_t system_pstate(const A64SystemState& state);
+
+}  // namespace lyrebird::arm
