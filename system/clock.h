@@ -6,6 +6,7 @@
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <limits>
@@ -44,6 +45,7 @@ class Clock {
   friend class Timer;
   mutable std::mutex mutex_;
   std::set<std::pair<int64_t, Timer*>> armed_;
+  std::condition_variable finished_;
   Timer* running_ = nullptr;
   std::thread::id running_on_;
 };
@@ -89,11 +91,12 @@ class HostClock final : public Clock {
 
   EventLoop& loop_;
   int timer_fd_;
-  /// virtual = monotonic + offset_ while running, else frozen_.
-  std::atomic<int64_t> offset_{0}, frozen_{0};
+  static constexpr int64_t kStopped = std::numeric_limits<int64_t>::min();
+  /// virtual = monotonic + offset_, or frozen_ while offset_ is kStopped.
+  std::atomic<int64_t> offset_{kStopped}, frozen_{0};
   std::atomic<bool> running_{false};
-  std::atomic<uint32_t> sequence_{0};
-  mutable std::mutex state_mutex_;
+  mutable std::mutex state_mutex_;  ///< the descriptor, and changes of the above
+  int64_t programmed_ = kNever;     ///< when the descriptor fires
 };
 
 /// Stands until somebody advances it. Callbacks run in advance().

@@ -92,7 +92,7 @@ class MemoryRegion {
   std::string name_;
   Kind kind_;
   uint64_t size_;
-  bool enabled_ = true, readable_ = true;
+  bool enabled_ = true, readable_ = true, telling_ = false;
   RamBlock* ram_ = nullptr;
   uint64_t ram_offset_ = 0;
   Device* device_ = nullptr;

@@ -87,6 +87,7 @@ class RamBlock {
   uint8_t* host_ = nullptr;
   uint64_t size_ = 0;
   int fd_ = -1;
+  uint64_t words_ = 0;               ///< of a bitmap
   Bitmap code_;                      ///< pages that hold translated code
   Bitmap dirty_[kDirtyClientCount];  ///< of Display and Migration; null until followed
   std::atomic<uint32_t> followed_{0};

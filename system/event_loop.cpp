@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "system/event_loop.h"
+
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cassert>
+#include <cerrno>
+
+namespace lyrebird::system {
+
+EventLoop::EventLoop()
+    : epoll_fd_(epoll_create1(EPOLL_CLOEXEC)), wake_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  assert(epoll_fd_ >= 0 && wake_fd_ >= 0);
+  epoll_event event{.events = EPOLLIN, .data = {.u64 = 0}};
+  epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, wake_fd_, &event);
+}
+
+EventLoop::~EventLoop() {
+  close(epoll_fd_);
+  close(wake_fd_);
+}
+
+void EventLoop::watch(int fd, uint32_t events, FdCallback callback) {
+  const std::lock_guard lock(mutex_);
+  // Numbers of descriptors are used again: an event of an old one must not reach the new one's callback, so
+  // what epoll carries is a serial number.
+  const auto old = watches_.find(fd);
+  const bool known = old != watches_.end();
+  const uint64_t serial = known ? old->second.serial : next_serial_++;
+  epoll_event event{.events = events, .data = {.u64 = serial}};
+  bool always = known && old->second.always_ready;
+  if (!always && epoll_ctl(epoll_fd_, known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event) != 0) {
+    if (errno == ENOENT)
+      epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, fd, &event);  // closed and opened again meanwhile
+    if (errno == EPERM) always = true;
+  }
+  if (always && !known) ++always_ready_;
+  watches_[fd] = {serial, std::make_shared<FdCallback>(std::move(callback)), events, always};
+  wake();
+}
+
+void EventLoop::unwatch(int fd) {
+  const std::lock_guard lock(mutex_);
+  const auto found = watches_.find(fd);
+  if (found == watches_.end()) return;
+  if (found->second.always_ready)
+    --always_ready_;
+  else
+    epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, fd, nullptr);
+  watches_.erase(found);
+}
+
+void EventLoop::post(Callback callback) {
+  bool first;
+  {
+    const std::lock_guard lock(mutex_);
+    first = posted_.empty();
+    posted_.push_back(std::move(callback));
+  }
+  if (first) wake();
+}
+
+void EventLoop::wake() {
+  const uint64_t one = 1;
+  // Full means that it is awake anyway.
+  [[maybe_unused]] const ssize_t written = write(wake_fd_, &one, sizeof one);
+}
+
+void EventLoop::run_posted() {
+  std::vector<Callback> now;
+  {
+    const std::lock_guard lock(mutex_);
+    now.swap(posted_);
+  }
+  for (const Callback& callback : now) callback();
+}
+
+void EventLoop::run() {
+  while (!stop_.exchange(false)) run_once(-1);
+}
+
+void EventLoop::run_once(int timeout_ms) {
+  thread_.store(std::this_thread::get_id());
+  std::vector<std::pair<uint64_t, uint32_t>> ready;
+  {
+    const std::lock_guard lock(mutex_);
+    if (always_ready_ > 0) timeout_ms = 0;
+  }
+  epoll_event events[32];
+  const int count = epoll_wait(epoll_fd_, events, 32, timeout_ms);
+  for (int i = 0; i < count; ++i) {
+    if (events[i].data.u64 != 0) {
+      ready.emplace_back(events[i].data.u64, events[i].events);
+      continue;
+    }
+    uint64_t value;
+    [[maybe_unused]] const ssize_t got = read(wake_fd_, &value, sizeof value);
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    if (always_ready_ > 0)
+      for (const auto& [fd, watch] : watches_)
+        if (watch.always_ready && watch.events) ready.emplace_back(watch.serial, watch.events);
+  }
+  run_posted();
+  for (const auto& [serial, seen] : ready) {
+    std::shared_ptr<FdCallback> callback;
+    {
+      const std::lock_guard lock(mutex_);
+      for (const auto& [fd, watch] : watches_)
+        if (watch.serial == serial) callback = watch.callback;
+    }
+    if (callback) (*callback)(seen);
+  }
+}
+
+void EventLoop::stop() {
+  stop_.store(true);
+  wake();
+}
+
+}  // namespace lyrebird::system
