@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "base/result.h"
 #include "ir/cpu_header.h"
 #include "ir/inst.h"
 
@@ -16,6 +17,10 @@ struct Exit {
 };
 
 /// run() is called by one thread at a time; kick() by any thread or signal handler.
+///
+/// System mode: exceptions and interrupts of the guest are taken inside of run(), I/O is done there through
+/// the AddressSpace, and a CPU that waits for an interrupt sleeps there. run() comes back with Interrupted
+/// (kick()), Debug, Reset and Shutdown (the CPU itself asked for it: a triple fault), and Error.
 class Vcpu {
  public:
   virtual ~Vcpu() = default;
@@ -26,6 +31,15 @@ class Vcpu {
   /// Makes run() return Exit{Interrupted} soon, now or at its next call. Async-signal-safe.
   virtual void kick() = 0;
   virtual ir::CpuHeader& state() = 0;
+
+  // --- system mode; set_interrupt() is for any thread
+
+  /// Sets the level of an interrupt line: a bit of CpuHeader::interrupt_lines, as the frontend numbers them.
+  /// The guest takes the interrupt soon after; run() does not come back for it.
+  virtual void set_interrupt(uint32_t lines, bool level);
+  /// While the vCPU does not run: lets the hardware's registers be seen in state(), and back.
+  virtual Result<void> read_state() { return {}; }
+  virtual Result<void> write_state() { return {}; }
 };
 
 }  // namespace lyrebird::accel

@@ -40,7 +40,19 @@ struct alignas(64) CpuHeader {
   uint32_t exclusive_size = 0;
   uint64_t exclusive_address = 0;
   alignas(16) uint64_t exclusive_value[2] = {0, 0};
+
+  // --- system mode
+
+  /// Interrupt lines into this CPU that are up; bits are the frontend's. Who raises one sets exit_request,
+  /// too.
+  std::atomic<uint32_t> interrupt_lines{0};
+  /// Why somebody wants this CPU to leave its blocks; the accelerator's own.
+  std::atomic<uint32_t> system_request{0};
+  /// The accelerator's own: the TLB's tables by mmu index, and what the jump cache's entries are marked with.
+  void* tlb = nullptr;
+  uint64_t jump_tag = 0;
 };
+static_assert(sizeof(CpuHeader) == 128);
 
 /// FpFlag bits of x87 exception bits 5:0, and back.
 constexpr uint32_t flags_of_x87(uint32_t status) {

@@ -150,8 +150,11 @@ enum class ExitKind : uint32_t {
   ProtectionFault,    ///< not allowed here; imm: frontend's own code (x86 #GP); pc at it
   StackFault,         ///< stack outside of its bounds; imm: frontend's own code (x86 #SS); pc at it
   SegmentAbsent,      ///< imm: frontend's own code (x86 #NP); pc at it
+  SystemTrap,         ///< privileged instruction that goes elsewhere; imm: frontend's own code; pc at it
+  Reset,              ///< (machines) this CPU asks for a reset: it cannot go on
+  Shutdown,           ///< (machines) this CPU asks for power-off
 };
-inline constexpr unsigned kExitKindCount = static_cast<unsigned>(ExitKind::SegmentAbsent) + 1;
+inline constexpr unsigned kExitKindCount = static_cast<unsigned>(ExitKind::Shutdown) + 1;
 /// The instruction is done: pc is that of the next one.
 constexpr bool pc_is_after(ExitKind kind) {
   return kind == ExitKind::Syscall || kind == ExitKind::InvalidateCode || kind == ExitKind::Yield ||

@@ -29,7 +29,10 @@ std::string_view name(ExitKind kind) {
                                          "software-interrupt",
                                          "protection-fault",
                                          "stack-fault",
-                                         "segment-absent"};
+                                         "segment-absent",
+                                         "system-trap",
+                                         "reset",
+                                         "shutdown"};
   return kNames[static_cast<unsigned>(kind)];
 }
 

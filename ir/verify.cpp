@@ -25,6 +25,7 @@ bool needs_precise_state(const Inst& inst, uint16_t effects) {
     case ExitKind::ProtectionFault:
     case ExitKind::StackFault:
     case ExitKind::SegmentAbsent:
+    case ExitKind::SystemTrap:
       return true;
     default:
       return false;

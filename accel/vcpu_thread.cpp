@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "accel/vcpu_thread.h"
+
+#include <pthread.h>
+
+#include <utility>
+
+namespace lyrebird::accel {
+
+VcpuThread::VcpuThread(Vcpu& vcpu, std::string name, StopCallback on_stop)
+    : vcpu_(vcpu), name_(std::move(name)), on_stop_(std::move(on_stop)), thread_([this] { loop(); }) {}
+
+VcpuThread::~VcpuThread() { stop(); }
+
+void VcpuThread::resume() {
+  const std::lock_guard lock(mutex_);
+  wanted_ = true;
+  changed_.notify_all();
+}
+
+void VcpuThread::request_pause() {
+  const std::lock_guard lock(mutex_);
+  wanted_ = false;
+  if (running_) vcpu_.kick();
+}
+
+void VcpuThread::wait_paused() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return !running_; });
+}
+
+bool VcpuThread::paused() const {
+  const std::lock_guard lock(mutex_);
+  return !running_;
+}
+
+void VcpuThread::set_power(bool on) {
+  const std::lock_guard lock(mutex_);
+  power_ = on;
+  if (!on && running_) vcpu_.kick();
+  changed_.notify_all();
+}
+
+bool VcpuThread::powered() const {
+  const std::lock_guard lock(mutex_);
+  return power_;
+}
+
+Exit VcpuThread::step() { return vcpu_.step(); }
+
+void VcpuThread::stop() {
+  if (!thread_.joinable()) return;
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+    wanted_ = false;
+    if (running_) vcpu_.kick();
+    changed_.notify_all();
+  }
+  thread_.join();
+}
+
+void VcpuThread::loop() {
+  pthread_setname_np(pthread_self(), name_.substr(0, 15).c_str());
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    changed_.wait(lock, [&] { return stop_ || (wanted_ && power_); });
+    if (stop_) return;
+    running_ = true;
+    lock.unlock();
+    const Exit exit = vcpu_.run();
+    lock.lock();
+    const bool told = exit.kind != ir::ExitKind::Interrupted;
+    if (told) wanted_ = false;
+    running_ = false;
+    changed_.notify_all();
+    if (!told) continue;
+    lock.unlock();
+    on_stop_(*this, exit);
+    lock.lock();
+  }
+}
+
+}  // namespace lyrebird::accel
