@@ -23,7 +23,7 @@ ALLOWED = {
     "block": {"base", "system"},
     "net": {"base", "system"},
     "ui": {"base", "system"},
-    "machines": {"base", "system", "devices", "accel"},
+    "machines": {"base", "system", "devices", "accel", "frontend", "block", "net"},
     # The two ir headers are where a guest's state and its reasons to stop are defined.
     "user": {"base", "system", "frontend", "accel", "ir/cpu_header.h", "ir/inst.h"},
     "monitor": {"base", "ir", "system", "frontend", "jit", "accel", "devices", "machines", "user"} | BACK_ENDS,
