@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "accel/kvm/kvm.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+
+#include "accel/kvm/linux_kvm.h"
+#include "accel/kvm/vcpu.h"
+#include "base/report.h"
+
+namespace lyrebird::accel {
+namespace {
+
+/// What KVM_GET_MSRS and KVM_SET_MSRS take. The kernel also lists what only some processors have; those
+/// that cannot be read are found when the first vCPU is there.
+Result<std::vector<uint32_t>> msr_list(const kvm::Device& device) {
+  kvm_msr_list none{};
+  device.fd().control(KVM_GET_MSR_INDEX_LIST, &none);  // E2BIG, and the count
+  std::vector<uint32_t> memory(1 + none.nmsrs);
+  memory[0] = none.nmsrs;
+  if (const int result = device.fd().control(KVM_GET_MSR_INDEX_LIST, memory.data()); result < 0)
+    return Error{kvm::failure("KVM_GET_MSR_INDEX_LIST", result)};
+  memory.erase(memory.begin());
+  std::sort(memory.begin(), memory.end());
+  return memory;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<KvmAccelerator>> KvmAccelerator::create(const KvmOptions& options,
+                                                               system::AddressSpace& memory,
+                                                               system::AddressSpace& ports) {
+  auto device = kvm::Device::open(options.device);
+  if (!device) return device.error();
+  std::unique_ptr<KvmAccelerator> accelerator(new KvmAccelerator(std::move(*device), options, memory, ports));
+  auto vm = kvm::Vm::create(accelerator->device_, options.vm);
+  if (!vm) return vm.error();
+  accelerator->vm_ = std::move(*vm);
+  if (const int most = accelerator->vm_->check(KVM_CAP_MAX_VCPUS);
+      most > 0 && options.cpus > static_cast<unsigned>(most))
+    return Error{fmt::format("-smp {}: this kernel's KVM has at most {} processors for a machine",
+                             options.cpus, most)};
+  auto cpuid = kvm::Cpuid::create(accelerator->device_, options.cpu);
+  if (!cpuid) return cpuid.error();
+  accelerator->cpuid_ = std::move(*cpuid);
+  auto msrs = msr_list(accelerator->device_);
+  if (!msrs) return msrs.error();
+  accelerator->msrs_ = std::move(*msrs);
+  memory.add_listener(accelerator->vm_->slots());
+  if (auto status = accelerator->vm_->slots().status(); !status) return status.error();
+  return accelerator;
+}
+
+KvmAccelerator::~KvmAccelerator() {
+  if (vm_) memory_.remove_listener(vm_->slots());
+}
+
+Result<std::unique_ptr<Vcpu>> KvmAccelerator::create_vcpu(unsigned index, ir::CpuHeader& state,
+                                                          system::AddressSpace& memory) {
+  auto vcpu = kvm::KvmVcpu::create(*this, index, state, memory);
+  if (!vcpu) return vcpu.error();
+  const std::lock_guard lock(mutex_);
+  vcpus_.push_back(vcpu->get());
+  return std::unique_ptr<Vcpu>(std::move(*vcpu));
+}
+
+void KvmAccelerator::forget(kvm::KvmVcpu& vcpu) {
+  const std::lock_guard lock(mutex_);
+  std::erase(vcpus_, &vcpu);
+}
+
+void KvmAccelerator::set_breakpoints(std::vector<uint64_t> addresses) {
+  const std::lock_guard lock(mutex_);
+  constexpr size_t kRegisters = 4;
+  if (addresses.size() > kRegisters)
+    std::fprintf(stderr, "lyrebird: %zu breakpoints, but KVM's vCPUs have %zu: the others are not set\n",
+                 addresses.size(), kRegisters);
+  breakpoints_ = std::move(addresses);
+  breakpoints_changed_.fetch_add(1);
+  for (kvm::KvmVcpu* vcpu : vcpus_) vcpu->poke();
+}
+
+void KvmAccelerator::collect_writes() {
+  const std::lock_guard lock(mutex_);
+  if (options_.vm.dirty_ring == 0) {
+    vm_->slots().collect();
+    return;
+  }
+  for (kvm::KvmVcpu* vcpu : vcpus_) vcpu->harvest();
+  vm_->fd().control(KVM_RESET_DIRTY_RINGS);
+}
+
+void KvmAccelerator::report(Report& report) const {
+  report.section("KVM");
+  report.count("exits", stats_.exits.load());
+  report.count("port I/O", stats_.port_io.load());
+  report.count("memory I/O", stats_.memory_io.load());
+  report.count("halts", stats_.halts.load(), "that came out; those of an APIC in the kernel do not");
+  report.count("signals", stats_.signals.load(), "to take a vCPU out of guest code");
+}
+
+Result<uint64_t> KvmAccelerator::clock_ns() const {
+  kvm_clock_data data{};
+  if (const int result = vm_->fd().control(KVM_GET_CLOCK, &data); result < 0)
+    return Error{kvm::failure("KVM_GET_CLOCK", result)};
+  return uint64_t{data.clock};
+}
+
+Result<void> KvmAccelerator::set_clock_ns(uint64_t now) {
+  kvm_clock_data data{};
+  data.clock = now;
+  if (const int result = vm_->fd().control(KVM_SET_CLOCK, &data); result < 0)
+    return Error{kvm::failure("KVM_SET_CLOCK", result)};
+  return {};
+}
+
+}  // namespace lyrebird::accel

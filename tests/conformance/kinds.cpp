@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/conformance/guest.h"
+#include "tests/conformance/x86_kvm.h"
+
+namespace lyrebird::conformance {
+
+std::span<const GuestKind> guest_kinds() {
+  static constexpr GuestKind kKinds[] = {{"x86_kvm", make_x86_kvm}};
+  return kKinds;
+}
+
+}  // namespace lyrebird::conformance
