@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "machines/machine.h"
+
+#include <fmt/format.h>
+
+namespace lyrebird::machines {
+
+Machine::Machine(system::EventLoop& loop)
+    : loop_(loop), clock_(loop), self_(std::make_shared<Machine*>(this)) {}
+
+Machine::~Machine() {
+  stop_cpus();
+  *self_ = nullptr;
+}
+
+void Machine::add_cpu(accel::Vcpu& vcpu, std::string name) {
+  const size_t index = threads_.size();
+  threads_.push_back(std::make_unique<accel::VcpuThread>(vcpu, std::move(name),
+                                                         [this, index](accel::VcpuThread&, accel::Exit exit) {
+                                                           loop_.post([self = self_, index, exit] {
+                                                             if (*self) (*self)->on_stop(index, exit);
+                                                           });
+                                                         }));
+}
+
+void Machine::stop_cpus() {
+  for (const auto& thread : threads_) thread->request_pause();
+  for (const auto& thread : threads_) thread->stop();
+}
+
+void Machine::resume() {
+  if (running_ || ended_) return;
+  running_ = true;
+  clock_.start();
+  for (const auto& thread : threads_) thread->resume();
+}
+
+void Machine::pause() {
+  if (!running_) return;
+  running_ = false;
+  for (const auto& thread : threads_) thread->request_pause();
+  for (const auto& thread : threads_) thread->wait_paused();
+  clock_.stop();
+}
+
+void Machine::reset() {
+  const bool was_running = running_;
+  pause();
+  reset_board();
+  if (was_running) resume();
+}
+
+void Machine::request_reset() {
+  // Nobody who asks for it may go on as if nothing had happened.
+  for (const auto& thread : threads_) thread->request_pause();
+  loop_.post([self = self_] {
+    if (!*self) return;
+    if ((*self)->allow_reset)
+      (*self)->reset();
+    else
+      (*self)->shut_down(Shutdown::Reset, "");
+  });
+}
+
+void Machine::request_shutdown(Shutdown reason) {
+  for (const auto& thread : threads_) thread->request_pause();
+  loop_.post([self = self_, reason] {
+    if (*self) (*self)->shut_down(reason, "");
+  });
+}
+
+void Machine::request_pause() {
+  loop_.post([self = self_] {
+    if (*self) (*self)->pause();
+  });
+}
+
+void Machine::shut_down(Shutdown reason, const std::string& message) {
+  pause();
+  if (ended_) return;
+  ended_ = true;
+  if (on_shutdown) on_shutdown(reason, message);
+}
+
+void Machine::on_stop(size_t index, accel::Exit exit) {
+  switch (exit.kind) {
+    case ir::ExitKind::Debug:
+      pause();
+      if (on_debug) on_debug(index, exit);
+      return;
+    case ir::ExitKind::Reset:
+      return request_reset();
+    case ir::ExitKind::Shutdown:
+      return request_shutdown(Shutdown::Guest);
+    default:
+      return shut_down(Shutdown::Error, fmt::format("CPU {} can't go on at {:#x} (exit {}, {:#x})", index,
+                                                    threads_[index]->vcpu().state().pc,
+                                                    static_cast<int>(exit.kind), exit.detail));
+  }
+}
+
+}  // namespace lyrebird::machines

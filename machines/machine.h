@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+/// What every board has: an event loop, a clock, vCPUs on threads of their own; running, pausing, resetting
+/// and ending it all.
+///
+/// Everything here is called on the event loop's thread, but for the request_*() functions, which are for
+/// any thread and return at once.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "accel/accelerator.h"
+#include "accel/vcpu_thread.h"
+#include "system/address_space.h"
+#include "system/clock.h"
+#include "system/event_loop.h"
+
+namespace lyrebird::machines {
+
+enum class Shutdown {
+  Guest,  ///< the guest switched it off
+  Reset,  ///< the guest wanted a reset, which is not allowed (-no-reboot)
+  Host,   ///< the user ended it
+  Error,  ///< it can't go on
+};
+
+/// A region of the board, for who prints it: `info qtree`.
+struct BoardDevice {
+  std::string name;
+  std::string text;  ///< address, interrupt
+};
+
+class Machine {
+ public:
+  explicit Machine(system::EventLoop& loop);
+  virtual ~Machine();
+  Machine(const Machine&) = delete;
+  Machine& operator=(const Machine&) = delete;
+
+  system::EventLoop& loop() { return loop_; }
+  system::HostClock& clock() { return clock_; }
+  /// Memory as CPUs see it, and devices.
+  virtual system::AddressSpace& memory() = 0;
+  virtual accel::Accelerator& accelerator() = 0;
+  virtual std::vector<BoardDevice> devices() const = 0;
+  size_t cpu_count() const { return threads_.size(); }
+  accel::VcpuThread& cpu(size_t index) { return *threads_[index]; }
+
+  bool running() const { return running_; }
+  /// CPUs and the clock go on, unless the machine has been shut down.
+  void resume();
+  /// CPUs and the clock stand when it returns.
+  void pause();
+  /// As after power-on; goes on if it was running.
+  void reset();
+  /// The power button; what it does is up to the guest.
+  virtual void power_button() = 0;
+
+  void request_reset();
+  void request_shutdown(Shutdown reason);
+  void request_pause();
+
+  // What the machine tells, on the loop's thread.
+  std::function<void(Shutdown, const std::string& message)> on_shutdown;
+  /// A CPU stopped for the debugger; the machine is paused.
+  std::function<void(size_t cpu, accel::Exit)> on_debug;
+  bool allow_reset = true;  ///< false: a reset that the guest wants is a shutdown
+
+ protected:
+  /// Adds a thread for the vCPU (paused).
+  void add_cpu(accel::Vcpu& vcpu, std::string name);
+  /// Devices, memory contents and CPUs as after power-on; all is paused.
+  virtual void reset_board() = 0;
+  /// Ends the threads: first thing in the destructor of a board.
+  void stop_cpus();
+
+ private:
+  void on_stop(size_t index, accel::Exit exit);
+  void shut_down(Shutdown reason, const std::string& message);
+
+  system::EventLoop& loop_;
+  system::HostClock clock_;
+  std::vector<std::unique_ptr<accel::VcpuThread>> threads_;
+  bool running_ = false, ended_ = false;
+  /// Posted callbacks look whether the machine is still there.
+  std::shared_ptr<Machine*> self_;
+};
+
+}  // namespace lyrebird::machines

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "machines/virt.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cassert>
+
+#include "base/bits.h"
+#include "frontend/arm/cpu_model.h"
+#include "machines/virt_cpu.h"
+#include "machines/virt_map.h"
+
+namespace lyrebird::machines {
+
+using namespace virt;
+
+Result<std::unique_ptr<VirtMachine>> VirtMachine::create(system::EventLoop& loop, VirtOptions options,
+                                                         const EngineFactory& engine) {
+  std::unique_ptr<VirtMachine> machine(new VirtMachine(loop, std::move(options)));
+  if (Result<void> built = machine->build(engine); !built.ok()) return built.error();
+  return machine;
+}
+
+VirtMachine::VirtMachine(system::EventLoop& loop, VirtOptions options)
+    : Machine(loop), options_(std::move(options)) {}
+
+VirtMachine::~VirtMachine() {
+  stop_cpus();
+  for (const auto& cpu : cpus_) cpu->vcpu_.reset();
+  engine_.accelerator.reset();
+}
+
+Result<void> VirtMachine::build(const EngineFactory& engine) {
+  VirtOptions& o = options_;
+  config_.model = arm::find_cpu_model(o.cpu);
+  if (!config_.model) return Error{fmt::format("-cpu {}: no such processor; -cpu help lists them", o.cpu)};
+  if (o.gic_version == 0) o.gic_version = o.cpus > devices::GicV2::kMaxCpus ? 3 : 2;
+  const unsigned limit = o.gic_version == 2 ? devices::GicV2::kMaxCpus : 16;
+  if (o.cpus < 1 || o.cpus > limit)
+    return Error{
+        fmt::format("-smp {}: virt has 1 to {} CPUs with gic-version={}", o.cpus, limit, o.gic_version)};
+  if (o.ram_size > kMaxRam || o.ram_size < (16u << 20))
+    return Error{fmt::format("-m {}M: virt has 16 MiB to 255 GiB of memory", o.ram_size >> 20)};
+  config_.el2 = o.virtualization;
+  config_.el3 = o.secure;
+  config_.gicv3 = o.gic_version == 3;
+  config_.psci = o.secure || o.virtualization ? arm::PsciConduit::Smc : arm::PsciConduit::Hvc;
+  config_.pa_bits = 44;
+
+  auto ram = system::RamBlock::create("mach-virt.ram", o.ram_size, o.ram);
+  if (!ram.ok()) return ram.error();
+  ram_ = std::move(*ram);
+  root_ = system::MemoryRegion::container("system", uint64_t{1} << 52);
+  ram_region_ = system::MemoryRegion::ram("mach-virt.ram", *ram_);
+  root_->add(*ram_region_, kRam);
+  memory_ = std::make_unique<system::AddressSpace>("memory", *root_);
+
+  auto made = engine(config_);
+  if (!made.ok()) return made.error();
+  engine_ = std::move(*made);
+  for (unsigned i = 0; i < o.cpus; ++i) cpus_.push_back(nullptr);
+  add_interrupt_controller();
+  add_devices();
+  if (Result<void> result = add_cpus(); !result.ok()) return result;
+  if (Result<void> result = load(); !result.ok()) return result;
+  reset_board();
+  return {};
+}
+
+void VirtMachine::map(const char* name, uint64_t address, uint64_t size, system::Device& device,
+                      std::string text, system::IoSizes sizes) {
+  regions_.push_back(system::MemoryRegion::io(name, size, device, sizes));
+  root_->add(*regions_.back(), address);
+  to_reset_.push_back(&device);
+  board_.push_back({name, fmt::format("{:#010x}{}{}", address, text.empty() ? "" : ", ", text)});
+}
+
+system::IrqLine VirtMachine::spi(unsigned n) { return {*gicv2_, n}; }
+system::IrqLine VirtMachine::ppi(unsigned cpu, unsigned id) { return gicv2_->ppi(cpu, id); }
+
+void VirtMachine::add_interrupt_controller() {
+  // Controller and CPUs need each other: lines go to the CPU's object, which is made first and learns of
+  // its timers' lines later.
+  std::vector<devices::GicV2::CpuLines> lines;
+  for (unsigned i = 0; i < options_.cpus; ++i) {
+    line_sinks_.push_back(std::make_unique<CpuLineSink>());
+    lines.push_back({{*line_sinks_[i], arm::kLineIrq}, {*line_sinks_[i], arm::kLineFiq}});
+  }
+  gicv2_ = std::make_unique<devices::GicV2>(kInterrupts, std::move(lines));
+  board_.push_back({"gicv2", fmt::format("{:#010x}, {:#010x}", kGicDistributor, kGicCpu)});
+}
+
+void VirtMachine::add_devices() {
+  uart_ = std::make_unique<devices::Pl011>(options_.serial ? *options_.serial : no_serial_, spi(kUartIrq));
+  map("pl011", kUart, 0x1000, *uart_, "SPI 1");
+  rtc_ = std::make_unique<devices::Pl031>(clock(), options_.epoch, spi(kRtcIrq));
+  map("pl031", kRtc, 0x1000, *rtc_, "SPI 2");
+  gpio_ = std::make_unique<devices::Pl061>(spi(kGpioIrq));
+  map("pl061", kGpio, 0x1000, *gpio_, "SPI 7");
+  button_release_ =
+      std::make_unique<system::Timer>(clock(), [this] { gpio_->set_irq(kPowerButtonLine, false); });
+}
+
+void VirtMachine::power_button() {
+  gpio_->set_irq(kPowerButtonLine, true);
+  // As long as a finger would be on it.
+  button_release_->arm(clock().now_ns() + system::kNanosecondsPerSecond / 10);
+}
+
+Result<void> VirtMachine::add_cpus() {
+  for (unsigned i = 0; i < options_.cpus; ++i) {
+    cpus_[i] = std::make_unique<Cpu>(*this, i);
+    Cpu& cpu = *cpus_[i];
+    cpu.root_ = system::MemoryRegion::container(fmt::format("cpu{}", i), root_->size());
+    cpu.everything_ = system::MemoryRegion::alias("system", *root_, 0, root_->size());
+    cpu.distributor_ = system::MemoryRegion::io("gic-distributor", 0x1000, gicv2_->distributor(i));
+    cpu.interface_ = system::MemoryRegion::io("gic-cpu", 0x2000, gicv2_->cpu_interface(i));
+    cpu.root_->add(*cpu.everything_, 0);
+    cpu.root_->add(*cpu.distributor_, kGicDistributor, 1);
+    cpu.root_->add(*cpu.interface_, kGicCpu, 1);
+    cpu.own_memory_ = std::make_unique<system::AddressSpace>(fmt::format("cpu{}", i), *cpu.root_);
+    auto vcpu = engine_.accelerator->create_vcpu(i, cpu.state_.header, *cpu.own_memory_);
+    if (!vcpu.ok()) return vcpu.error();
+    cpu.vcpu_ = std::move(*vcpu);
+    line_sinks_[i]->cpu = cpu.vcpu_.get();
+    add_cpu(*cpu.vcpu_, fmt::format("cpu{}", i));
+  }
+  return {};
+}
+
+arm::A64SystemState& VirtMachine::state(size_t cpu) { return cpus_[cpu]->state_; }
+
+Result<void> VirtMachine::load() {
+  uint64_t free_from = kRam + (2u << 20);
+  const uint64_t ram_end = kRam + ram_->size();
+  entry_ = kRam;
+  if (!options_.kernel.empty()) {
+    auto file = read_file(options_.kernel);
+    if (!file.ok()) return Error{"-kernel " + file.error().message};
+    auto kernel = load_arm64_kernel(std::move(*file), options_.kernel, kRam);
+    if (!kernel.ok()) return Error{"-kernel " + kernel.error().message};
+    entry_ = kernel->entry;
+    free_from = std::max(free_from, kernel->end);
+    for (Segment& segment : kernel->segments) {
+      if (segment.address < kRam || segment.memory_size > ram_end - segment.address)
+        return Error{fmt::format("-kernel {}: does not fit into memory at {:#x}; give more with -m",
+                                 options_.kernel, segment.address)};
+      image_.push_back(std::move(segment));
+    }
+  }
+  uint64_t initrd_start = 0, initrd_end = 0;
+  if (!options_.initrd.empty()) {
+    auto file = read_file(options_.initrd);
+    if (!file.ok()) return Error{"-initrd " + file.error().message};
+    const uint64_t middle = kRam + std::min<uint64_t>(ram_->size() / 2, 128u << 20);
+    initrd_start = align_up(std::max(free_from, middle), 4096);
+    initrd_end = initrd_start + file->size();
+    if (initrd_end > ram_end)
+      return Error{fmt::format("-initrd {}: does not fit behind the kernel; give more memory with -m",
+                               options_.initrd)};
+    const uint64_t size = file->size();
+    image_.push_back({initrd_start, std::move(*file), size});
+  }
+  if (options_.dtb.empty()) {
+    dtb_ = make_device_tree(initrd_start, initrd_end);
+  } else {
+    auto file = read_file(options_.dtb);
+    if (!file.ok()) return Error{"-dtb " + file.error().message};
+    if (file->size() > (2u << 20)) return Error{fmt::format("-dtb {}: larger than 2 MiB", options_.dtb)};
+    dtb_ = std::move(*file);
+  }
+  return {};
+}
+
+void VirtMachine::reset_board() {
+  for (system::Device* const device : to_reset_) device->reset();
+  gicv2_->reset();
+  for (const Segment& segment : image_) {
+    memory_->load_bytes(segment.address, segment.bytes.data(), segment.bytes.size());
+    const Bytes zeros(4096);
+    for (uint64_t at = segment.bytes.size(); at < segment.memory_size;) {
+      const uint64_t piece = std::min<uint64_t>(segment.memory_size - at, zeros.size());
+      memory_->load_bytes(segment.address + at, zeros.data(), piece);
+      at += piece;
+    }
+  }
+  memory_->load_bytes(kRam, dtb_.data(), dtb_.size());
+  const std::lock_guard lock(power_mutex_);
+  for (const auto& cpu : cpus_) {
+    cpu->reset_timers();
+    arm::reset_vcpu(cpu->state_, cpu->mpidr_);
+    cpu->on_ = cpu->index_ == 0;
+    if (cpu->on_) arm::set_entry(cpu->state_, entry_, arm::entry_el(config_), kRam);
+    cpu->thread().set_power(cpu->on_);
+  }
+}
+
+VirtMachine::Cpu* VirtMachine::find_cpu(uint64_t affinity) {
+  constexpr uint64_t kAffinity = 0xff'00ff'ffff;
+  for (const auto& cpu : cpus_)
+    if (((cpu->mpidr_ ^ affinity) & kAffinity) == 0) return cpu.get();
+  return nullptr;
+}
+
+arm::PsciResult VirtMachine::cpu_on(uint64_t affinity, uint64_t entry, uint64_t context) {
+  Cpu* const cpu = find_cpu(affinity);
+  if (!cpu) return arm::kPsciInvalidParameters;
+  const std::lock_guard lock(power_mutex_);
+  if (cpu->on_) return arm::kPsciAlreadyOn;
+  // It may just be on its way out of cpu_off().
+  cpu->thread().wait_paused();
+  arm::reset_vcpu(cpu->state_, cpu->mpidr_);
+  arm::set_entry(cpu->state_, entry, arm::entry_el(config_), context);
+  cpu->on_ = true;
+  cpu->thread().set_power(true);
+  return arm::kPsciSuccess;
+}
+
+int32_t VirtMachine::affinity_info(uint64_t affinity, unsigned level) {
+  const Cpu* const cpu = find_cpu(affinity);
+  if (!cpu || level > 0) return arm::kPsciInvalidParameters;
+  const std::lock_guard lock(power_mutex_);
+  return cpu->on_ ? 0 : 1;
+}
+
+}  // namespace lyrebird::machines

@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/machine/options.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <ctime>
+
+#include "base/log.h"
+#include "frontend/arm/cpu_model.h"
+
+namespace lyrebird::tools {
+
+namespace {
+
+using Setter = Result<void> (*)(MachineSettings&, const std::string& value);
+
+struct Row {
+  std::string_view names;  ///< without dashes, separated by |
+  std::string_view value;  ///< what it takes; empty: nothing
+  std::string_view help;
+  Setter set;
+};
+
+template <typename T>
+Result<void> assign(T& to, Result<T> value) {
+  if (!value.ok()) return value.error();
+  to = std::move(*value);
+  return {};
+}
+
+Result<void> set_machine(MachineSettings& s, const std::string& text) {
+  static constexpr std::string_view kKnown[] = {"type",    "gic-version",    "virtualization", "secure",
+                                                "highmem", "dtb-randomness", "accel",          "mem-merge"};
+  for (const auto& [name, value] : parse_properties(text, "type")) {
+    const std::string what = "-M " + name;
+    Result<void> result;
+    if (name == "type") {
+      if (value == "help") {
+        std::puts("virt      a machine for virtual use: PL011, GICv2 or GICv3, virtio, PCIe");
+        return s.done = true, Result<void>();
+      }
+      if (value != "virt")
+        return Error{fmt::format("-M {}: no such machine{}; -M help lists them", value,
+                                 did_you_mean(value, {"virt"}))};
+      s.machine = value;
+    } else if (name == "gic-version") {
+      if (value == "max" || value == "3")
+        s.virt.gic_version = 3;
+      else if (value == "2")
+        s.virt.gic_version = 2;
+      else
+        return Error{fmt::format("-M gic-version={}: is 2, 3 or max", value)};
+    } else if (name == "virtualization") {
+      result = assign(s.virt.virtualization, parse_switch(what, value));
+    } else if (name == "secure") {
+      result = assign(s.virt.secure, parse_switch(what, value));
+    } else if (name == "dtb-randomness") {
+      result = assign(s.virt.random_seeds, parse_switch(what, value));
+    } else if (name == "mem-merge") {
+      result = assign(s.virt.ram.mergeable, parse_switch(what, value));
+    } else if (name == "highmem") {
+      bool on = true;
+      result = assign(on, parse_switch(what, value));
+      if (!on) return Error{"-M highmem=off: not supported; memory above 4 GiB can't be switched off"};
+    } else if (name == "accel") {
+      s.accelerator = value;
+    } else {
+      return Error{fmt::format("-M {}={}: virt has no such property{}", name, value,
+                               did_you_mean(name, {std::begin(kKnown), std::end(kKnown)}))};
+    }
+    if (!result.ok()) return result;
+  }
+  return {};
+}
+
+Result<void> set_cpu(MachineSettings& s, const std::string& text) {
+  std::vector<std::string_view> names;
+  for (const arm::CpuModel& model : arm::cpu_models()) names.push_back(model.name);
+  const auto properties = parse_properties(text, "model");
+  for (const auto& [name, value] : properties) {
+    if (name != "model")
+      return Error{fmt::format("-cpu {}: features can't be changed one by one ({})", text, name)};
+    if (value == "help") {
+      for (const arm::CpuModel& model : arm::cpu_models())
+        std::puts(fmt::format("{:<16} {}", model.name, model.text).c_str());
+      return s.done = true, Result<void>();
+    }
+    if (std::find(names.begin(), names.end(), value) == names.end())
+      return Error{fmt::format("-cpu {}: no such processor{}; -cpu help lists them", value,
+                               did_you_mean(value, names))};
+    s.virt.cpu = value;
+  }
+  return {};
+}
+
+Result<void> set_smp(MachineSettings& s, const std::string& text) {
+  uint64_t cpus = 0, product = 1;
+  bool topology = false;
+  for (const auto& [name, value] : parse_properties(text, "cpus")) {
+    const auto number = parse_number("-smp " + name, value, 1, 512);
+    if (!number.ok()) return number.error();
+    if (name == "cpus") {
+      cpus = *number;
+    } else if (name == "sockets" || name == "clusters" || name == "cores" || name == "threads" ||
+               name == "dies") {
+      product *= *number;
+      topology = true;
+    } else if (name != "maxcpus") {
+      return Error{
+          fmt::format("-smp {}: no such property{}", name,
+                      did_you_mean(name, {"cpus", "maxcpus", "sockets", "clusters", "cores", "threads"}))};
+    }
+  }
+  if (cpus == 0) cpus = topology ? product : 1;
+  s.virt.cpus = static_cast<unsigned>(cpus);
+  return {};
+}
+
+Result<void> set_memory(MachineSettings& s, const std::string& text) {
+  for (const auto& [name, value] : parse_properties(text, "size")) {
+    if (name != "size") return Error{fmt::format("-m {}: only size is supported", name)};
+    if (Result<void> r = assign(s.virt.ram_size, parse_size("-m", value, 1 << 20)); !r.ok()) return r;
+  }
+  return {};
+}
+
+Result<void> set_rtc(MachineSettings& s, const std::string& text) {
+  for (const auto& [name, value] : parse_properties(text, "base")) {
+    if (name == "base") {
+      tm when{};
+      if (value == "utc") {
+        s.virt.epoch = static_cast<uint32_t>(time(nullptr));
+      } else if (value == "localtime") {
+        const time_t now = time(nullptr);
+        localtime_r(&now, &when);
+        s.virt.epoch = static_cast<uint32_t>(now + when.tm_gmtoff);
+      } else {
+        const char* end = strptime(value.c_str(), "%Y-%m-%dT%H:%M:%S", &when);
+        if (!end) end = strptime(value.c_str(), "%Y-%m-%d", &when);
+        if (!end || *end)
+          return Error{fmt::format("-rtc base={}: is utc, localtime or 2024-02-29T12:00:00", value)};
+        s.virt.epoch = static_cast<uint32_t>(timegm(&when));
+      }
+    } else if (name == "clock") {
+      if (value != "host" && value != "vm" && value != "rt")
+        return Error{"-rtc clock=" + value + ": is host, vm or rt"};
+      if (value != "vm" && value != "host")
+        return Error{"-rtc clock=rt: not supported; the clock is the machine's (vm)"};
+    } else {
+      return Error{fmt::format("-rtc {}: no such property{}", name, did_you_mean(name, {"base", "clock"}))};
+    }
+  }
+  return {};
+}
+
+Result<void> set_accelerator(MachineSettings& s, const std::string& text) {
+  for (const auto& [name, value] : parse_properties(text, "accel")) {
+    if (name == "accel") {
+      if (value == "help") {
+        std::puts("jit       translates the guest's code (also called tcg)");
+        return s.done = true, Result<void>();
+      }
+      if (value == "kvm")
+        return Error{"-accel kvm: this host's CPU can't run code for aarch64; use -accel jit"};
+      if (value != "jit" && value != "tcg")
+        return Error{fmt::format("-accel {}: no such accelerator{}; -accel help lists them", value,
+                                 did_you_mean(value, {"jit", "tcg", "kvm"}))};
+      s.accelerator = "jit";
+    } else if (name == "thread") {
+      if (value != "multi")
+        return Error{"-accel thread=" + value + ": every CPU has a thread of its own (multi)"};
+    } else {
+      return Error{fmt::format("-accel {}: no such property", name)};
+    }
+  }
+  return {};
+}
+
+Result<void> set_jit(MachineSettings& s, const std::string& value) {
+  if (value != "baseline" && value != "interp")
+    return Error{fmt::format("-jit {}: machines have interp and baseline{}", value,
+                             did_you_mean(value, {"interp", "baseline"}))};
+  s.jit = value;
+  return {};
+}
+
+Result<void> set_display(MachineSettings&, const std::string& value) {
+  if (value == "none") return {};
+  return Error{fmt::format("-display {}: there is only none so far", value)};
+}
+
+struct Topic {
+  std::string_view name;
+  LogTopic topic;
+  std::string_view help;
+};
+constexpr Topic kTopics[] = {
+    {"in_asm", LogTopic::InAsm, "guest code of each new block"},
+    {"op", LogTopic::Ir, "its IR as lifted"},
+    {"op_opt", LogTopic::IrOpt, "its IR after the passes"},
+    {"out_asm", LogTopic::OutAsm, "host code of each new block"},
+    {"exec", LogTopic::Exec, "each block as it starts"},
+    {"cpu", LogTopic::Cpu, "registers"},
+    {"unimp", LogTopic::Unimp, "what the guest asked for and we do not have"},
+};
+
+Result<void> set_topics(MachineSettings& s, const std::string& list) {
+  if (list == "help") {
+    for (const Topic& topic : kTopics) std::puts(fmt::format("{:<9} {}", topic.name, topic.help).c_str());
+    return s.done = true, Result<void>();
+  }
+  std::vector<std::string_view> names;
+  for (const Topic& topic : kTopics) names.push_back(topic.name);
+  for (const auto& [name, value] : parse_properties(list, "")) {
+    const auto row = std::find(names.begin(), names.end(), name);
+    if (row == names.end())
+      return Error{
+          fmt::format("-d {}: no such log topic{}; -d help lists them", name, did_you_mean(name, names))};
+    enable_log(kTopics[row - names.begin()].topic);
+  }
+  return {};
+}
+
+#define TEXT(member) \
+  [](MachineSettings& s, const std::string& v) -> Result<void> { return s.member = v, Result<void>(); }
+#define LIST(member)                                             \
+  [](MachineSettings& s, const std::string& v) -> Result<void> { \
+    return s.member.push_back(v), Result<void>();                \
+  }
+#define FLAG(member, on) \
+  [](MachineSettings& s, const std::string&) -> Result<void> { return s.member = on, Result<void>(); }
+
+constexpr Row kRows[] = {
+    {"M|machine", "TYPE[,PROPERTY=VALUE]...", "the board; -M help lists them", set_machine},
+    {"cpu", "MODEL", "the processor; -cpu help lists them", set_cpu},
+    {"smp", "N", "number of CPUs", set_smp},
+    {"m", "SIZE", "memory, in MiB if there is no letter after it (K, M, G)", set_memory},
+    {"kernel", "FILE", "kernel to start: Image, also with gzip or as EFI zboot, or ELF", TEXT(virt.kernel)},
+    {"initrd", "FILE", "its initial file system", TEXT(virt.initrd)},
+    {"append", "TEXT", "its command line", TEXT(virt.append)},
+    {"dtb", "FILE", "device tree instead of the machine's own", TEXT(virt.dtb)},
+    {"bios", "FILE", "firmware", TEXT(virt.firmware)},
+    {"drive", "PROPERTIES", "a disk: file=...,format=raw,if=virtio|none,id=...", LIST(drives)},
+    {"blockdev", "PROPERTIES", "a node of block storage", LIST(block_devices)},
+    {"device", "TYPE[,PROPERTY=VALUE]...", "a device; -device help lists them", LIST(devices)},
+    {"netdev", "TYPE,id=...", "a network on the host's side", LIST(netdevs)},
+    {"nic", "TYPE[,PROPERTY=VALUE]...", "a network and its device; none: no network", LIST(nics)},
+    {"serial", "WHERE", "the next serial line: stdio, mon:stdio, null, none", LIST(serials)},
+    {"chardev", "TYPE,id=...", "a character device on the host's side", LIST(chardevs)},
+    {"monitor", "WHERE", "the monitor: stdio, none", LIST(monitors)},
+    {"display", "none", "where the screen is shown", set_display},
+    {"nographic", "", "no screen; serial line and monitor share the terminal (Ctrl-A h)",
+     FLAG(nographic, true)},
+    {"no-reboot", "", "a reset ends the emulator", FLAG(reboot, false)},
+    {"rtc", "base=TIME", "time of day at the start: utc, localtime, 2024-02-29T12:00:00", set_rtc},
+    {"snapshot", "", "what guests write to disks is lost at the end", FLAG(snapshot, true)},
+    {"gdb", "WHERE", "wait for gdb there: tcp::PORT", TEXT(gdb)},
+    {"s", "", "the same as -gdb tcp::1234", FLAG(gdb, "tcp::1234")},
+    {"S", "", "CPUs do not start before the monitor or gdb says so", FLAG(stopped, true)},
+    {"d", "TOPIC[,TOPIC]...", "what to log; -d help lists topics", set_topics},
+    {"D", "FILE", "where to log to", TEXT(log_file)},
+    {"accel", "NAME", "what runs the CPUs; -accel help lists them", set_accelerator},
+    {"jit", "NAME", "how code is translated: baseline (the default) or interp", set_jit},
+    {"stats", "", "print figures at the end", FLAG(stats, true)},
+    {"name", "TEXT", "a name for the machine; nothing depends on it",
+     [](MachineSettings&, const std::string&) -> Result<void> { return {}; }},
+    {"version", "", "print the version",
+     [](MachineSettings& s, const std::string&) -> Result<void> {
+       std::puts("lyrebird version " LYREBIRD_VERSION);
+       return s.done = true, Result<void>();
+     }},
+    {"h|help", "", "print this",
+     [](MachineSettings& s, const std::string&) -> Result<void> { return s.done = true, Result<void>(); }},
+};
+
+bool has_name(const Row& row, std::string_view name) {
+  for (std::string_view rest = row.names; !rest.empty();) {
+    const size_t bar = std::min(rest.find('|'), rest.size());
+    if (rest.substr(0, bar) == name) return true;
+    rest.remove_prefix(std::min(bar + 1, rest.size()));
+  }
+  return false;
+}
+
+std::vector<std::string_view> all_names() {
+  std::vector<std::string_view> names;
+  for (const Row& row : kRows)
+    for (std::string_view rest = row.names; !rest.empty();) {
+      const size_t bar = std::min(rest.find('|'), rest.size());
+      names.push_back(rest.substr(0, bar));
+      rest.remove_prefix(std::min(bar + 1, rest.size()));
+    }
+  return names;
+}
+
+}  // namespace
+
+std::string machine_help(const std::string& guest) {
+  std::string text = fmt::format("usage: lyrebird-system-{} [option...]\n\n", guest);
+  for (const Row& row : kRows) {
+    std::string left = "  -";
+    for (const char c : row.names) left += c == '|' ? std::string(", -") : std::string(1, c);
+    if (!row.value.empty()) left += fmt::format(" {}", row.value);
+    text += left.size() < 30 ? fmt::format("{:<30} {}\n", left, row.help)
+                             : fmt::format("{}\n{:31}{}\n", left, "", row.help);
+  }
+  text += "\nExample: lyrebird-system-" + guest +
+          " -M virt -nographic -kernel Image -initrd initrd.gz -append console=ttyAMA0\n";
+  return text;
+}
+
+Result<MachineSettings> parse_machine_options(const std::vector<std::string>& arguments,
+                                              const std::string& guest) {
+  MachineSettings settings;
+  settings.virt.epoch = static_cast<uint32_t>(time(nullptr));
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    const std::string& argument = arguments[i];
+    if (argument.size() < 2 || argument[0] != '-') {
+      // As the peer has it: a bare name is a disk.
+      settings.drives.push_back("file=" + argument + ",if=virtio");
+      continue;
+    }
+    const std::string name = argument.substr(argument.starts_with("--") ? 2 : 1);
+    const Row* const row =
+        std::find_if(std::begin(kRows), std::end(kRows), [&](const Row& r) { return has_name(r, name); });
+    if (row == std::end(kRows))
+      return Error{
+          fmt::format("{}: no such option{}; -help lists them", argument, did_you_mean(name, all_names()))};
+    std::string value;
+    if (!row->value.empty()) {
+      if (++i == arguments.size()) return Error{fmt::format("{}: wants {} after it", argument, row->value)};
+      value = arguments[i];
+    }
+    if (Result<void> result = row->set(settings, value); !result.ok()) return result.error();
+    if (has_name(*row, "help")) std::fputs(machine_help(guest).c_str(), stdout);
+    if (settings.done) return settings;
+  }
+  if (settings.machine.empty())
+    return Error{"no machine: give one with -M (-M virt is the usual one; -M help lists them)"};
+  return settings;
+}
+
+}  // namespace lyrebird::tools

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The command line of lyrebird-system-ARCH: one table of options that parses, explains and corrects.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "machines/virt.h"
+#include "tools/machine/properties.h"
+
+namespace lyrebird::tools {
+
+struct MachineSettings {
+  std::string machine;
+  machines::VirtOptions virt;
+  /// Each as written.
+  std::vector<std::string> drives, block_devices, devices, netdevs, nics, serials, chardevs, monitors;
+  std::string gdb;
+  std::string accelerator = "jit", jit = "baseline";
+  bool nographic = false, reboot = true, stopped = false, snapshot = false, stats = false;
+  std::string log_file;
+  /// Something was printed that was asked for (-help): nothing is to run.
+  bool done = false;
+};
+
+/// Arguments without the program's name. `guest` is aarch64.
+Result<MachineSettings> parse_machine_options(const std::vector<std::string>& arguments,
+                                              const std::string& guest);
+
+/// What --help prints.
+std::string machine_help(const std::string& guest);
+
+}  // namespace lyrebird::tools
