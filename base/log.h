@@ -9,8 +9,8 @@
 
 namespace lyrebird {
 
-enum class LogTopic : uint32_t { InAsm, Ir, IrOpt, OutAsm, Exec, Cpu, Unimp, Strace, Page, Signal };
-inline constexpr unsigned kLogTopicCount = 10;
+enum class LogTopic : uint32_t { InAsm, Ir, IrOpt, OutAsm, Exec, Cpu, Unimp, Strace, Page, Signal, Int };
+inline constexpr unsigned kLogTopicCount = 11;
 
 namespace log_detail {
 extern uint32_t enabled_topics;  // written once, before guest code runs

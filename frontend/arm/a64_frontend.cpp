@@ -6,6 +6,10 @@
 #include "base/bits.h"
 #include "frontend/arm/a64/helpers.h"
 #include "frontend/arm/a64/lifter.h"
+#include "frontend/arm/a64/privileged.h"
+#include "frontend/arm/a64/translate.h"
+#include "frontend/arm/system/decode_traps.h"
+#include "frontend/arm/system/system_mode.h"
 
 namespace lyrebird::arm {
 namespace {
@@ -72,6 +76,11 @@ bool lift_one(Window& code, LiftContext& context) {
     context.ir.Raise(ir::ExitKind::FetchFault, context.pc);
     return false;
   }
+  if (context.system && (context.mode & kModeFpTrap) &&
+      (uses_fp(context.word) || uses_fp_control(context.word))) {
+    context.ir.Raise(ir::ExitKind::Undefined, context.word);
+    return false;
+  }
   if (const a64::Row* row = row_for(context.cpu, context.word)) return row->lift(context, context.word);
   context.ir.Raise(ir::ExitKind::Undefined, context.word);
   return false;
@@ -111,8 +120,13 @@ bool check_branch_target(const frontend::TranslateRequest& request, LiftContext&
   return true;
 }
 
-/// What a branch makes of a tagged address (DDI 0487, AArch64.BranchAddr with TBI0 = 1, TBI1 = 0).
-uint64_t without_tag(uint64_t pc) { return bit(pc, 55) ? pc : pc & low_mask(56); }
+/// What a branch makes of a tagged address (DDI 0487, AArch64.BranchAddr; user mode: TBI0 = 1, TBI1 = 0).
+uint64_t without_tag(const LiftContext& context) {
+  const uint64_t pc = context.pc;
+  if (!context.system) return bit(pc, 55) ? pc : pc & low_mask(56);
+  if (bit(pc, 55) && el_of_mode(context.mode) < 2) return context.mode & kModeTbi1 ? pc | ~low_mask(56) : pc;
+  return context.mode & kModeTbi0 ? pc & low_mask(56) : pc;
+}
 
 }  // namespace
 
@@ -121,22 +135,36 @@ const ir::StateLayout& A64Frontend::layout() const { return a64_layout(); }
 ir::HelperTable A64Frontend::helpers() const { return a64::helper_table(); }
 
 void A64Frontend::translate(const frontend::TranslateRequest& request, ir::Block& out) const {
+  a64::translate(cpu_, nullptr, request, out);
+}
+
+void a64::translate(const CpuModel& cpu, const SystemConfig* system,
+                    const frontend::TranslateRequest& request, ir::Block& out) {
   out.key = request.key;
   out.guest_size = out.guest_count = 0;
   out.insts.clear();
   out.insts.reserve(kUsualInsts);
   ir::Builder builder(out);
-  LiftContext context{.ir = builder, .cpu = cpu_, .pc = request.key.pc, .mode = request.key.mode};
+  LiftContext context{.ir = builder, .cpu = cpu, .pc = request.key.pc, .mode = request.key.mode};
+  context.system = system;
   context.guarded_page = request.code->guarded(request.key.pc);
   // A block stays in its page, so that it has one guard property and one page to be dropped with.
   const uint64_t page_end = (request.key.pc & ~(kPageSize - 1)) + kPageSize;
   // Branches leave the tag in pc, which costs them nothing, and this takes it off.
-  if (const uint64_t pc = without_tag(context.pc); pc != context.pc) {
+  if (const uint64_t pc = without_tag(context); pc != context.pc) {
     builder.Insn(context.pc, 4);
     builder.Jump(pc);
     out.guest_size = 4;
     return;
   }
+  if (system) {
+    builder.Insn(context.pc, 4);
+    if (!lift_block_start(context)) {
+      out.guest_size = 4;
+      return;
+    }
+  }
+  const unsigned limit = system && (context.mode & kModeStep) ? 1 : request.max_instructions;
   Window code(request, page_end);
   bool go_on = true;
   while (go_on) {
@@ -149,7 +177,7 @@ void A64Frontend::translate(const frontend::TranslateRequest& request, ir::Block
     go_on = (!first || check_branch_target(request, context)) && lift_one(code, context);
     context.pc += 4;
     ++out.guest_count;
-    if (go_on && (out.guest_count >= request.max_instructions || context.pc == page_end)) {
+    if (go_on && (out.guest_count >= limit || context.pc == page_end)) {
       builder.Jump(context.pc);
       go_on = false;
     }

@@ -21,16 +21,17 @@ constexpr Features kCryptoV8 = features(AES, PMULL, SHA1, SHA256, CRC32);
 constexpr CpuModel kModels[] = {
     {.name = "max",
      .text = "every feature there is (default)",
-     .features =
-         features(AES, PMULL, SHA1, SHA256, SHA512, SHA3, CRC32, LSE, RDM, FP16, FHM, DotProd, I8MM, BF16,
-                  JSCVT, FCMA, LOR, LRCPC, LRCPC2, FlagM, FlagM2, FRINTTS, BTI, PAuth, SB, SSBS, DPB, DPB2),
-     .midr = 0x000f0510},
+     .features = features(AES, PMULL, SHA1, SHA256, SHA512, SHA3, CRC32, LSE, RDM, FP16, FHM, DotProd, I8MM,
+                          BF16, JSCVT, FCMA, LOR, LRCPC, LRCPC2, FlagM, FlagM2, FRINTTS, BTI, PAuth, SB, SSBS,
+                          DPB, DPB2, PAN, UAO, HPDS, HAFDBS, VHE, VMID16, CSV3),
+     .midr = kMaxMidr},
     {.name = "cortex-a53", .text = "Arm Cortex-A53 r0p4, Armv8.0", .features = kCryptoV8, .midr = 0x410fd034},
     {.name = "cortex-a57", .text = "Arm Cortex-A57 r1p0, Armv8.0", .features = kCryptoV8, .midr = 0x411fd070},
     {.name = "cortex-a72", .text = "Arm Cortex-A72 r0p3, Armv8.0", .features = kCryptoV8, .midr = 0x410fd083},
     {.name = "neoverse-n1",
      .text = "Arm Neoverse N1 r4p1, Armv8.2",
-     .features = features(AES, PMULL, SHA1, SHA256, CRC32, LSE, RDM, FP16, DotProd, LOR, LRCPC, SSBS, DPB),
+     .features = features(AES, PMULL, SHA1, SHA256, CRC32, LSE, RDM, FP16, DotProd, LOR, LRCPC, SSBS, DPB,
+                          PAN, UAO, HPDS, HAFDBS, VHE, VMID16, CSV3),
      .midr = 0x414fd0c1},
 };
 
@@ -87,13 +88,17 @@ uint64_t hidden_fields(unsigned m, unsigned op2) {
   return 0;
 }
 
-uint64_t visible_fields(const CpuModel& model, unsigned m, unsigned op2) {
+}  // namespace
+
+uint64_t feature_fields(const CpuModel& model, unsigned m, unsigned op2) {
   uint64_t value = 0;
   for (const IdField& f : kIdFields)
     if (f.m == m && f.op2 == op2 && model.features.has(f.feature))
       value = (value & ~(uint64_t{0xf} << f.shift)) | uint64_t{f.value} << f.shift;
   return value;
 }
+
+namespace {
 
 struct HwcapBit {
   uint8_t bit;
@@ -139,7 +144,7 @@ std::optional<uint64_t> id_register(const CpuModel& model, unsigned m, unsigned 
     return std::nullopt;
   }
   if (m < 4 || m > 7) return std::nullopt;
-  return hidden_fields(m, op2) | visible_fields(model, m, op2);
+  return hidden_fields(m, op2) | feature_fields(model, m, op2);
 }
 
 }  // namespace lyrebird::arm

@@ -30,6 +30,11 @@ uint64_t hwcap2(const CpuModel& model);
 /// does not export read as if absent. nullopt: SIGILL.
 std::optional<uint64_t> id_register(const CpuModel& model, unsigned m, unsigned op2);
 
+/// The fields of the identification register S3_0_C0_C<m>_<op2> that say which instructions there are.
+uint64_t feature_fields(const CpuModel& model, unsigned m, unsigned op2);
+
+/// MIDR_EL1 of `max`.
+inline constexpr uint64_t kMaxMidr = 0x000f0510;
 /// CTR_EL0: 64-byte lines, PIPT; code changes need cache maintenance (IDC and DIC are 0).
 inline constexpr uint64_t kCtrEl0 = 0x8444c004;
 /// DCZID_EL0: DC ZVA clears 64 bytes.

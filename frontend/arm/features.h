@@ -38,6 +38,15 @@ enum class Feature : uint8_t {
   SSBS,
   DPB,
   DPB2,
+  // Of machines only: no instruction of user mode depends on them.
+  PAN,
+  UAO,
+  HPDS,
+  HAFDBS,
+  VHE,
+  VMID16,
+  CSV3,
+  LVA,
   Count
 };
 

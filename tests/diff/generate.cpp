@@ -26,6 +26,11 @@ constexpr std::string_view kLeftOut[] = {
     // The guest program's own thread pointer.
     "MRS_TPIDR*",
     "MSR_TPIDR*",
+    // What a machine has; programs are refused it, or the kernel has an answer for them.
+    "MRS_any",
+    "MSR_any",
+    "SYS*",
+    "MSR_imm",
     // Another processor: clock, identification, cache geometry (DC ZVA clears 512 bytes there).
     "DC_CVAP",  // undefined in the peer's user mode, Linux allows them
     "DC_CVADP",

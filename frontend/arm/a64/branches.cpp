@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "frontend/arm/a64/chapters.h"
 #include "frontend/arm/a64/lifter.h"
+#include "frontend/arm/a64/privileged.h"
 
 namespace lyrebird::arm::a64 {
 namespace {
@@ -57,6 +58,7 @@ struct Branches : Lifter {
   // --- exceptions
 
   bool SVC(Imm<16> number) {
+    if (ctx.system) return lift_supervisor_call(ctx, number);
     ir.Raise(ExitKind::Syscall, number);
     return false;
   }

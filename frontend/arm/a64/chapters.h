@@ -12,6 +12,7 @@
   X(data_processing_reg)  \
   X(branches)             \
   X(system)               \
+  X(privileged)           \
   X(loads_stores)         \
   X(loads_stores_atomic)  \
   X(simd_structures)      \

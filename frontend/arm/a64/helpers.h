@@ -12,6 +12,7 @@ enum Helper : unsigned {
   kHelperAddPac,        ///< (pointer, modifier, key index) -> signed pointer
   kHelperAuthenticate,  ///< (pointer, modifier, key index) -> pointer, or one that faults
   kHelperGenericPac,    ///< (data, modifier) -> PACGA's result
+  kHelperCount
 };
 
 ir::HelperTable helper_table();

@@ -3,6 +3,7 @@
 
 #include "frontend/arm/a64/helpers.h"
 #include "frontend/arm/pauth.h"
+#include "frontend/arm/system/system_mode.h"
 
 namespace lyrebird::arm::a64 {
 
@@ -218,8 +219,17 @@ Value Lifter::strip_pac(Value pointer) {
   return ir.Select(upper, ir.Or(pointer, imm(I64, kUpperPacMask)), ir.And(pointer, imm(I64, ~kPacMask)));
 }
 
-MemInfo Lifter::memory(unsigned size, bool sign) {
-  return {.size = static_cast<uint8_t>(size), .sign = sign, .address = ir::AddressRule::IgnoreTop};
+MemInfo Lifter::memory(unsigned size, bool sign) const {
+  const auto bytes = static_cast<uint8_t>(size);
+  if (!ctx.system) return {.size = bytes, .sign = sign, .address = ir::AddressRule::IgnoreTop};
+  unsigned space = mmu_index_of_mode(ctx.mode);
+  if (ctx.unprivileged && !(ctx.mode & kModeUnprivilegedAsIs))
+    space = space >= kMmuEl2Host ? kMmuEl20 : kMmuEl0;
+  return {.size = bytes,
+          .sign = sign,
+          .big_endian = size > 1 && (ctx.mode & kModeBigEndian),
+          .align = size > 1 && (ctx.mode & kModeAlign) ? ir::Align::Natural : ir::Align::None,
+          .space = static_cast<uint8_t>(space)};
 }
 
 // FPCR.AHP is not in it: FPUnpack ignores it, only FCVT heeds it.

@@ -12,6 +12,10 @@
 #include "frontend/arm/cpu_model.h"
 #include "ir/builder.h"
 
+namespace lyrebird::arm {
+struct SystemConfig;
+}
+
 namespace lyrebird::arm::a64 {
 
 using ir::ExitKind;
@@ -40,7 +44,10 @@ struct LiftContext {
   uint32_t word = 0;  ///< the current instruction
   uint32_t mode = 0;  ///< mode bits the block is lifted for (a64_mode.h)
   bool guarded_page = false;
-  Nzcv flags = {};  ///< as last written in this block; no values: not yet
+  const SystemConfig* system =
+      nullptr;  ///< of a machine's CPU, whose mode has the bits of system_mode.h; else user mode
+  bool unprivileged = false;  ///< LDTR, STTR: memory() names EL0's mmu index
+  Nzcv flags = {};            ///< as last written in this block; no values: not yet
 };
 
 class Lifter {
@@ -98,8 +105,9 @@ class Lifter {
   Value authenticate(Value pointer, Value modifier, unsigned key);
   Value strip_pac(Value pointer);
 
-  /// Memory rule of ordinary accesses: `size` bytes, little endian, any alignment, tagged address.
-  static MemInfo memory(unsigned size, bool sign = false);
+  /// Memory rule of ordinary accesses: `size` bytes. In user mode little endian, any alignment, tagged
+  /// address.
+  MemInfo memory(unsigned size, bool sign = false) const;
 
   /// The FP rules that FPCR asks of operations on that type now; FPCR.AHP is for conversions
   /// alone (SimdLifter::convert_mode).

@@ -99,10 +99,14 @@ struct LoadsStores : Lifter {
     return true;
   }
 
-  bool STTR(Imm<2> size, Imm<9> offset, Reg n, Reg t) { return STUR(size, offset, n, t); }
-  bool LDTR(Imm<2> size, Imm<9> offset, Reg n, Reg t) { return LDUR(size, offset, n, t); }
+  bool STTR(Imm<2> size, Imm<9> offset, Reg n, Reg t) {
+    return unprivileged([&] { return STUR(size, offset, n, t); });
+  }
+  bool LDTR(Imm<2> size, Imm<9> offset, Reg n, Reg t) {
+    return unprivileged([&] { return LDUR(size, offset, n, t); });
+  }
   bool LDTRS(Imm<2> size, bool narrow, Imm<9> offset, Reg n, Reg t) {
-    return LDURS(size, narrow, offset, n, t);
+    return unprivileged([&] { return LDURS(size, narrow, offset, n, t); });
   }
 
   // --- indexed
@@ -243,6 +247,14 @@ struct LoadsStores : Lifter {
     Value address;
     Value writeback;  ///< none for Index::Offset
   };
+
+  template <typename Lift>
+  bool unprivileged(Lift lift) {
+    ctx.unprivileged = true;
+    const bool more = lift();
+    ctx.unprivileged = false;
+    return more;
+  }
 
   Value literal(Imm<19> offset) { return imm(I64, ctx.pc + static_cast<uint64_t>(offset.sext() * 4)); }
 

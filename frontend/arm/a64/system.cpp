@@ -2,6 +2,7 @@
 #include "frontend/arm/a64/chapters.h"
 #include "frontend/arm/a64/helpers.h"
 #include "frontend/arm/a64/lifter.h"
+#include "frontend/arm/a64/privileged.h"
 
 namespace lyrebird::arm::a64 {
 namespace {
@@ -12,6 +13,7 @@ struct System : Lifter {
   using Lifter::Lifter;
 
   bool HINT(Imm<7> number) {
+    if (ctx.system && number >= 2 && number <= 5) return lift_event_hint(ctx, number);
     switch (number) {
       case 1:  // YIELD
       case 2:  // WFE: may wake up for no reason
@@ -155,27 +157,32 @@ struct System : Lifter {
   }
 
   bool MRS_CTR_EL0(Reg t) {
+    if (ctx.system) return lift_system_access(ctx);
     set_x(t, imm(I64, kCtrEl0));
     return true;
   }
 
   bool MRS_DCZID_EL0(Reg t) {
+    if (ctx.system) return lift_system_access(ctx);
     set_x(t, imm(I64, kDczidEl0));
     return true;
   }
 
   bool MRS_CNTFRQ_EL0(Reg t) {
+    if (ctx.system) return lift_system_access(ctx);
     set_x(t, imm(I64, kCounterFrequency));
     return true;
   }
 
   bool MRS_CNTVCT_EL0(Reg t) {
+    if (ctx.system) return lift_system_access(ctx);
     set_x(t, ir.CallHelper(kHelperCounter, I64, {}));
     return true;
   }
 
   /// EL1's registers, which trap; Linux reads them for the program (emulate_mrs).
   bool MRS_id(Imm<4> m, Imm<3> op2, Reg t) {
+    if (ctx.system) return lift_system_access(ctx);
     const auto value = id_register(ctx.cpu, m, op2);
     if (!value) return unallocated();
     set_x(t, imm(I64, *value));
@@ -185,6 +192,7 @@ struct System : Lifter {
   // --- cache maintenance
 
   bool DC_ZVA(Reg t) {
+    if (ctx.system && !lift_system_access(ctx)) return false;
     const Value line = ir.And(x(t), imm(I64, ~uint64_t{kCacheLine - 1})), zero = ir.ConstVec(V128, 0, 0);
     for (unsigned i = 0; i < kCacheLine; i += 16) ir.Store(plus(line, i), zero, memory(16));
     return true;
@@ -197,6 +205,7 @@ struct System : Lifter {
   bool DC_CVADP(Reg t) { return clean(t); }
 
   bool IC_IVAU(Reg t) {
+    if (ctx.system) return lift_system_access(ctx);
     const Value line = ir.And(x(t), imm(I64, ~uint64_t{kCacheLine - 1}));
     constexpr size_t kHeader = offsetof(A64State, header);
     ir.SetState(kHeader + offsetof(ir::CpuHeader, fault_address), line);
@@ -238,6 +247,7 @@ struct System : Lifter {
 
   /// Memory is always coherent here; what remains is that the address must be readable.
   bool clean(Reg t) {
+    if (ctx.system) return lift_system_access(ctx);
     ir.Load(I8, x(t), memory(1));
     return true;
   }

@@ -40,8 +40,7 @@ inline constexpr uint32_t kModeIllegal = 1u << 18;   ///< PSTATE.IL
 inline constexpr uint32_t kModeSpAlign = 1u << 19;   ///< SCTLR.SA: SP as a base must be a multiple of 16
 inline constexpr uint32_t kModeTbi0 = 1u << 20;      ///< instruction addresses with bit 55 clear have a tag
 inline constexpr uint32_t kModeTbi1 = 1u << 21;      ///< .. with bit 55 set
-inline constexpr uint32_t kModeTrapEl0 = 1u
-                                         << 22;  ///< reserved for EL0 accesses that need a look at SCTLR_EL1
+inline constexpr uint32_t kModeSpEl0 = 1u << 22;     ///< SPSel is 0: SP is SP_EL0, which then can't be named
 
 constexpr unsigned mmu_index_of_mode(uint32_t mode) { return (mode & kModeMmuMask) >> kModeMmuShift; }
 constexpr unsigned el_of_mmu_index(unsigned index) {

@@ -38,12 +38,13 @@ struct SystemConfig {
 
 /// The fault that translate_address() last found.
 struct TranslationFault {
-  uint8_t status = 0;           ///< fault status code: ESR_ELx.ISS[5:0]
-  bool stage2 = false;          ///< goes to EL2
-  bool stage1_walk = false;     ///< stage 2 fault on a stage 1 table
-  bool write_of_table = false;  ///< hardware update of a descriptor was refused: WnR
-  uint64_t address = 0;         ///< virtual
-  uint64_t ipa = 0;             ///< of a stage 2 fault
+  uint8_t status = 0;              ///< fault status code: ESR_ELx.ISS[5:0]
+  bool stage2 = false;             ///< goes to EL2
+  bool stage1_walk = false;        ///< stage 2 fault on a stage 1 table
+  bool cache_maintenance = false;  ///< of AT or a cache operation: CM
+  bool write_of_table = false;     ///< hardware update of a descriptor was refused: WnR
+  uint64_t address = 0;            ///< virtual
+  uint64_t ipa = 0;                ///< of a stage 2 fault
 };
 
 struct A64SystemState : A64State {
@@ -56,11 +57,14 @@ struct A64SystemState : A64State {
   uint8_t pan = 0;
   uint8_t uao = 0;
   uint8_t dit = 0;
-  uint8_t illegal = 0;      ///< PSTATE.IL
-  uint8_t single_step = 0;  ///< PSTATE.SS
-  uint8_t uses_bti = 0;     ///< code in a guarded page has been run: BTYPE is kept from now on
-  uint64_t cycle_base = 0;  ///< counter() less the cycle counter, or the counter while it is stopped
-  uint64_t mpidr = 0;       ///< MPIDR_EL1 of the hardware
+  uint8_t illegal = 0;             ///< PSTATE.IL
+  uint8_t single_step = 0;         ///< PSTATE.SS
+  uint8_t access_failed = 0;       ///< set by helpers: the access to a GIC register was undefined
+  uint8_t wait_for_interrupt = 0;  ///< set by helpers: PSCI's CPU_SUSPEND
+  uint8_t event = 0;               ///< the event register, as far as SEVL sets it
+  uint8_t uses_bti = 0;            ///< code in a guarded page has been run: BTYPE is kept from now on
+  uint64_t cycle_base = 0;         ///< counter() less the cycle counter, or the counter while it is stopped
+  uint64_t mpidr = 0;              ///< MPIDR_EL1 of the hardware
   TranslationFault fault;
 
   const SystemConfig* config = nullptr;
@@ -70,6 +74,29 @@ struct A64SystemState : A64State {
   uint64_t& reg(SysReg r) { return regs[static_cast<unsigned>(r)]; }
   uint64_t reg(SysReg r) const { return regs[static_cast<unsigned>(r)]; }
 };
+
+// PSTATE.DAIF as A64SystemState::daif has it.
+inline constexpr uint8_t kDaifD = 8, kDaifA = 4, kDaifI = 2, kDaifF = 1;
+
+/// Where lifted code finds the fields.
+namespace state_offset {
+// The struct has a base class, so that offsetof is only conditionally supported: it is here.
+#if defined(__clang__) || defined(__GNUC__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+#endif
+inline constexpr uint32_t kRegs = offsetof(A64SystemState, regs), kEl = offsetof(A64SystemState, el),
+                          kSpSel = offsetof(A64SystemState, sp_sel), kDaif = offsetof(A64SystemState, daif),
+                          kPan = offsetof(A64SystemState, pan), kUao = offsetof(A64SystemState, uao),
+                          kDit = offsetof(A64SystemState, dit), kIllegal = offsetof(A64SystemState, illegal),
+                          kSingleStep = offsetof(A64SystemState, single_step),
+                          kAccessFailed = offsetof(A64SystemState, access_failed),
+                          kWaitForInterrupt = offsetof(A64SystemState, wait_for_interrupt),
+                          kEvent = offsetof(A64SystemState, event);
+#if defined(__clang__) || defined(__GNUC__)
+#pragma GCC diagnostic pop
+#endif
+}  // namespace state_offset
 
 /// The state's fields as data: those of a64_layout() and the system registers by name.
 const ir::StateLayout& a64_system_layout();
@@ -85,9 +112,33 @@ unsigned entry_el(const SystemConfig& config);
 
 /// Changes exception level and stack pointer selection; the caller calls update_mode() once all is changed.
 void set_el_and_sp(A64SystemState& state, unsigned el, unsigned sp_sel);
-/// Makes header.mode and pac_enabled from the state, and tells the accelerator of a new context.
+/// Makes header.mode and pac_enabled from the rest of the state.
 void update_mode(A64SystemState& state);
-/// PSTATE as SPSR_ELx has it, and what an exception return makes of it besides EL, SP and what is illegal.
+/// PSTATE as SPSR_ELx has it.
 uint64_t system_pstate(const A64SystemState& state);
+/// PSTATE besides EL, SP, IL and SS from an SPSR value.
+void set_system_pstate(A64SystemState& state, uint64_t spsr);
+
+// --- what follows from several registers
+
+/// EL2 is there and in use in the current security state.
+bool el2_enabled(const A64SystemState& state);
+/// SCR_EL3.NS; without EL3 the machine is non-secure. EL3 itself is secure.
+bool is_secure(const A64SystemState& state);
+/// HCR_EL2 as it works at EL1 and EL0: zero unless el2_enabled(); TGE implies what it implies.
+uint64_t effective_hcr(const A64SystemState& state);
+/// EL2 and EL0 share a translation regime (HCR_EL2.E2H, and for EL0 TGE).
+bool in_host_regime(const A64SystemState& state);
+/// SCTLR_ELx of the current translation regime.
+uint64_t current_sctlr(const A64SystemState& state);
+/// The level that FP and SIMD instructions trap to now; 0: they do not.
+unsigned fp_trap_el(const A64SystemState& state);
+/// Software step exceptions are enabled at the level (D2.12).
+bool step_enabled(const A64SystemState& state, unsigned el, bool d_masked);
+
+/// Register REG_EL1, REG_EL2 or REG_EL3 by level.
+constexpr SysReg by_el(unsigned el, SysReg el1, SysReg el2, SysReg el3) {
+  return el == 1 ? el1 : el == 2 ? el2 : el3;
+}
 
 }  // namespace lyrebird::arm
