@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "jit/tlb.h"
+
 namespace lyrebird::jit {
 
 // --- ThreadContext
@@ -34,9 +36,24 @@ void ThreadContext::set_chaining(bool on) {
   static const BlockTable nothing(4);
   chaining = on;
   generation = on ? cached_generation : kNoChaining;
-  const BlockTable& probed = on ? *map.table_.load(std::memory_order_acquire) : nothing;
+  const BlockTable& probed = on && !tlb ? *map.table_.load(std::memory_order_acquire) : nothing;
   table_slots = probed.slots();
   table_mask = probed.home_mask();
+}
+
+const CompiledBlock* ThreadContext::find_block(ir::CpuHeader& cpu) {
+  const ir::BlockKey key{cpu.pc, cpu.mode};
+  if (!tlb) return map.find(key);
+  Tlb::Code code;
+  if (!tlb->find_code(key.pc, key.mode, code) || !code.host) return nullptr;
+  return map.find(reinterpret_cast<uint64_t>(code.host), key);
+}
+
+void ThreadContext::note_jump(const ir::CpuHeader& cpu, const CompiledBlock& block) {
+  const uint64_t pc = block.key.pc;
+  // The bits that the jump tag changes say nothing else.
+  if (tlb && pc >> 52 != 0 && pc >> 52 != 0xfff) return;
+  jump_cache[jump_cache_index(pc)] = {pc ^ cpu.jump_tag, block.key.mode, &block, block.entry};
 }
 
 // --- BlockMap
@@ -58,28 +75,29 @@ void BlockMap::each_page(const CompiledBlock& block, F f) {
   const auto pages = [&](const GuestRange& range) {
     for (uint64_t page = range.pc >> kPageBits; page <= range.last() >> kPageBits; ++page) f(page);
   };
-  pages({block.key.pc, block.guest_size});
+  pages({block.place, block.guest_size});
   if (!block.more) return;
   for (const GuestRange& range : *block.more) pages(range);
 }
 
-const CompiledBlock* BlockMap::find(ir::BlockKey key) const {
-  return table_.load(std::memory_order_acquire)->find(key);
+const CompiledBlock* BlockMap::find(uint64_t place, ir::BlockKey key) const {
+  return table_.load(std::memory_order_acquire)->find(place, key);
 }
 
-BlockMap::Stamps BlockMap::stamps(uint64_t pc) const {
-  const uint64_t page = pc >> kPageBits;
+BlockMap::Stamps BlockMap::stamps(uint64_t place) const {
+  const uint64_t page = place >> kPageBits;
   return {stamps_[stamp_of(page)].load(), stamps_[stamp_of(page + 1)].load()};
 }
 
 const CompiledBlock* BlockMap::publish(std::unique_ptr<CompiledBlock> owned, Stamps seen) {
   const std::lock_guard lock(mutex_);
-  const Stamps now = stamps(owned->key.pc);
+  if (owned->place == 0) owned->place = owned->key.pc;
+  const Stamps now = stamps(owned->place);
   if (now.first != seen.first || now.second != seen.second) {
     ++stats_.refused;
     return nullptr;
   }
-  if (const CompiledBlock* other = find(owned->key)) return other;
+  if (const CompiledBlock* other = find(owned->place, owned->key)) return other;
   if (stats_.bytes + owned->host_size > limit_) evict(limit_ - limit_ / 8);
 
   CompiledBlock* const block = owned.release();
@@ -94,6 +112,7 @@ void BlockMap::publish_more(std::vector<std::unique_ptr<CompiledBlock>> blocks, 
   if (now.first != seen.first || now.second != seen.second) return;
   for (auto& owned : blocks) {
     if (stats_.bytes + owned->host_size > limit_) return;
+    owned->place = owned->key.pc;
     if (!find(owned->key)) insert(owned.release());
   }
 }
@@ -107,6 +126,7 @@ bool BlockMap::publish_region(std::unique_ptr<CompiledBlock> owned, std::span<co
     return false;
   }
   if (stats_.bytes + owned->host_size > limit_) evict(limit_ - limit_ / 8);
+  owned->place = owned->key.pc;
   // Out before in: who looks in between finds nothing and waits at the mutex.
   if (const CompiledBlock* const before = find(owned->key)) {
     remove(const_cast<CompiledBlock*>(before));
@@ -181,7 +201,7 @@ void BlockMap::invalidate(uint64_t start, uint64_t size) {
   const auto collect = [&](const std::vector<CompiledBlock*>& blocks) {
     for (CompiledBlock* block : blocks) {
       const auto overlaps = [&](const GuestRange& range) { return range.overlaps(start, last); };
-      if (overlaps({block->key.pc, block->guest_size}) ||
+      if (overlaps({block->place, block->guest_size}) ||
           (block->more && std::any_of(block->more->begin(), block->more->end(), overlaps)))
         hit.push_back(block);
     }

@@ -51,10 +51,12 @@ class BlockMap {
   BlockMap(const BlockMap&) = delete;
   BlockMap& operator=(const BlockMap&) = delete;
 
-  const CompiledBlock* find(ir::BlockKey key) const;
+  const CompiledBlock* find(ir::BlockKey key) const { return find(key.pc, key); }
+  /// The same where places are not addresses of the guest (CompiledBlock::place).
+  const CompiledBlock* find(uint64_t place, ir::BlockKey key) const;
 
-  /// Of the pages that a block starting at pc may lie in (two: blocks are shorter than a page).
-  Stamps stamps(uint64_t pc) const;
+  /// Of the pages that a block at the place may lie in (two: blocks are shorter than a page).
+  Stamps stamps(uint64_t place) const;
   /// Takes the block, or gives the one that another thread published first, or nullptr if the
   /// code changed since `stamps`. The caller holds a Running.
   const CompiledBlock* publish(std::unique_ptr<CompiledBlock> block, Stamps stamps);
@@ -67,8 +69,18 @@ class BlockMap {
     Stamps stamps;
   };
   bool publish_region(std::unique_ptr<CompiledBlock> region, std::span<const Seen> seen);
-  /// Takes out every block made from a byte of [start, start + size).
+  /// Takes out every block made from a byte of [start, start + size) (places).
   void invalidate(uint64_t start, uint64_t size);
+  /// Calls f under the mutex if no block lies in the page of the place, and refuses what was translated there
+  /// before.
+  template <typename F>
+  void if_empty(uint64_t place, F f) {
+    const std::lock_guard lock(mutex_);
+    const uint64_t page = place >> kPageBits;
+    if (pages_.contains(page)) return;
+    f();
+    bump_stamps(page, page);
+  }
 
   /// The engine has no place left: takes the oldest out, unless some that are out already are only
   /// waiting to be freed.

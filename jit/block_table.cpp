@@ -22,29 +22,29 @@ const Removed kRemoved;
 
 BlockTable::BlockTable(size_t slots) : size_(slots), slots_(new Slot[slots + kTail + 1]) {}
 
-const CompiledBlock* BlockTable::find(ir::BlockKey key) const {
-  for (const Slot* slot = &slots_[home(key.pc)];; ++slot) {
+const CompiledBlock* BlockTable::find(uint64_t place, ir::BlockKey key) const {
+  for (const Slot* slot = &slots_[home(place)];; ++slot) {
     const uint64_t pc = slot->pc.load(std::memory_order_acquire);
     const CompiledBlock* const block = slot->block.load(std::memory_order_acquire);
     if (!block) return nullptr;
-    if (pc == key.pc && block->key == key) return block;
+    if (pc == place && block->key == key) return block;
   }
 }
 
 bool BlockTable::insert(const CompiledBlock& block) {
-  Slot* slot = &slots_[home(block.key.pc)];
+  Slot* slot = &slots_[home(block.place)];
   while (slot->block.load(std::memory_order_relaxed)) ++slot;
   if (slot == &slots_[size_ + kTail]) return false;
   // Generated code that finds the pc relies on the block.
   slot->block.store(&block, std::memory_order_release);
-  slot->pc.store(block.key.pc, std::memory_order_release);
+  slot->pc.store(block.place, std::memory_order_release);
   ++used_;
   ++live_;
   return true;
 }
 
 void BlockTable::remove(const CompiledBlock& block) {
-  for (Slot* slot = &slots_[home(block.key.pc)]; slot->block.load(std::memory_order_relaxed); ++slot) {
+  for (Slot* slot = &slots_[home(block.place)]; slot->block.load(std::memory_order_relaxed); ++slot) {
     if (slot->block.load(std::memory_order_relaxed) != &block) continue;
     slot->block.store(&kRemoved, std::memory_order_release);
     --live_;

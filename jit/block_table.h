@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Blocks by (pc, mode): an open hash that C++ and generated code probe without a lock.
+/// Blocks by (place, pc, mode), where place is pc in user mode: an open hash that C++ and generated code
+/// probe without a lock.
 ///
-/// A slot is empty (no block), or holds a block and its pc. A block that is taken out leaves a
-/// slot behind that no pc ends at; slots are not used twice, so whoever finds pc in a slot finds
+/// A slot is empty (no block), or holds a block and its place. A block that is taken out leaves a
+/// slot behind that no place ends at; slots are not used twice, so whoever finds a place in a slot finds
 /// its block there. A block lies at its home or in one of the slots behind it, with no empty one
 /// between; the table ends with an empty slot that stays so.
 ///
@@ -21,7 +22,7 @@ namespace lyrebird::jit {
 class BlockTable {
  public:
   struct Slot {
-    std::atomic<uint64_t> pc{0};
+    std::atomic<uint64_t> pc{0};  ///< the place
     std::atomic<const CompiledBlock*> block{nullptr};
   };
   static constexpr unsigned kSlotBits = 4;  ///< of sizeof(Slot)
@@ -29,7 +30,7 @@ class BlockTable {
 
   explicit BlockTable(size_t slots);  ///< a power of 2, at least 4
 
-  const CompiledBlock* find(ir::BlockKey key) const;
+  const CompiledBlock* find(uint64_t place, ir::BlockKey key) const;
   /// The key is not in the table. False: no place near its home, which takes very odd keys.
   bool insert(const CompiledBlock& block);
   void remove(const CompiledBlock& block);
@@ -38,7 +39,7 @@ class BlockTable {
   size_t wanted() const;
   bool copy_to(BlockTable& other) const;
 
-  // For generated code. The home of pc is at
+  // For generated code (user mode). The home of pc is at
   //   slots() + (((pc >> kGroup) * kFactor >> kShift) & home_mask()) + (pc & kWithin)
   // Blocks of the same 64 bytes of guest code share a line of the host's cache.
   static constexpr unsigned kGroup = 6, kShift = 10;

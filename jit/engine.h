@@ -47,6 +47,9 @@ struct CompiledBlock {
   /// The map forgets the block; threads may still be running it. Called with the map's mutex held.
   virtual void removed() {}
   ir::BlockKey key;
+  /// What the map files it under, with key: where its code lies. User mode: key.pc, which publication
+  /// puts here. System mode: the host address of the guest's code, by the owner of the map.
+  uint64_t place = 0;
   uint32_t guest_size = 0;
   uint32_t guest_count = 0;
   /// What a region was made from besides guest_size bytes at key.pc; nullptr: nothing.

@@ -19,9 +19,10 @@
 namespace lyrebird::jit {
 
 class Sampler;
+class Tlb;
 
 struct JumpCacheEntry {
-  uint64_t pc = 0;
+  uint64_t pc = 0;               ///< ^ CpuHeader::jump_tag (0 in user mode)
   uint32_t mode = ~uint32_t{0};  ///< no block's: the entry is empty
   const CompiledBlock* block = nullptr;
   const void* entry = nullptr;  ///< block->entry
@@ -60,6 +61,12 @@ struct ThreadContext {
   /// Drops the jump cache if blocks were taken out of the map. No block pointer from before
   /// may be used after.
   void refresh();
+  /// The block for (pc, mode) of the CPU, or nullptr. System mode: only if no walk is needed to know where
+  /// the code lies.
+  const CompiledBlock* find_block(ir::CpuHeader& cpu);
+  /// Lets indirect jumps, and in system mode those to other pages, find the block of (pc, mode) of the CPU.
+  void note_jump(const ir::CpuHeader& cpu, const CompiledBlock& block);
+
   /// Whether jumps go from block to block inside the engine. Off: run() comes back after each block.
   void set_chaining(bool on);
 
@@ -77,14 +84,16 @@ struct ThreadContext {
   /// out.
   std::atomic<std::atomic<uint32_t>*> refresh_request{nullptr};
   Sampler* sampler = nullptr;  ///< where samples go; nullptr: nowhere
-  /// What generated code probes when its jump cache misses; renewed by refresh(). Empty without chaining.
+  Tlb* tlb = nullptr;          ///< (system mode) of the CPU that runs on this thread
+  /// What generated code probes when its jump cache misses; renewed by refresh(). Empty without chaining and
+  /// in system mode.
   const BlockTable::Slot* table_slots = nullptr;
   uint64_t table_mask = 0;
   uint64_t cached_generation = 0;                       ///< that the jump cache belongs to
   std::atomic<uint64_t> seen_generation{~uint64_t{0}};  ///< ~0: not running
   ThreadContext* next_registered = nullptr;             ///< the map's list
 
-  alignas(32) uint8_t record[96] = {};                  ///< the engine's own: what it is running just now
+  alignas(32) uint8_t record[96] = {};  ///< the engine's own: what it is running just now
 
   alignas(64) JumpCacheEntry jump_cache[1u << kJumpCacheBits];
   alignas(64) uint8_t frame[kFrameSize] = {};

@@ -71,7 +71,7 @@ Baseline::Baseline(const ir::StateLayout& layout, ir::HelperTable helpers, Basel
       options_(options),
       host_(baseline::host_features()),
       pins_(pins_of(layout)),
-      interpreter_(helpers),
+      interpreter_(helpers, options.system),
       cache_(options.code_bytes, kImageRoom) {
   usable_ = host_.sse42 && cache_.usable();
   if (usable_) install_runtime();
@@ -121,6 +121,7 @@ std::unique_ptr<CompiledBlock> Baseline::compile(const ir::Block& block) {
   }
   auto emitter = take_emitter();
   const baseline::EmitOptions options{.zero_base = options_.zero_base,
+                                      .system = options_.system,
                                       .marks = observer_ != nullptr,
                                       .sse_floats = layout_.sse_floats,
                                       .strip_tags = strip_tags_.load(std::memory_order_relaxed)};
@@ -354,6 +355,12 @@ bool at_stub(const uint8_t* field, bool region, const uint8_t* stub) {
 
 }  // namespace
 
+/// In system mode a jump to another page may lead elsewhere the next time.
+bool Baseline::may_link(const Place& from, const CompiledBlock& to) const {
+  if (!options_.system) return true;
+  return ((from.key.pc ^ to.key.pc) | (from.block->place ^ to.place)) < (uint64_t{1} << BlockMap::kPageBits);
+}
+
 void Baseline::link(const Place& from, const ExitPlan& exit, const CompiledBlock& to) {
   auto& target = const_cast<BaselineBlock&>(static_cast<const BaselineBlock&>(to));
   if (exit.patch == 0 || !exit.mode_known || !target.code) return;
@@ -362,8 +369,9 @@ void Baseline::link(const Place& from, const ExitPlan& exit, const CompiledBlock
   const bool region = from.info.region();
   const uint32_t field = cache_.offset_of(from.code + exit.patch);
   if (!at_stub(cache_.at(field), region, from.code + exit.stub)) return;
-  // Loops pass the check for requests; what only goes forward needs none.
-  const bool forward = target.key.pc > from.key.pc;
+  // Loops pass the check for requests; what only goes forward needs none, but in system mode, where code
+  // that unmasks interrupts counts on it.
+  const bool forward = target.key.pc > from.key.pc && !options_.system;
   if (!patch(field, region, target.code + (forward ? target.info.after_check() : target.info.entry()), true))
     return;
   uint32_t number = 0;
@@ -482,15 +490,14 @@ void collect_f80(ir::CpuHeader& cpu) {
       if (jumped || !block->code || cpu.pc != block->key.pc) return {};
     }
     thread.refresh();
-    const ir::BlockKey key{cpu.pc, cpu.mode};
-    const CompiledBlock* const next = thread.map.find(key);
+    const CompiledBlock* const next = thread.find_block(cpu);
     if (!next) return {};
     const auto* const target = static_cast<const BaselineBlock*>(next);
     if (thread.chaining && target->code) {
-      if (jumped)
-        link(from, site, *target);
+      if (!jumped || !may_link(from, *target))
+        thread.note_jump(cpu, *target);
       else
-        thread.jump_cache[jump_cache_index(key.pc)] = {key.pc, key.mode, target, target->entry};
+        link(from, site, *target);
     }
     block = target;
   }

@@ -38,6 +38,7 @@ namespace lyrebird::jit {
 struct BaselineOptions {
   bool zero_base = true;  ///< every CpuHeader::memory_base is 0
   size_t code_bytes = size_t{256} << 20;
+  bool system = false;  ///< guest memory is reached by the TLB (jit/tlb.h)
 };
 
 struct BaselineStats {
@@ -119,6 +120,7 @@ class Baseline final : public Engine {
   Place place_of(uint64_t owner) const;
   static Place place_in(const Attached& attached, uint32_t number);
   Attached* attached_at(uint64_t address) const;
+  bool may_link(const Place& from, const CompiledBlock& to) const;
   void link(const Place& from, const ExitPlan& exit, const CompiledBlock& to);
   void unlink(baseline::BaselineBlock& block);
   bool patch(uint32_t field, bool region, const uint8_t* to, bool optional);

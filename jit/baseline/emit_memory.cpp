@@ -41,6 +41,7 @@ bool Emitter::emit_memory(const ir::Inst& inst) {
     if (inst.aux == 3) full_fence();
     return true;
   }
+  if (options_.system) return emit_system_memory(inst);
   const auto info = MemInfo::unpack(inst.aux & 0xffffff);
   if (info.big_endian) return false;
   const bool wraps = info.address == AddressRule::Low32 || info.address == AddressRule::Low16;
@@ -148,7 +149,8 @@ Label Emitter::memory_record(const ir::Inst& inst, uint16_t a, uint16_t b, uint1
     return operand & interp::kInState ? interp::Place::State : interp::Place::Frame;
   };
   interp::Code code;
-  code.handler = interp::select_memory(inst, place(a), place(inst.op == Op::Store ? b : d));
+  code.handler = options_.system ? interp::select_system_memory(inst)
+                                 : interp::select_memory(inst, place(a), place(inst.op == Op::Store ? b : d));
   if (!code.handler) failed_ = true;
   code.d = d;
   code.a = a;

@@ -30,6 +30,7 @@ namespace lyrebird::jit::baseline {
 
 struct EmitOptions {
   bool zero_base = true;    ///< CpuHeader::memory_base is 0
+  bool system = false;      ///< guest memory is reached by the TLB (jit/tlb.h)
   bool marks = false;       ///< note where the code of each guest instruction starts
   bool sse_floats = false;  ///< StateLayout::sse_floats
   bool strip_tags = false;  ///< AddressRule::IgnoreTop is done inline, not by the fault path
@@ -231,6 +232,9 @@ class Emitter {
     (void)a_.emit(args...);
     faults_.push_back({static_cast<uint32_t>(start), static_cast<uint32_t>(pc_ - block_->key.pc), f80_map()});
   }
+
+  // --- emit_tlb.cpp
+  bool emit_system_memory(const ir::Inst& inst);
 
   // --- emit_vector.cpp
   bool emit_vector(const ir::Inst& inst);

@@ -11,7 +11,7 @@ namespace lyrebird::jit::interp {
 inline const Code* block_at_hand(uint64_t pc, unsigned index, const uint8_t* state, ThreadContext* thread) {
   const auto* const cpu = reinterpret_cast<const ir::CpuHeader*>(state);
   const JumpCacheEntry& entry = thread->jump_cache[index];
-  const bool ours = entry.pc == pc && entry.mode == cpu->mode;
+  const bool ours = entry.pc == (pc ^ cpu->jump_tag) && entry.mode == cpu->mode;
   const bool quiet = cpu->exit_request.load(std::memory_order_relaxed) == 0 &&
                      thread->map_generation->load(std::memory_order_relaxed) == thread->generation;
   return ours && quiet ? static_cast<const Code*>(entry.entry) : nullptr;

@@ -37,10 +37,9 @@ void dispatch(const Code* code, ir::CpuHeader& cpu, ThreadContext& thread) {
     if (thread.stop.kind != ir::ExitKind::None || !thread.chaining) return;
 
     if (thread.map_generation->load(std::memory_order_relaxed) != thread.generation) thread.refresh();
-    const ir::BlockKey key{cpu.pc, cpu.mode};
-    const CompiledBlock* const block = thread.map.find(key);
+    const CompiledBlock* const block = thread.find_block(cpu);
     if (!block) return;
-    thread.jump_cache[jump_cache_index(key.pc)] = {key.pc, key.mode, block, block->entry};
+    thread.note_jump(cpu, *block);
     code = static_cast<const Code*>(block->entry);
   }
 }
@@ -94,7 +93,7 @@ Stop memory_fault(const FaultGuard& guard, ir::CpuHeader& cpu, ThreadContext& th
 
 std::unique_ptr<CompiledBlock> Interpreter::compile(const ir::Block& block) {
   auto compiled = std::make_unique<InterpBlock>();
-  compiled->code = interp::lower(block, helpers_);
+  compiled->code = interp::lower(block, helpers_, system_);
   compiled->code.shrink_to_fit();
   compiled->key = block.key;
   compiled->guest_size = block.guest_size;

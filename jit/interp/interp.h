@@ -11,13 +11,15 @@ namespace lyrebird::jit {
 
 class Interpreter final : public Engine {
  public:
-  explicit Interpreter(ir::HelperTable helpers) : helpers_(helpers) {}
+  /// `system`: guest memory is reached by the TLB (jit/tlb.h).
+  explicit Interpreter(ir::HelperTable helpers, bool system = false) : helpers_(helpers), system_(system) {}
 
   std::unique_ptr<CompiledBlock> compile(const ir::Block& block) override;
   Stop run(const CompiledBlock& first, ir::CpuHeader& cpu, ThreadContext& thread) override;
 
  private:
   ir::HelperTable helpers_;
+  const bool system_;
 };
 
 }  // namespace lyrebird::jit

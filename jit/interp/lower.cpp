@@ -59,8 +59,12 @@ bool is_commutative(Op op) {
 
 class Lowering {
  public:
-  Lowering(const ir::Block& block, ir::HelperTable helpers)
-      : block_(block), helpers_(helpers), values_(block, helpers), slots_of_(block.insts.size(), kNone) {}
+  Lowering(const ir::Block& block, ir::HelperTable helpers, bool system)
+      : block_(block),
+        helpers_(helpers),
+        system_(system),
+        values_(block, helpers),
+        slots_of_(block.insts.size(), kNone) {}
 
   std::vector<Code> run() {
     pc_ = after_ = block_.key.pc;
@@ -106,6 +110,7 @@ class Lowering {
 
   const ir::Block& block_;
   ir::HelperTable helpers_;
+  const bool system_;
   Analysis values_;
   std::vector<uint16_t> slots_of_;                     // of roots
   std::vector<std::pair<ValueId, uint16_t>> touched_;  // roots read by the current instruction
@@ -307,7 +312,8 @@ void Lowering::lower_memory(const Inst& inst) {
   const uint16_t d = has_result ? result() : uint16_t{0};
   if (!has_result) release();
   const Place value = place_of(has_result ? d : operands[1]);
-  Code& code = emit(inst, select_memory(inst, place_of(operands[0]), value));
+  Code& code =
+      emit(inst, system_ ? select_system_memory(inst) : select_memory(inst, place_of(operands[0]), value));
   code.d = d;
   code.a = operands[0];
   code.b = operands[1];
@@ -415,8 +421,8 @@ void Lowering::lower_raise(const Inst& inst, bool conditional) {
 
 }  // namespace
 
-std::vector<Code> lower(const ir::Block& block, ir::HelperTable helpers) {
-  return Lowering(block, helpers).run();
+std::vector<Code> lower(const ir::Block& block, ir::HelperTable helpers, bool system) {
+  return Lowering(block, helpers, system).run();
 }
 
 }  // namespace lyrebird::jit::interp

@@ -30,6 +30,8 @@ Handler select_set(unsigned size);
 /// Memory. Record: address a + extra, value b (expected b, desired c), result d, imm the guest
 /// pc for a fault, aux = MemInfo and the bits above.
 Handler select_memory(const ir::Inst& inst, Place address, Place value);
+/// The same in system mode.
+Handler select_system_memory(const ir::Inst& inst);
 Handler select_fence(uint32_t kinds);
 Handler clear_exclusive();
 

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Translation for a whole machine. One per machine, shared by its vCPUs.
+///
+/// Blocks belong to pages of memory, whatever address the guest sees them at: CompiledBlock::place is the
+/// host address of their first byte. A page is watched (RamBlock::set_has_code) before its bytes are read;
+/// whoever writes to it, a vCPU or a device, takes the blocks out that were made from the bytes.
+///
+/// Lock order: none of the locks here is held while another one is taken, but for protect_mutex_ > Tlb's.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "accel/accelerator.h"
+#include "accel/soft/soft.h"
+#include "frontend/system_frontend.h"
+#include "jit/tlb.h"
+#include "system/ram_block.h"
+
+namespace lyrebird::jit {
+class BlockMap;
+class Engine;
+}  // namespace lyrebird::jit
+
+namespace lyrebird::accel {
+
+class CodeLog;
+class SystemVcpu;
+
+class SoftSystem final : public Accelerator, private system::CodeWriteListener {
+ public:
+  /// `frontend` outlives it. Of the options, those for the optimising tier and kept translations are not
+  /// used.
+  explicit SoftSystem(const frontend::SystemFrontend& frontend, SoftOptions options = {});
+  ~SoftSystem() override;
+
+  std::string_view name() const override { return "jit"; }
+  Result<std::unique_ptr<Vcpu>> create_vcpu(unsigned index, ir::CpuHeader& state,
+                                            system::AddressSpace& memory) override;
+  void set_breakpoints(std::vector<uint64_t> addresses) override;
+  void report(Report& report) const override;
+
+ private:
+  friend class SystemVcpu;
+  using Breakpoints = std::shared_ptr<const std::vector<uint64_t>>;
+  /// Flushes the TLBs of all vCPUs that see a space whose flat view changed.
+  class TopologyListener;
+
+  void code_written(system::RamBlock& ram, uint64_t offset, uint64_t size) override;
+  /// Nobody writes to the page any more without code_written() being called.
+  void watch(const jit::Tlb::Code& code);
+  Breakpoints current_breakpoints() const;
+  void broadcast(SystemVcpu& from, const jit::TlbScope& scope);
+
+  const frontend::SystemFrontend& frontend_;
+  const SoftOptions options_;
+  std::unique_ptr<CodeLog> code_log_;  ///< outlives the blocks
+  std::unique_ptr<jit::Engine> interpreter_, compiler_;
+  jit::Engine* engine_ = nullptr;
+  std::unique_ptr<jit::BlockMap> map_;
+  jit::WritablePages writable_;
+  std::mutex protect_mutex_;
+  std::vector<std::unique_ptr<TopologyListener>> listeners_;
+  std::atomic<uint64_t> translations_{0}, instructions_{0}, code_writes_{0};
+
+  mutable std::mutex mutex_;  ///< what follows
+  std::vector<SystemVcpu*> vcpus_;
+  Breakpoints breakpoints_ = std::make_shared<std::vector<uint64_t>>();
+  std::atomic<bool> any_breakpoints_{false};
+};
+
+}  // namespace lyrebird::accel

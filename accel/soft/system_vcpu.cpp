@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "accel/soft/system_vcpu.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <utility>
+
+#include "accel/soft/trace.h"
+#include "base/log.h"
+#include "ir/passes.h"
+#include "jit/block_map.h"
+#include "jit/engine.h"
+
+namespace lyrebird::accel {
+
+using frontend::TlbFlush;
+using ir::ExitKind;
+
+namespace {
+
+/// The code of one page, or of what is no memory.
+class PageSource final : public frontend::CodeSource {
+ public:
+  PageSource(const jit::Tlb::Code& code, uint64_t pc, const system::AddressSpace& memory)
+      : code_(code), page_(pc & jit::kTlbPageMask), memory_(memory) {
+    const uint64_t in_page = pc & ~jit::kTlbPageMask;
+    if (code_.host) code_.host -= in_page;
+    code_.physical -= in_page;
+  }
+  bool fetch(uint64_t pc, void* to, unsigned size) override {
+    const uint64_t offset = pc - page_;
+    if (offset >= jit::kTlbPageSize || size > jit::kTlbPageSize - offset) return false;
+    if (code_.host) {
+      std::memcpy(to, code_.host + offset, size);
+      return true;
+    }
+    for (unsigned i = 0; i < size; i += 4) {
+      const unsigned some = std::min(4u, size - i);
+      const system::MemoryResult word = memory_.read(code_.physical + offset + i, some);
+      if (!word.ok) return false;
+      std::memcpy(static_cast<uint8_t*>(to) + i, &word.value, some);
+    }
+    return true;
+  }
+  bool guarded(uint64_t) const override { return code_.guarded; }
+
+ private:
+  jit::Tlb::Code code_;
+  const uint64_t page_;
+  const system::AddressSpace& memory_;
+};
+
+bool has_fetch_fault(const ir::Block& block) {
+  return std::any_of(block.insts.begin(), block.insts.end(), [](const ir::Inst& inst) {
+    return inst.op == ir::Op::Raise && inst.aux == static_cast<uint32_t>(ExitKind::FetchFault);
+  });
+}
+
+}  // namespace
+
+// --- what others ask
+
+SystemVcpu::InGuest::InGuest(SystemVcpu& vcpu) : vcpu_(vcpu) {
+  vcpu.in_guest_.store(true);
+  // Who posted before saw that nobody waits here, and relies on this.
+  vcpu.answer_flushes();
+  running_.emplace(*vcpu.thread_);
+}
+
+SystemVcpu::InGuest::~InGuest() {
+  running_.reset();
+  vcpu_.in_guest_.store(false);
+}
+
+SystemVcpu::SystemVcpu(SoftSystem& soft, unsigned index, ir::CpuHeader& state, system::AddressSpace& memory)
+    : soft_(soft),
+      index_(index),
+      state_(state),
+      memory_(memory),
+      tlb_(state, memory, *this, soft.writable_),
+      thread_(std::make_unique<jit::ThreadContext>(*soft.map_)) {
+  thread_->tlb = &tlb_;
+  tlb_.set_thread(*thread_);
+  soft_.frontend_.attach(state, *this);
+}
+
+SystemVcpu::~SystemVcpu() {
+  const std::lock_guard lock(soft_.mutex_);
+  std::erase(soft_.vcpus_, this);
+}
+
+void SystemVcpu::wake() {
+  if (!sleeping_.load()) return;
+  const std::lock_guard lock(sleep_mutex_);
+  sleep_.notify_all();
+}
+
+void SystemVcpu::request(uint32_t what) {
+  state_.system_request.fetch_or(what);
+  state_.exit_request.store(1);
+  wake();
+}
+
+void SystemVcpu::set_interrupt(uint32_t lines, bool level) {
+  if (!level) {
+    state_.interrupt_lines.fetch_and(~lines);
+    return;
+  }
+  if ((state_.interrupt_lines.fetch_or(lines) & lines) == lines) return;
+  state_.exit_request.store(1);
+  wake();
+}
+
+uint64_t SystemVcpu::post(const jit::TlbScope& scope) {
+  uint64_t number;
+  {
+    const std::lock_guard lock(queue_mutex_);
+    queue_.push_back(scope);
+    number = ++posted_;
+  }
+  request(kFlush);
+  return number;
+}
+
+void SystemVcpu::answer_flushes() {
+  std::vector<jit::TlbScope> queue;
+  uint64_t number;
+  {
+    const std::lock_guard lock(queue_mutex_);
+    queue.swap(queue_);
+    number = posted_;
+  }
+  for (const jit::TlbScope& scope : queue) tlb_.flush(scope);
+  done_.store(number);
+}
+
+std::optional<Exit> SystemVcpu::answer_requests() {
+  state_.exit_request.store(0);
+  const uint32_t asked = state_.system_request.exchange(0);
+  if (asked & kFlushAll) tlb_.flush_all();
+  if (asked & kFlush) answer_flushes();
+  if (asked & kKick) return Exit{ExitKind::Interrupted, 0};
+  if (const uint32_t lines = state_.interrupt_lines.load()) soft_.frontend_.take_interrupt(state_, lines);
+  return std::nullopt;
+}
+
+// --- running
+
+const jit::CompiledBlock* SystemVcpu::find_or_translate(jit::Engine& engine, unsigned max_instructions) {
+  const ir::BlockKey key{state_.pc, state_.mode};
+  const bool whole = max_instructions > 1;
+  for (;;) {
+    jit::Tlb::Code code;
+    if (!tlb_.locate_code(key.pc, key.mode, code)) return nullptr;
+    const auto place = reinterpret_cast<uint64_t>(code.host);
+    if (whole && place)
+      if (const jit::CompiledBlock* const block = soft_.map_->find(place, key)) return block;
+    // Read before the guest's bytes: what changes from here on keeps the block out of the map.
+    const jit::BlockMap::Stamps stamps = soft_.map_->stamps(place);
+    if (place) soft_.watch(code);
+    static thread_local ir::Block block;
+    PageSource source(code, key.pc, memory_);
+    frontend::TranslateRequest request{.key = key, .code = &source, .max_instructions = max_instructions};
+    const auto stops = whole ? soft_.current_breakpoints() : nullptr;
+    if (stops) {
+      request.breakpoints = stops->data();
+      request.breakpoint_count = static_cast<unsigned>(stops->size());
+    }
+    soft_.frontend_.translate(request, block);
+    soft_.translations_.fetch_add(1, std::memory_order_relaxed);
+    soft_.instructions_.fetch_add(block.guest_count, std::memory_order_relaxed);
+    trace::translated(block, source, soft_.frontend_);
+    if (soft_.options_.optimise && engine.wants_passes())
+      ir::optimise(block, soft_.frontend_.layout(), soft_.frontend_.helpers());
+    auto compiled = engine.compile(block);
+    if (compiled->no_room) soft_.map_->make_room();
+    // What lies in two pages, or in none, is found in no map.
+    const bool one_page = place && ((place & ~jit::kTlbPageMask) + block.guest_size <= jit::kTlbPageSize);
+    if (!whole || !one_page || compiled->no_room || has_fetch_fault(block)) {
+      transient_ = std::move(compiled);
+      return transient_.get();
+    }
+    compiled->place = place;
+    if (const auto* const published = soft_.map_->publish(std::move(compiled), stamps)) return published;
+  }
+}
+
+std::optional<Exit> SystemVcpu::raise(ExitKind kind, uint64_t detail) {
+  if (soft_.frontend_.raise(state_, kind, detail)) return std::nullopt;
+  return Exit{ExitKind::Reset, 0};
+}
+
+std::optional<Exit> SystemVcpu::handle(jit::Stop stop) {
+  switch (stop.kind) {
+    case ExitKind::None:
+    case ExitKind::Interrupted:
+      return std::nullopt;
+    case ExitKind::Yield:
+      yield(stop.detail);
+      return std::nullopt;
+    case ExitKind::Debug:
+    case ExitKind::Error:
+    case ExitKind::Reset:
+    case ExitKind::Shutdown:
+      return Exit{stop.kind, stop.detail};
+    case ExitKind::FetchFault:
+      state_.fault_address = stop.detail;
+      state_.fault_size = 1;
+      state_.fault_access = static_cast<uint32_t>(ir::Access::Fetch);
+      return raise(stop.kind, stop.detail);
+    default:
+      return raise(stop.kind, stop.detail);
+  }
+}
+
+Exit SystemVcpu::run() {
+  guest_.emplace(*this);
+  struct Leave {
+    std::optional<InGuest>& guest;
+    ~Leave() { guest.reset(); }
+  } const leave{guest_};
+  const bool every_block = log_enabled(LogTopic::Exec) || log_enabled(LogTopic::Cpu);
+  thread_->set_chaining(!every_block);
+  for (;;) {
+    if (state_.exit_request.load(std::memory_order_relaxed) != 0)
+      if (const auto exit = answer_requests()) return *exit;
+    const jit::CompiledBlock* const block =
+        find_or_translate(*soft_.engine_, soft_.options_.max_instructions);
+    jit::Stop stop{ExitKind::FetchFault, state_.pc};
+    if (block) {
+      if (every_block) trace::block_entry(*block, state_, soft_.frontend_.layout());
+      stop = soft_.engine_->run(*block, state_, *thread_);
+    }
+    if (const auto exit = handle(stop)) return *exit;
+  }
+}
+
+Exit SystemVcpu::step() {
+  guest_.emplace(*this);
+  struct Leave {
+    std::optional<InGuest>& guest;
+    ~Leave() { guest.reset(); }
+  } const leave{guest_};
+  if (state_.exit_request.load(std::memory_order_relaxed) != 0) (void)answer_requests();
+  thread_->set_chaining(false);
+  const jit::CompiledBlock* const block = find_or_translate(*soft_.interpreter_, 1);
+  jit::Stop stop{ExitKind::FetchFault, state_.pc};
+  if (block) stop = soft_.interpreter_->run(*block, state_, *thread_);
+  // Nobody sleeps in a step.
+  if (stop.kind == ExitKind::Yield) return {ExitKind::Debug, 0};
+  if (const auto exit = handle(stop)) return *exit;
+  return {ExitKind::Debug, 0};
+}
+
+void SystemVcpu::yield(uint64_t detail) {
+  switch (detail) {
+    case frontend::kYieldWaitForInterrupt:
+      return wait(false);
+    case frontend::kYieldWaitForEvent:
+      return wait(true);
+    default:
+      sched_yield();
+  }
+}
+
+void SystemVcpu::wait(bool for_event) {
+  const auto ready = [&] {
+    if (state_.exit_request.load() != 0) return true;
+    if (for_event && event_.exchange(false)) return true;
+    const uint32_t lines = state_.interrupt_lines.load();
+    return lines != 0 && soft_.frontend_.wakes(state_, lines);
+  };
+  if (ready()) return;
+  guest_.reset();
+  {
+    std::unique_lock lock(sleep_mutex_);
+    sleeping_.store(true);
+    if (for_event)
+      sleep_.wait_for(lock, std::chrono::microseconds(100), ready);
+    else
+      sleep_.wait(lock, ready);
+    sleeping_.store(false);
+  }
+  guest_.emplace(*this);
+}
+
+// --- what the guest asks
+
+void SystemVcpu::tlb_flush(const TlbFlush& flush) {
+  const jit::TlbScope scope{.spaces = flush.spaces,
+                            .by_address = flush.by_address,
+                            .by_context = flush.by_context,
+                            .address = flush.address,
+                            .size = flush.size,
+                            .context = flush.context};
+  tlb_.flush(scope);
+  if (flush.broadcast) soft_.broadcast(*this, scope);
+}
+
+void SystemVcpu::context_changed(uint32_t spaces, uint32_t context) { tlb_.context_changed(spaces, context); }
+
+// Writes to translated code are noticed when they are made, so there is nothing that could be stale.
+void SystemVcpu::invalidate_code(uint64_t, uint64_t) {}
+
+void SystemVcpu::recheck_interrupts() {
+  if (state_.interrupt_lines.load(std::memory_order_relaxed) != 0) state_.exit_request.store(1);
+}
+
+void SystemVcpu::wake_for_event() {
+  event_.store(true);
+  wake();
+}
+
+void SystemVcpu::send_event() {
+  const std::lock_guard lock(soft_.mutex_);
+  for (SystemVcpu* const vcpu : soft_.vcpus_) vcpu->wake_for_event();
+}
+
+bool SystemVcpu::walk(ir::CpuHeader& cpu, uint64_t va, ir::Access access, unsigned space,
+                      jit::GuestPage& page) {
+  frontend::Page found;
+  if (!soft_.frontend_.translate_address(cpu, memory_, va, access, space, false, found)) return false;
+  page = {.physical = found.physical,
+          .bits = found.bits,
+          .read = found.read,
+          .write = found.write,
+          .execute = found.execute,
+          .global = found.global,
+          .guarded = found.guarded};
+  return true;
+}
+
+void SystemVcpu::bus_error(ir::CpuHeader& cpu, uint64_t va, ir::Access access, unsigned space) {
+  soft_.frontend_.note_bus_error(cpu, va, access, space);
+}
+
+}  // namespace lyrebird::accel

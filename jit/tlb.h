@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+/// One vCPU's translations of guest addresses, in the form in which generated code looks them up.
+///
+/// There is a table of kTlbSize entries for each mmu index ("space"), direct-mapped by the number of the
+/// 4 KiB page. An access of `size` bytes at `va` may go straight to host memory if
+///     ((va + size - 1) & kTlbPageMask) == tag      any alignment, or
+///     (va & (kTlbPageMask | size - 1)) == tag      natural alignment only
+/// for the tag (read or write) of the entry of va; the host address is va + addend then. All bits of the
+/// address count, so what the guest has as a tag in the top byte makes an entry of its own. Everything else
+/// goes through read(), write() and locate(): I/O, ROM, pages with translated code, accesses that cross
+/// pages.
+///
+/// Spaces whose pages belong mostly to one context (Arm: ASID) have a table for each of the last contexts, so
+/// that a switch costs nothing; in others (a kernel's) a switch drops what is not global.
+///
+/// The owner's thread fills and flushes; under mutex_, so that others can take away the right to write
+/// (protect()) while it runs. Lock order: mutex_ is the last but for RamBlock's listeners, which are called
+/// without it.
+///
+/// Code: each table knows where the pages that were fetched from lie, and has a jump tag: entries of the jump
+/// cache are marked with it and die when the table gets another one.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "ir/cpu_header.h"
+#include "system/address_space.h"
+
+namespace lyrebird::jit {
+
+struct ThreadContext;
+
+inline constexpr unsigned kTlbPageBits = 12;
+inline constexpr uint64_t kTlbPageSize = uint64_t{1} << kTlbPageBits;
+inline constexpr uint64_t kTlbPageMask = ~(kTlbPageSize - 1);
+inline constexpr unsigned kTlbBits = 10;
+inline constexpr unsigned kTlbSize = 1u << kTlbBits;
+inline constexpr unsigned kTlbSpaces = 16;
+/// No page has this tag: none of the bits that alignment needs are in it alone.
+inline constexpr uint64_t kTlbNone = ~uint64_t{0};
+/// In a tag: allowed, but not by plain access to memory.
+inline constexpr uint64_t kTlbSlow = uint64_t{1} << 11;
+
+struct TlbEntry {
+  uint64_t read = kTlbNone;
+  std::atomic<uint64_t> write{kTlbNone};
+  uint64_t addend = 0;    ///< host address less guest address; 0: no memory
+  uint64_t physical = 0;  ///< of the page, and kTlbGlobal, kTlbLarge
+};
+inline constexpr unsigned kTlbEntryBits = 5;
+static_assert(sizeof(TlbEntry) == 1u << kTlbEntryBits);
+inline constexpr uint64_t kTlbGlobal = 1, kTlbLarge = 2;
+
+/// What CpuHeader::tlb points to: the current table of each space.
+struct TlbTables {
+  TlbEntry* entries[kTlbSpaces] = {};
+};
+
+/// What the guest's tables say.
+struct GuestPage {
+  uint64_t physical = 0;
+  uint8_t bits = 12;
+  bool read = false, write = false, execute = false, global = false, guarded = false;
+};
+
+/// The guest's side of it; accel/ makes it from the frontend.
+class PageWalker {
+ public:
+  virtual ~PageWalker() = default;
+  /// False: the fault is noted in the state, but for CpuHeader::fault_*.
+  virtual bool walk(ir::CpuHeader& cpu, uint64_t va, ir::Access access, unsigned space, GuestPage& page) = 0;
+  /// Notes that there is nothing at the physical address.
+  virtual void bus_error(ir::CpuHeader& cpu, uint64_t va, ir::Access access, unsigned space) = 0;
+  /// The space that the mode's code is fetched from.
+  virtual unsigned fetch_space(uint32_t mode) const = 0;
+};
+
+/// Pages that some vCPU may have the right to write straight away; shared by a machine's vCPUs. By hash: it
+/// may say yes where no is true.
+class WritablePages {
+ public:
+  void note(const uint8_t* host) { slot(host).store(1); }
+  /// Forgets it.
+  bool take(const uint8_t* host) { return slot(host).load() != 0 && slot(host).exchange(0) != 0; }
+
+ private:
+  static constexpr unsigned kBits = 18;
+  std::atomic<uint8_t>& slot(const uint8_t* host) {
+    const uint64_t page = reinterpret_cast<uint64_t>(host) >> kTlbPageBits;
+    return seen_[(page ^ page >> kBits) & ((1u << kBits) - 1)];
+  }
+  std::unique_ptr<std::atomic<uint8_t>[]> seen_ = std::make_unique<std::atomic<uint8_t>[]>(1u << kBits);
+};
+
+/// Which translations to forget: as frontend::TlbFlush, which it is made from.
+struct TlbScope {
+  uint32_t spaces = ~0u;
+  bool by_address = false, by_context = false;
+  uint64_t address = 0, size = 0;
+  uint32_t context = 0;
+};
+
+class Tlb : private TlbTables {
+ public:
+  struct Stats {
+    uint64_t fills = 0, slow = 0, io = 0, flushes = 0, context_switches = 0, protects = 0, code_fills = 0,
+             new_tags = 0;
+  };
+
+  Tlb(ir::CpuHeader& cpu, system::AddressSpace& memory, PageWalker& walker, WritablePages& writable);
+  ~Tlb();
+  Tlb(const Tlb&) = delete;
+  Tlb& operator=(const Tlb&) = delete;
+
+  static Tlb& of(ir::CpuHeader& cpu) { return static_cast<Tlb&>(*static_cast<TlbTables*>(cpu.tlb)); }
+
+  /// The host address for a plain access that lies in one page, or 0.
+  uint64_t probe(uint64_t va, unsigned size, bool write, unsigned space) const {
+    const TlbEntry* const table = entries[space];
+    const TlbEntry& e = table[va >> kTlbPageBits & (kTlbSize - 1)];
+    const uint64_t tag = write ? e.write.load(std::memory_order_relaxed) : e.read;
+    return ((va + size - 1) & kTlbPageMask) == tag ? va + e.addend : 0;
+  }
+
+  // Any access of up to 32 bytes. False: CpuHeader::fault_* is set, and nothing was done.
+  bool read(uint64_t va, unsigned size, unsigned space, uint8_t* to);
+  bool write(uint64_t va, unsigned size, unsigned space, const uint8_t* from);
+
+  /// Bytes in one page.
+  struct Piece {
+    uint8_t* host = nullptr;  ///< nullptr: not memory, or a write to ROM
+    uint64_t physical = 0;
+    system::RamBlock* mark = nullptr;  ///< is to be told after a write
+    uint64_t offset = 0;               ///< in that
+  };
+  /// False: as read().
+  bool locate(uint64_t va, unsigned size, ir::Access access, unsigned space, Piece& piece);
+
+  // --- code
+
+  struct Code {
+    uint8_t* host = nullptr;  ///< of the byte at pc; nullptr: not memory
+    system::RamBlock* ram = nullptr;
+    uint64_t offset = 0;
+    uint64_t physical = 0;
+    bool guarded = false;
+  };
+  /// Where the code at pc lies, if that is known without a walk. Makes the jump tag of the mode's space the
+  /// current.
+  bool find_code(uint64_t pc, uint32_t mode, Code& code);
+  /// The same with a walk. False: fetch fault.
+  bool locate_code(uint64_t pc, uint32_t mode, Code& code);
+
+  // --- what the guest asks for
+
+  void flush(const TlbScope& scope);
+  void flush_all();
+  void context_changed(uint32_t spaces, uint32_t context);
+
+  /// No thread but this one's owner may have the right to write the page straight away after this. Any
+  /// thread.
+  void protect(const uint8_t* host_page);
+  /// The thread whose jump cache the tags are for.
+  void set_thread(ThreadContext& thread) { thread_ = &thread; }
+
+  const Stats& stats() const { return stats_; }
+
+ private:
+  struct CodeEntry {
+    uint64_t page = kTlbNone;
+    Code code;
+  };
+  static constexpr unsigned kCodeSize = 256, kSeenBits = 12, kTablesPerSpace = 8;
+  struct Table {
+    TlbEntry entries[kTlbSize];
+    uint32_t context = 0;
+    bool live = false;  ///< has entries that count
+    uint64_t used = 0;  ///< when it was current last
+    uint32_t globals = 0, locals = 0;
+    uint64_t large_first = ~uint64_t{0}, large_last = 0;  ///< hull of large pages
+    uint64_t jump_tag = 0;
+    bool any_code = false, local_code = false;
+    CodeEntry code[kCodeSize];
+    uint64_t code_seen[(1u << kSeenBits) / 64] = {};  ///< pages whose blocks may be in the jump cache
+  };
+  struct Space {
+    std::vector<std::unique_ptr<Table>> tables;
+    Table* current = nullptr;
+  };
+
+  static unsigned index_of(uint64_t va) { return va >> kTlbPageBits & (kTlbSize - 1); }
+  static unsigned seen_of(uint64_t page) {
+    return static_cast<unsigned>((page >> kTlbPageBits ^ page >> (kTlbPageBits + kSeenBits)) &
+                                 ((1u << kSeenBits) - 1));
+  }
+  Table& table(unsigned space) { return *spaces_[space].current; }
+  TlbEntry* fill(uint64_t va, ir::Access access, unsigned space);
+  void put(TlbEntry& entry, uint64_t page_address, const GuestPage& page);
+  void fault(uint64_t va, unsigned size, ir::Access access);
+  void clear(Table& table);
+  void clear_code(Table& table);
+  void drop(TlbEntry& entry);
+  void drop_locals(Table& table);
+  void flush_pages(Table& table, uint64_t address, uint64_t size);
+  void use(unsigned space, Table& table);
+  void new_tag(Table& table);
+
+  ir::CpuHeader& cpu_;
+  system::AddressSpace& memory_;
+  PageWalker& walker_;
+  WritablePages& writable_;
+  ThreadContext* thread_ = nullptr;
+  std::mutex mutex_;
+  Space spaces_[kTlbSpaces];
+  unsigned fetch_space_ = 0;
+  uint64_t next_tag_ = 0;
+  uint64_t clock_ = 0;
+  Stats stats_;
+};
+
+}  // namespace lyrebird::jit
