@@ -54,6 +54,7 @@ Process::Process(const Abi& guest_abi, Options given, CpuChoice choice)
         static_cast<Process*>(self)->accelerator.invalidate(start, size);
       },
       this);
+  if (abi.coherent_code) memory.set_coherent_code();
 }
 
 Process::~Process() = default;

@@ -48,12 +48,22 @@ int Thread::run() {
     accel::Exit exit = step || process.options.single_step ? vcpu->step() : vcpu->run();
     // A breakpoint that another process's debugger set in the memory we share.
     if (exit.kind == ir::ExitKind::Debug && !watcher) exit = vcpu->step();
+    while (exit.kind == ir::ExitKind::MemoryFault && wrote_code()) {
+      const AddressSpace::UnwatchedFetch scope;
+      exit = vcpu->step();
+      if (exit.kind == ir::ExitKind::Debug && !step) exit.kind = ir::ExitKind::None;
+    }
     if (log_enabled(LogTopic::Cpu)) log_detail::write(abi().dump(cpu()));
     handle(exit);
     if (watcher && (exit.kind == ir::ExitKind::Debug || (step && completes_instruction(exit.kind))))
       watcher->on_debug_stop(*this);
   }
   return status_;
+}
+
+bool Thread::wrote_code() {
+  return cpu().fault_signal == SIGSEGV && cpu().fault_code == SEGV_ACCERR &&
+         memory().code_written(cpu().fault_address);
 }
 
 void Thread::rewind_interrupted() {

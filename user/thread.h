@@ -61,6 +61,8 @@ class Thread {
     int rewound = 0;  ///< the code when the call was rewound, to pc `rewound_to`
     uint64_t rewound_to = 0;
   } interrupted;
+  /// The MemoryFault just raised is of a store into memory from which code was translated.
+  bool wrote_code();
   void rewind_interrupted();
   /// The debugger found a signal for a thread that stands at a rewound call: as if it had come
   /// while the call slept.

@@ -86,8 +86,16 @@ Refusal refusal(const Row& row, uint32_t mode) {
 constexpr auto kModeOffset =
     static_cast<uint32_t>(offsetof(X86State, header) + offsetof(ir::CpuHeader, mode));
 
+/// MOV SS and POP SS hold debug exceptions back until after the next instruction.
+bool holds_traps(const Insn& insn) {
+  const std::string_view name = name_of(insn.row);
+  const Operand& to = insn.operands[0];
+  return (name == "MOV" || name == "POP") && to.kind == OperandKind::Segment &&
+         to.reg == static_cast<unsigned>(Segment::SS);
+}
+
 /// EFLAGS.TF: notes that a debug exception is due, before the block's last IR instruction leads on. Side
-/// exits (a REP that has nothing to do) go without.
+/// exits have noted it themselves (Lifter::finish_if).
 void note_trap(ir::Block& block) {
   const ir::Inst last = block.insts.back();
   if (last.op == Op::Raise) return;
@@ -198,7 +206,7 @@ void X86Frontend::translate(const frontend::TranslateRequest& request, ir::Block
     }
   }
   out.guest_size = static_cast<uint32_t>(context.pc - request.key.pc);
-  if ((context.mode & kModeTrap) != 0) note_trap(out);
+  if ((context.mode & kModeTrap) != 0 && !holds_traps(context.insn)) note_trap(out);
 }
 
 }  // namespace lyrebird::x86

@@ -5,7 +5,8 @@ abort when they see a wrong value. Linked statically by the cross compiler.
 
 Some files need what this target has not (nested functions on an executable
 stack, other data models) or do not compile at all; --same-as PEER gives a
-second emulator and counts a file as passed when both end in the same way.
+second emulator and counts a file as passed when both end in the same way
+(--same-as env: as natively).
 """
 
 import shlex
@@ -18,7 +19,7 @@ def main() -> int:
     p = suite.parser(__doc__)
     p.add_argument("--opt", default="-O1", help="optimisation level (default -O1)")
     p.add_argument("--same-as", metavar="PEER", help="judge by the exit status under this emulator")
-    options = p.parse_args()
+    options = suite.parse(p)
     tree = suite.source("gcc-12-source", "gcc/testsuite/gcc.c-torture")
     folder = tree / "gcc/testsuite/gcc.c-torture/execute"
     flags = [options.opt, "-static", "-w", "-fno-diagnostics-show-caret"]
@@ -54,8 +55,11 @@ def dg_options(path) -> list[str]:
 
 def same_end(case, options):
     def check(result: suite.Result) -> str | None:
-        program, _ = suite.build(case, options.compiler)
-        peer = suite.run([*shlex.split(options.same_as), str(program)], options.timeout, "/")
+        if options.same_as == suite.NATIVE:
+            peer = suite.natively(case, options)
+        else:
+            program, _ = suite.build(case, options.compiler)
+            peer = suite.run([*shlex.split(options.same_as), str(program)], options.timeout, "/")
         return None if peer.status == result.status else f"{result.why()}; the peer: {peer.why()}"
     return check
 

@@ -14,6 +14,7 @@ import concurrent.futures
 import hashlib
 import os
 import pathlib
+import platform
 import shlex
 import signal
 import subprocess
@@ -24,6 +25,24 @@ from dataclasses import dataclass, field
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build" / "suites"
 SKIPPED = 77
+
+
+@dataclass
+class Target:
+    """What guest programs are built with and run under."""
+    program: str  # the emulator's name
+    compiler: str
+    host: str = ""  # the host's machine on which they also run natively
+    cpu: str = ""  # which model runs all of them
+
+
+# -idirafter: <asm/*.h>, which only gcc-multilib would put where -m32 looks.
+TARGETS = {
+    "aarch64": Target("lyrebird-aarch64", "aarch64-linux-gnu-gcc"),
+    "x86_64": Target("lyrebird-x86_64", "gcc-12", "x86_64", "max"),
+    "i386": Target("lyrebird-i386", "gcc-12 -m32 -idirafter /usr/include/x86_64-linux-gnu", "x86_64", "max"),
+}
+NATIVE = "env"  # --emulator env runs a program as it is
 
 
 @dataclass
@@ -58,15 +77,36 @@ class Case:
 
 def parser(what: str) -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=what)
-    p.add_argument("--emulator", default=str(ROOT / "build/release/lyrebird-aarch64"),
-                   help="the command which runs an AArch64 program (default: build/release/lyrebird-aarch64)")
-    p.add_argument("--compiler", default="aarch64-linux-gnu-gcc")
+    p.add_argument("--target", choices=TARGETS, default="aarch64")
+    p.add_argument("--emulator", default="",
+                   help="the command which runs a guest program (default: build/release/lyrebird-TARGET; "
+                        f"{NATIVE}: none, natively)")
+    p.add_argument("--compiler", default="")
     p.add_argument("-j", "--jobs", type=int, default=2)
     p.add_argument("--timeout", type=float, default=60, help="seconds for one program (default 60)")
     p.add_argument("--only", default="", metavar="TEXT", help="only cases whose name contains TEXT")
+    p.add_argument("--without", default="", metavar="NAMES", help="not these, separated by commas")
     p.add_argument("--every", type=int, default=1, metavar="N", help="only every Nth case")
     p.add_argument("--keep", metavar="DIR", help="leave each case's output in DIR")
     return p
+
+
+def parse(p: argparse.ArgumentParser):
+    """The options, with what the target decides filled in."""
+    options = p.parse_args()
+    target = TARGETS[options.target]
+    options.emulator = options.emulator or str(ROOT / "build/release" / target.program)
+    options.compiler = options.compiler or target.compiler
+    options.cpu = [] if options.emulator == NATIVE or not target.cpu else ["-cpu", target.cpu]
+    options.native = platform.machine() == target.host
+    return options
+
+
+def natively(case: "Case", options) -> "Result":
+    """How the case ends on this machine itself."""
+    program, _ = build(case, options.compiler)
+    with tempfile.TemporaryDirectory() as cwd:
+        return run([str(program), *case.args], options.timeout, cwd)
 
 
 def source(package: str, *paths: str) -> pathlib.Path:
@@ -122,7 +162,7 @@ def judge(case: Case, options) -> tuple[str, str | None]:
     if program is None:
         return case.name, "does not compile: " + (complaint.strip().splitlines() or ["?"])[0]
     with tempfile.TemporaryDirectory() as cwd:
-        result = run([*shlex.split(options.emulator), *case.emulator_args, str(program), *case.args],
+        result = run([*shlex.split(options.emulator), *options.cpu, *case.emulator_args, str(program), *case.args],
                      options.timeout, cwd)
     if options.keep:
         keep = pathlib.Path(options.keep)
@@ -143,7 +183,8 @@ def run_cases(name: str, cases: list[Case], options) -> int:
     if "/" in emulator and not os.access(emulator, os.X_OK):
         print(f"{name}: {emulator} is not there; build it with ./dev build, or give --emulator")
         return 1
-    cases = [c for c in cases if options.only in c.name][:: options.every]
+    left_out = options.without.split(",")
+    cases = [c for c in cases if options.only in c.name and c.name not in left_out][:: options.every]
     passed, failed = 0, []
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         for case, reason in pool.map(lambda c: judge(c, options), cases):

@@ -72,6 +72,7 @@ class Abi {
   std::span<const SyscallRow* const> syscalls;  ///< by number, nullptr where the ABI has none
   FlagMap open_flags;
   uint64_t prot_guarded = 0;      ///< mmap prot bit for branch protection (Arm PROT_BTI), 0: none
+  bool coherent_code = false;     ///< code changes as soon as its bytes do, without a word from the guest
   bool has_low_mappings = false;  ///< mmap knows MAP_32BIT
   unsigned syscall_insn_size = 4;
   const char* default_cpu = "max";   ///< without -cpu

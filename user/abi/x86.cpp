@@ -15,6 +15,7 @@ namespace lyrebird::user {
 using x86::X86State;
 
 X86Abi::X86Abi(x86::Mode mode) : mode_(mode) {
+  coherent_code = true;
   syscall_insn_size = 2;  // SYSCALL and INT 0x80
   default_cpu = x86::kDefaultCpuModel.data();
 }

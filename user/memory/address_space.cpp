@@ -156,6 +156,7 @@ void AddressSpace::insert_locked(Region region) {
   if (region.guarded) any_guarded_.store(true, std::memory_order_relaxed);
   const uint64_t start = region.start;
   const bool code = region.prot & PROT_EXEC;
+  new_alias_locked(region);
   regions_.insert_or_assign(start, std::move(region));
   merge_locked(start);
   if (code) code_generation_.fetch_add(1, std::memory_order_release);
@@ -201,6 +202,7 @@ bool AddressSpace::any_mapped_locked(uint64_t address, uint64_t size) const {
 
 /// Drops [address, address + size) from the table only.
 void AddressSpace::forget_locked(uint64_t address, uint64_t size) {
+  unwatch_locked(address, size, false);
   auto it = split(address);
   split(address + size);
   bool code = false;
@@ -433,9 +435,11 @@ int64_t AddressSpace::protect(uint64_t address, uint64_t size, uint32_t prot, bo
       result = -errno;
       break;
     }
+    unwatch_locked(at, region.end - at, false);
     code |= ((region.prot | prot) & PROT_EXEC) != 0;
     region.prot = prot;
     region.guarded = guarded;
+    new_alias_locked(region);
     if (guarded) any_guarded_.store(true, std::memory_order_relaxed);
     changed.push_back(at);
     at = region.end;
@@ -469,6 +473,8 @@ int64_t AddressSpace::remap(uint64_t old_address, uint64_t old_size, uint64_t ne
   const Region old = found->second;
   if (old_size == 0 && !old.shared) return -EINVAL;
   if (old_size > old.end - old_address) return -EFAULT;
+  unwatch_locked(old_address, std::max(old_size, kPage), true);  // the host's mapping in one piece again
+  if (old.prot & PROT_EXEC) code_changed(old_address, std::max(old_size, kPage));
 
   if (flags & MREMAP_FIXED) return remap_move(old, old_address, old_size, new_size, flags, new_address);
   if (flags & MREMAP_DONTUNMAP) {
@@ -714,8 +720,13 @@ bool AddressSpace::read(uint64_t address, void* to, size_t size) const {
 bool AddressSpace::write(uint64_t address, const void* from, size_t size) {
   if (size == 0) return true;
   if (mapped_prefix(address, size) != size) return false;
+  before_write(address, size);
   FaultGuard guard;
-  if (sigsetjmp(guard.env, 0) != 0) return false;
+  if (sigsetjmp(guard.env, 0) != 0) {
+    // Another thread may have fetched code from there meanwhile.
+    const uint64_t at = guard.address - layout_.base;
+    return guard.signal == SIGSEGV && at - address < size && code_written(at) && write(address, from, size);
+  }
   guard.arm();
   std::memcpy(host(address), from, size);
   return true;
@@ -745,6 +756,7 @@ void* AddressSpace::for_kernel(uint64_t address, uint64_t& size) const {
   const uint64_t prefix = mapped_prefix(address, size);
   if (prefix == 0) return kBadPointer;
   size = prefix;
+  before_write(address, size);
   return host(address);
 }
 
@@ -756,6 +768,7 @@ bool AddressSpace::fetch(uint64_t pc, void* to, unsigned size) {
     for (uint64_t at = pc; at < pc + size;) {
       const auto it = find_locked(at);
       if (it == regions_.end() || !(it->second.prot & PROT_EXEC)) return false;
+      watch_code_locked(it->second, at, std::min(it->second.end, pc + size));
       at = it->second.end;
     }
   }

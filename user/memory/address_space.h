@@ -8,14 +8,22 @@
 ///
 /// Address results are `int64_t`: the address, or -errno. Page size is 4096 on both sides.
 /// Lock: one reader-writer lock, taken inside each call; the code-change callback runs under it
-/// and must not call back.
+/// and must not call back. Under it, for moments, watched_mutex_.
+///
+/// Coherent code (x86): a page that code was fetched from is watched, which is to say read-only on
+/// the host, until the guest writes to it; then what was made of it is forgotten. The write faults,
+/// code_written() answers, and the one instruction is tried again under an UnwatchedFetch. Memory
+/// shared with itself is watched at all its addresses; what another process writes is not seen.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <new>
+#include <set>
 #include <shared_mutex>
 #include <string>
 #include <vector>
@@ -86,6 +94,19 @@ class AddressSpace final : public frontend::CodeSource {
     code_changed_ = callback;
     code_changed_context_ = context;
   }
+
+  /// Guest code may change without a word. Before the first mapping.
+  void set_coherent_code() { coherent_code_ = true; }
+  /// A write to `address` faulted (SIGSEGV): true if the guest may write there and nothing of what
+  /// was translated from the page is left, so that the write may be tried again.
+  bool code_written(uint64_t address);
+  /// While it lives, this thread's fetches do not watch: for the instruction that writes.
+  struct UnwatchedFetch {
+    UnwatchedFetch();
+    ~UnwatchedFetch();
+    UnwatchedFetch(const UnwatchedFetch&) = delete;
+    UnwatchedFetch& operator=(const UnwatchedFetch&) = delete;
+  };
 
   // System calls. Addresses are untagged guest addresses.
   int64_t map(const MapRequest& request);
@@ -179,6 +200,13 @@ class AddressSpace final : public frontend::CodeSource {
   void insert_locked(Region region);
   void merge_locked(uint64_t address);
   void code_changed(uint64_t start, uint64_t size);
+  static bool same_file(const Region& a, const Region& b);
+  template <typename F>
+  void each_alias_locked(const Region& region, uint64_t page, F f) const;
+  void watch_code_locked(const Region& region, uint64_t from, uint64_t to);
+  void unwatch_locked(uint64_t start, uint64_t size, bool restore);
+  void before_write(uint64_t address, uint64_t size) const;
+  void new_alias_locked(const Region& region);
   int64_t remap_move(const Region& old, uint64_t old_address, uint64_t old_size, uint64_t new_size, int flags,
                      uint64_t new_address);
 
@@ -194,6 +222,10 @@ class AddressSpace final : public frontend::CodeSource {
   std::atomic<uint64_t> code_generation_{1};  // raised after executable regions change
   void (*code_changed_)(void*, uint64_t, uint64_t) = nullptr;
   void* code_changed_context_ = nullptr;
+  bool coherent_code_ = false;
+  mutable std::mutex watched_mutex_;
+  std::set<uint64_t> watched_;  // pages that are read-only on the host for now
+  std::atomic<size_t> watched_count_{0};
 };
 
 }  // namespace lyrebird::user

@@ -48,7 +48,7 @@ struct Control : Lifter {
 
   bool INT() { return interrupt(static_cast<unsigned>(immediate(0))); }
   bool INTO() {
-    ir.ExitIf(ir.Not(flag(Flag::OF)), next_pc());
+    finish_if(ir.Not(flag(Flag::OF)));
     return interrupt(4);
   }
   bool INT3() {

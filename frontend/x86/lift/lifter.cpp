@@ -359,6 +359,15 @@ Value Lifter::flags_hold(unsigned pair) {
 // --- control
 
 /// Linear addresses have 32 bits outside of 64-bit mode.
+void Lifter::finish_if(ir::Value done) {
+  if ((ctx.mode & kModeTrap) != 0) {
+    constexpr auto kMode = static_cast<uint32_t>(offsetof(X86State, header) + offsetof(ir::CpuHeader, mode));
+    const Value mode = ir.GetState(kMode, I32);
+    ir.SetState(kMode, ir.Select(done, ir.Or(mode, ir.Const(I32, kModeTrapPending)), mode));
+  }
+  ir.ExitIf(done, next_pc());
+}
+
 uint64_t Lifter::next_pc() const {
   const uint64_t next = ctx.pc + insn.length;
   return is64() ? next : static_cast<uint32_t>(next);

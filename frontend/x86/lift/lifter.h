@@ -147,6 +147,8 @@ class Lifter {
 
   // --- control
   uint64_t next_pc() const;
+  /// The instruction is done already if `done`.
+  void finish_if(ir::Value done);
   bool is64() const { return insn.mode == Mode::k64; }
   bool is_flat() const { return is64() || (ctx.mode & kModeFlat) != 0; }
   bool is_real() const { return (ctx.mode & kModeProtected) == 0; }

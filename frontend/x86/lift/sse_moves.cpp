@@ -152,7 +152,7 @@ struct SseMoves : Vector {
     return ir.Select(is_set(bits, lane), imm(I64, uint64_t{lane} * size), ir.Mul(first, imm(I64, size)));
   }
   /// Leaves if no lane is masked in.
-  void skip_if_none(Value bits) { ir.ExitIf(ir.CmpEq(bits, imm(I32, 0)), next_pc()); }
+  void skip_if_none(Value bits) { finish_if(ir.CmpEq(bits, imm(I32, 0))); }
 
   void store_masked(Value at, const Halves& mask, const Halves& value, Type elem) {
     const Value bits = sign_bits(mask, elem);

@@ -76,7 +76,7 @@ struct Strings : Lifter {
   Value begin() {
     if (!repeats()) return {};
     const Value count = gpr(kRcx, address_type());
-    ir.ExitIf(is_zero(count), next_pc());
+    finish_if(is_zero(count));
     return count;
   }
 
@@ -84,7 +84,8 @@ struct Strings : Lifter {
   /// number of further steps that it made; none if DF is set, and it stops before what would fault.
   bool at_once(Value count) const {
     const bool plain = insn.memory.segment != Segment::FS && insn.memory.segment != Segment::GS;
-    return count && is_flat() && insn.address_size >= 4 && plain;
+    const bool traps = (ctx.mode & kModeTrap) != 0;  // after each step
+    return count && is_flat() && insn.address_size >= 4 && plain && !traps;
   }
   /// The steps that a helper may make after this one; `kept` - 1 are left for afterwards.
   Value left(Value count, unsigned kept, Value more = {}) {
