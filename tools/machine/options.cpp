@@ -203,6 +203,7 @@ constexpr Topic kTopics[] = {
     {"out_asm", LogTopic::OutAsm, "host code of each new block"},
     {"exec", LogTopic::Exec, "each block as it starts"},
     {"cpu", LogTopic::Cpu, "registers"},
+    {"int", LogTopic::Int, "exceptions, returns from them, power calls"},
     {"unimp", LogTopic::Unimp, "what the guest asked for and we do not have"},
 };
 
