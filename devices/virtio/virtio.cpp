@@ -222,7 +222,6 @@ Result<void> VirtioDevice::load(system::StateReader& from) {
     return from.status();
   }
   if (running()) {
-    started();
     for (unsigned n = 0; n < queue_count(); ++n) notify(n);
   }
   return {};

@@ -137,7 +137,7 @@ class VirtioDevice {
 
   /// The queue may have buffers. On the event loop, while running().
   virtual void process(unsigned queue) = 0;
-  /// The driver has set DRIVER_OK.
+  /// The driver has set DRIVER_OK. Not after load(): load_device() does what is needed.
   virtual void started() {}
   /// Waits for what back ends do with guest memory. Afterwards no buffer of the driver's is held: each was
   /// given back or forgotten. The device goes on when the next buffer is processed.
