@@ -124,7 +124,8 @@ bool check_branch_target(const frontend::TranslateRequest& request, LiftContext&
 uint64_t without_tag(const LiftContext& context) {
   const uint64_t pc = context.pc;
   if (!context.system) return bit(pc, 55) ? pc : pc & low_mask(56);
-  if (bit(pc, 55) && el_of_mode(context.mode) < 2) return context.mode & kModeTbi1 ? pc | ~low_mask(56) : pc;
+  if (bit(pc, 55) && mmu_index_of_mode(context.mode) <= kMmuEl2HostPan)
+    return context.mode & kModeTbi1 ? pc | ~low_mask(56) : pc;
   return context.mode & kModeTbi0 ? pc & low_mask(56) : pc;
 }
 

@@ -260,9 +260,9 @@ struct SystemLift : Machine {
     code.words = std::move(words);
     ir::Block block;
     front->translate({.key = {.pc = kStart, .mode = state.header.mode},
-                         .code = &code,
-                         .max_instructions = static_cast<unsigned>(code.words.size())},
-                        block);
+                      .code = &code,
+                      .max_instructions = static_cast<unsigned>(code.words.size())},
+                     block);
     const auto good = ir::verify(block, {.layout = &front->layout(), .helpers = front->helpers()});
     EXPECT_TRUE(good.ok()) << (good.ok() ? "" : good.error().message);
     return block;
@@ -369,6 +369,35 @@ TEST(LiftSystem, EveryPrivilegedInstructionGivesGoodIr) {
       for (const uint32_t word : kWords) lift({word});
     }
   }
+}
+
+TEST(LiftSystem, TagsOfInstructionAddresses) {
+  SystemLift lift({.el2 = true});
+  const auto leads_to = [&](uint64_t pc) {
+    Code code;
+    ir::Block block;
+    lift.front->translate(
+        {.key = {.pc = pc, .mode = lift.state.header.mode}, .code = &code, .max_instructions = 1}, block);
+    return last(block).op == ir::Op::Jump ? last(block).imm : pc;
+  };
+  constexpr uint64_t kLow = 0xab00000000001000, kHigh = 0xab80000000001000;
+  lift.go(1);
+  EXPECT_EQ(leads_to(kLow), kLow);
+  lift.reg(TCR_EL1) = uint64_t{3} << 37;
+  lift.go(1);
+  EXPECT_EQ(leads_to(kLow), 0x1000u);
+  EXPECT_EQ(leads_to(kHigh), 0xff80000000001000u);
+  lift.reg(TCR_EL1) = uint64_t{1} << 37;
+  lift.go(1);
+  EXPECT_EQ(leads_to(kHigh), kHigh);
+  lift.reg(TCR_EL2) = uint64_t{1} << 20;  // one half: zeros, whatever bit 55 is
+  lift.go(2);
+  EXPECT_EQ(leads_to(kHigh), 0x80000000001000u);
+  lift.reg(HCR_EL2) |= hcr::kE2h;
+  lift.reg(TCR_EL2) = uint64_t{1} << 37;
+  lift.go(2);
+  EXPECT_EQ(leads_to(kHigh), kHigh);
+  EXPECT_EQ(leads_to(kLow), 0x1000u);
 }
 
 TEST(LiftSystem, StepsOneInstruction) {
