@@ -14,6 +14,7 @@
 
 #include "accel/accelerator.h"
 #include "accel/vcpu_thread.h"
+#include "frontend/system_frontend.h"
 #include "system/address_space.h"
 #include "system/clock.h"
 #include "system/event_loop.h"
@@ -45,6 +46,7 @@ class Machine {
   /// Memory as CPUs see it, and devices.
   virtual system::AddressSpace& memory() = 0;
   virtual accel::Accelerator& accelerator() = 0;
+  virtual const frontend::SystemFrontend& frontend() const = 0;
   virtual std::vector<BoardDevice> devices() const = 0;
   size_t cpu_count() const { return threads_.size(); }
   accel::VcpuThread& cpu(size_t index) { return *threads_[index]; }

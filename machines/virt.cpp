@@ -47,6 +47,8 @@ Result<void> VirtMachine::build(const EngineFactory& engine) {
   config_.gicv3 = o.gic_version == 3;
   config_.psci = o.secure || o.virtualization ? arm::PsciConduit::Smc : arm::PsciConduit::Hvc;
   config_.pa_bits = 44;
+  if (config_.gicv3 && o.virtualization)
+    return Error{"-M virtualization=on: not supported with gic-version=3 yet; use gic-version=2"};
 
   auto ram = system::RamBlock::create("mach-virt.ram", o.ram_size, o.ram);
   if (!ram.ok()) return ram.error();
@@ -76,19 +78,40 @@ void VirtMachine::map(const char* name, uint64_t address, uint64_t size, system:
   board_.push_back({name, fmt::format("{:#010x}{}{}", address, text.empty() ? "" : ", ", text)});
 }
 
-system::IrqLine VirtMachine::spi(unsigned n) { return {*gicv2_, n}; }
-system::IrqLine VirtMachine::ppi(unsigned cpu, unsigned id) { return gicv2_->ppi(cpu, id); }
+system::IrqLine VirtMachine::spi(unsigned n) {
+  return gicv3_ ? system::IrqLine(*gicv3_, n) : system::IrqLine(*gicv2_, n);
+}
+system::IrqLine VirtMachine::ppi(unsigned cpu, unsigned id) {
+  return gicv3_ ? gicv3_->ppi(cpu, id) : gicv2_->ppi(cpu, id);
+}
+
+/// Clusters of 8 with a GICv2, which has so many CPUs; of 16 with a GICv3, where one SGI reaches 16 of Aff0.
+uint64_t VirtMachine::mpidr(unsigned index, bool gicv3) {
+  const unsigned cluster = gicv3 ? 16 : 8;
+  return uint64_t{1} << 31 | (index / cluster) << 8 | index % cluster;
+}
 
 void VirtMachine::add_interrupt_controller() {
   // Controller and CPUs need each other: lines go to the CPU's object, which is made first and learns of
   // its timers' lines later.
-  std::vector<devices::GicV2::CpuLines> lines;
-  for (unsigned i = 0; i < options_.cpus; ++i) {
-    line_sinks_.push_back(std::make_unique<CpuLineSink>());
-    lines.push_back({{*line_sinks_[i], arm::kLineIrq}, {*line_sinks_[i], arm::kLineFiq}});
+  for (unsigned i = 0; i < options_.cpus; ++i) line_sinks_.push_back(std::make_unique<CpuLineSink>());
+  if (!config_.gicv3) {
+    std::vector<devices::GicV2::CpuLines> lines;
+    for (const auto& sink : line_sinks_) lines.push_back({{*sink, arm::kLineIrq}, {*sink, arm::kLineFiq}});
+    gicv2_ = std::make_unique<devices::GicV2>(kInterrupts, std::move(lines));
+    board_.push_back({"gicv2", fmt::format("{:#010x}, {:#010x}", kGicDistributor, kGicCpu)});
+    return;
   }
-  gicv2_ = std::make_unique<devices::GicV2>(kInterrupts, std::move(lines));
-  board_.push_back({"gicv2", fmt::format("{:#010x}, {:#010x}", kGicDistributor, kGicCpu)});
+  std::vector<devices::GicV3::CpuConfig> cpus;
+  for (unsigned i = 0; i < options_.cpus; ++i)
+    cpus.push_back({mpidr(i, true) & 0xff'00ff'ffff,
+                    {*line_sinks_[i], arm::kLineIrq},
+                    {*line_sinks_[i], arm::kLineFiq}});
+  gicv3_ = std::make_unique<devices::GicV3>(kInterrupts, std::move(cpus), *memory_);
+  map("gicv3", kGicDistributor, kGicDistributorSize, gicv3_->distributor(), "", {1, 8});
+  for (unsigned i = 0; i < options_.cpus; ++i)
+    map("gicv3-redistributor", kGicRedistributors + i * kGicRedistributorSize, kGicRedistributorSize,
+        gicv3_->redistributor(i), fmt::format("CPU {}", i), {1, 8});
 }
 
 void VirtMachine::add_devices() {
@@ -98,8 +121,22 @@ void VirtMachine::add_devices() {
   map("pl031", kRtc, 0x1000, *rtc_, "SPI 2");
   gpio_ = std::make_unique<devices::Pl061>(spi(kGpioIrq));
   map("pl061", kGpio, 0x1000, *gpio_, "SPI 7");
+  for (unsigned i = 0; i < kVirtioCount; ++i) {
+    virtio_.push_back(std::make_unique<devices::VirtioMmio>(spi(kVirtioIrq + i)));
+    map("virtio-mmio", kVirtio + i * kVirtioSize, kVirtioSize, *virtio_[i],
+        fmt::format("SPI {}", kVirtioIrq + i));
+  }
   button_release_ =
       std::make_unique<system::Timer>(clock(), [this] { gpio_->set_irq(kPowerButtonLine, false); });
+}
+
+Result<void> VirtMachine::plug(devices::VirtioDevice& device) {
+  for (const auto& slot : virtio_) {
+    if (slot->device()) continue;
+    slot->plug(device);
+    return {};
+  }
+  return Error{fmt::format("all {} virtio slots of virt are taken", kVirtioCount)};
 }
 
 void VirtMachine::power_button() {
@@ -112,15 +149,17 @@ Result<void> VirtMachine::add_cpus() {
   for (unsigned i = 0; i < options_.cpus; ++i) {
     cpus_[i] = std::make_unique<Cpu>(*this, i);
     Cpu& cpu = *cpus_[i];
-    cpu.root_ = system::MemoryRegion::container(fmt::format("cpu{}", i), root_->size());
-    cpu.everything_ = system::MemoryRegion::alias("system", *root_, 0, root_->size());
-    cpu.distributor_ = system::MemoryRegion::io("gic-distributor", 0x1000, gicv2_->distributor(i));
-    cpu.interface_ = system::MemoryRegion::io("gic-cpu", 0x2000, gicv2_->cpu_interface(i));
-    cpu.root_->add(*cpu.everything_, 0);
-    cpu.root_->add(*cpu.distributor_, kGicDistributor, 1);
-    cpu.root_->add(*cpu.interface_, kGicCpu, 1);
-    cpu.own_memory_ = std::make_unique<system::AddressSpace>(fmt::format("cpu{}", i), *cpu.root_);
-    auto vcpu = engine_.accelerator->create_vcpu(i, cpu.state_.header, *cpu.own_memory_);
+    if (gicv2_) {
+      cpu.root_ = system::MemoryRegion::container(fmt::format("cpu{}", i), root_->size());
+      cpu.everything_ = system::MemoryRegion::alias("system", *root_, 0, root_->size());
+      cpu.distributor_ = system::MemoryRegion::io("gic-distributor", 0x1000, gicv2_->distributor(i));
+      cpu.interface_ = system::MemoryRegion::io("gic-cpu", 0x2000, gicv2_->cpu_interface(i));
+      cpu.root_->add(*cpu.everything_, 0);
+      cpu.root_->add(*cpu.distributor_, kGicDistributor, 1);
+      cpu.root_->add(*cpu.interface_, kGicCpu, 1);
+      cpu.own_memory_ = std::make_unique<system::AddressSpace>(fmt::format("cpu{}", i), *cpu.root_);
+    }
+    auto vcpu = engine_.accelerator->create_vcpu(i, cpu.state_.header, gicv2_ ? *cpu.own_memory_ : *memory_);
     if (!vcpu.ok()) return vcpu.error();
     cpu.vcpu_ = std::move(*vcpu);
     line_sinks_[i]->cpu = cpu.vcpu_.get();
@@ -175,7 +214,8 @@ Result<void> VirtMachine::load() {
 
 void VirtMachine::reset_board() {
   for (system::Device* const device : to_reset_) device->reset();
-  gicv2_->reset();
+  if (gicv2_) gicv2_->reset();
+  if (gicv3_) gicv3_->reset();
   for (const Segment& segment : image_) {
     memory_->load_bytes(segment.address, segment.bytes.data(), segment.bytes.size());
     const Bytes zeros(4096);

@@ -25,8 +25,10 @@
 
 #include "devices/gpio/pl061.h"
 #include "devices/intc/gicv2.h"
+#include "devices/intc/gicv3.h"
 #include "devices/serial/pl011.h"
 #include "devices/timer/pl031.h"
+#include "devices/virtio/mmio.h"
 #include "frontend/arm/system/system_state.h"
 #include "frontend/system_frontend.h"
 #include "machines/kernel_image.h"
@@ -69,8 +71,10 @@ class VirtMachine final : public Machine {
   std::vector<BoardDevice> devices() const override { return board_; }
   void power_button() override;
 
+  /// Into the next free slot; the device outlives the machine.
+  Result<void> plug(devices::VirtioDevice& device);
   arm::A64SystemState& state(size_t cpu);
-  const frontend::SystemFrontend& frontend() const { return *engine_.frontend; }
+  const frontend::SystemFrontend& frontend() const override { return *engine_.frontend; }
   const Bytes& device_tree() const { return dtb_; }
 
  private:
@@ -88,6 +92,7 @@ class VirtMachine final : public Machine {
   void map(const char* name, uint64_t address, uint64_t size, system::Device& device, std::string text = {},
            system::IoSizes sizes = {});
   void add_interrupt_controller();
+  static uint64_t mpidr(unsigned index, bool gicv3);
   void add_devices();
   Result<void> add_cpus();
   system::IrqLine spi(unsigned n);
@@ -116,9 +121,11 @@ class VirtMachine final : public Machine {
 
   std::vector<std::unique_ptr<CpuLineSink>> line_sinks_;
   std::unique_ptr<devices::GicV2> gicv2_;
+  std::unique_ptr<devices::GicV3> gicv3_;
   std::unique_ptr<devices::Pl011> uart_;
   std::unique_ptr<devices::Pl031> rtc_;
   std::unique_ptr<devices::Pl061> gpio_;
+  std::vector<std::unique_ptr<devices::VirtioMmio>> virtio_;
   std::unique_ptr<system::Timer> button_release_;
   std::vector<std::unique_ptr<Cpu>> cpus_;
 

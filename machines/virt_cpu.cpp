@@ -10,11 +10,7 @@ namespace lyrebird::machines {
 using namespace virt;
 
 VirtMachine::Cpu::Cpu(VirtMachine& machine, unsigned index)
-    : machine_(machine),
-      index_(index),
-      // Clusters of 8 with a GICv2, which has so many; of 16 with a GICv3 (one SGI reaches 16 of Aff0).
-      mpidr_(uint64_t{1} << 31 | (index / (machine.config_.gicv3 ? 16 : 8)) << 8 |
-             index % (machine.config_.gicv3 ? 16 : 8)) {
+    : machine_(machine), index_(index), mpidr_(mpidr(index, machine.config_.gicv3)) {
   static constexpr unsigned kPpi[] = {kPhysicalTimerPpi, kVirtualTimerPpi, kHypTimerPpi, kSecureTimerPpi,
                                       kHypVirtualTimerPpi};
   for (unsigned i = 0; i < timers_.size(); ++i) {
@@ -51,6 +47,14 @@ void VirtMachine::Cpu::timer_changed(arm::GenericTimer which, bool active, uint6
 
 void VirtMachine::Cpu::reset_timers() {
   for (unsigned i = 0; i < timers_.size(); ++i) timer_changed(static_cast<arm::GenericTimer>(i), false, 0);
+}
+
+bool VirtMachine::Cpu::gic_read(arm::SysRegKey key, unsigned, bool, uint64_t& value) {
+  return machine_.gicv3_ && machine_.gicv3_->read_register(index_, key, value);
+}
+
+bool VirtMachine::Cpu::gic_write(arm::SysRegKey key, unsigned, bool, uint64_t value) {
+  return machine_.gicv3_ && machine_.gicv3_->write_register(index_, key, value);
 }
 
 arm::PsciResult VirtMachine::Cpu::cpu_on(uint64_t affinity, uint64_t entry, uint64_t context) {

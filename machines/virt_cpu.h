@@ -16,6 +16,8 @@ class VirtMachine::Cpu final : public arm::BoardServices {
 
   uint64_t counter() override;
   void timer_changed(arm::GenericTimer timer, bool active, uint64_t deadline) override;
+  bool gic_read(arm::SysRegKey key, unsigned el, bool secure, uint64_t& value) override;
+  bool gic_write(arm::SysRegKey key, unsigned el, bool secure, uint64_t value) override;
   arm::PsciResult cpu_on(uint64_t affinity, uint64_t entry, uint64_t context) override;
   void cpu_off() override;
   int32_t affinity_info(uint64_t affinity, unsigned level) override;

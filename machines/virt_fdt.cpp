@@ -107,8 +107,14 @@ void VirtMachine::describe_interrupts(FdtWriter& fdt) const {
   fdt.cells("#address-cells", {2});
   fdt.cells("#size-cells", {2});
   fdt.flag("ranges");
-  fdt.text("compatible", "arm,cortex-a15-gic");
-  fdt.wide("reg", {kGicDistributor, kGicDistributorSize, kGicCpu, kGicCpuSize});
+  if (config_.gicv3) {
+    fdt.text("compatible", "arm,gic-v3");
+    fdt.cells("#redistributor-regions", {1});
+    fdt.wide("reg", {kGicDistributor, kGicDistributorSize, kGicRedistributors, kGicRedistributorsSize});
+  } else {
+    fdt.text("compatible", "arm,cortex-a15-gic");
+    fdt.wide("reg", {kGicDistributor, kGicDistributorSize, kGicCpu, kGicCpuSize});
+  }
   fdt.end();
 }
 
@@ -147,6 +153,16 @@ void VirtMachine::describe_devices(FdtWriter& fdt) const {
   fdt.cells("clocks", {kClockHandle});
   fdt.text("clock-names", "apb_pclk");
   fdt.end();
+
+  for (unsigned i = 0; i < kVirtioCount; ++i) {
+    const uint64_t base = kVirtio + i * kVirtioSize;
+    fdt.begin(fmt::format("virtio_mmio@{:x}", base));
+    fdt.text("compatible", "virtio,mmio");
+    fdt.wide("reg", {base, kVirtioSize});
+    fdt.cells("interrupts", {kSpi, kVirtioIrq + i, kLevel});
+    fdt.flag("dma-coherent");
+    fdt.end();
+  }
 
   fdt.begin("gpio-keys");
   fdt.text("compatible", "gpio-keys");

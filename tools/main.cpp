@@ -10,6 +10,7 @@
 #include <string>
 
 #include "tools/commands.h"
+#include "tools/machine/run_machine.h"
 #include "user/abi/abi.h"
 
 namespace {
@@ -36,7 +37,9 @@ int main(int argc, char** argv) {
   const char* const path = argc > 0 && argv[0] ? argv[0] : "lyrebird";
   const char* const slash = std::strrchr(path, '/');
   const std::string name = slash ? slash + 1 : path;
-  constexpr std::string_view kPrefix = "lyrebird-";
+  constexpr std::string_view kPrefix = "lyrebird-", kMachinePrefix = "lyrebird-system-";
+  if (name.starts_with(kMachinePrefix) && name.substr(kMachinePrefix.size()) == "aarch64")
+    return lyrebird::tools::run_machine({argv + 1, argv + argc}, name, "aarch64");
   if (name.starts_with(kPrefix)) {
     const std::string guest = name.substr(kPrefix.size());
     if (lyrebird::user::find_abi(std::string_view(guest)))

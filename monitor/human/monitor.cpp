@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "monitor/human/monitor.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+
+#include "base/report.h"
+#include "monitor/human/show.h"
+
+namespace lyrebird::monitor {
+
+namespace {
+
+struct Command {
+  std::string_view name, arguments, help;
+  std::string (*run)(HumanMonitor&, std::string_view arguments);
+};
+
+std::string show_help(HumanMonitor&, std::string_view);
+
+/// The machine stands while `f` looks at it.
+template <typename F>
+std::string while_paused(machines::Machine& machine, F f) {
+  const bool was_running = machine.running();
+  machine.pause();
+  std::string text = f();
+  if (was_running) machine.resume();
+  return text;
+}
+
+std::string info_registers(HumanMonitor& m, std::string_view arguments) {
+  return while_paused(m.machine(), [&] {
+    std::string text;
+    for (size_t cpu = 0; cpu < m.machine().cpu_count(); ++cpu)
+      if (arguments == "-a" || cpu == m.current_cpu)
+        text += fmt::format("CPU#{}\n{}", cpu, show_registers(m.machine(), cpu));
+    return text;
+  });
+}
+
+std::string info_cpus(HumanMonitor& m, std::string_view) {
+  return while_paused(m.machine(), [&] {
+    std::string text;
+    for (size_t cpu = 0; cpu < m.machine().cpu_count(); ++cpu)
+      text +=
+          fmt::format("{} CPU #{}: pc={:#018x}{}\n", cpu == m.current_cpu ? '*' : ' ', cpu,
+                      m.machine().cpu(cpu).vcpu().state().pc, m.machine().cpu(cpu).powered() ? "" : " (off)");
+    return text;
+  });
+}
+
+std::string info_status(HumanMonitor& m, std::string_view) {
+  return m.machine().running() ? "VM status: running\n" : "VM status: paused\n";
+}
+
+std::string info_jit(HumanMonitor& m, std::string_view) {
+  Report report;
+  m.machine().accelerator().report(report);
+  return report.table();
+}
+
+std::string info_mtree(HumanMonitor& m, std::string_view arguments) {
+  return arguments == "-f" ? show_flat_view(m.machine().memory()) : show_memory_tree(m.machine().memory());
+}
+
+std::string info_qtree(HumanMonitor& m, std::string_view) {
+  std::string text;
+  for (const machines::BoardDevice& device : m.machine().devices())
+    text += fmt::format("{:<16} {}\n", device.name, device.text);
+  return text;
+}
+
+constexpr Command kInfo[] = {
+    {"cpus", "", "the CPUs and where they are", info_cpus},
+    {"jit", "", "figures of the translator", info_jit},
+    {"mtree", "[-f]", "memory as a tree; -f: as it is seen", info_mtree},
+    {"qtree", "", "the board's devices", info_qtree},
+    {"registers", "[-a]", "registers of the current CPU; -a: of all", info_registers},
+    {"status", "", "whether the machine runs", info_status},
+};
+
+std::pair<std::string_view, std::string_view> split(std::string_view text) {
+  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.front()))) text.remove_prefix(1);
+  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back()))) text.remove_suffix(1);
+  const size_t space = std::min(text.find(' '), text.size());
+  std::string_view rest = text.substr(space);
+  while (!rest.empty() && rest.front() == ' ') rest.remove_prefix(1);
+  return {text.substr(0, space), rest};
+}
+
+std::string list(std::span<const Command> commands, std::string_view prefix) {
+  std::string text;
+  for (const Command& c : commands)
+    text += fmt::format("{:<28} {}\n",
+                        fmt::format("{}{}{}{}", prefix, c.name, c.arguments.empty() ? "" : " ", c.arguments),
+                        c.help);
+  return text;
+}
+
+std::string info(HumanMonitor& m, std::string_view arguments) {
+  const auto [name, rest] = split(arguments);
+  if (name.empty()) return list(kInfo, "info ");
+  for (const Command& c : kInfo)
+    if (c.name == name) return c.run(m, rest);
+  return fmt::format("info {}: no such thing; info lists them\n", name);
+}
+
+std::string examine(HumanMonitor& m, std::string_view arguments, bool physical) {
+  return while_paused(m.machine(),
+                      [&] { return show_memory(m.machine(), m.current_cpu, arguments, physical); });
+}
+
+constexpr Command kCommands[] = {
+    {"cont", "", "let the machine run",
+     [](HumanMonitor& m, std::string_view) { return m.machine().resume(), std::string(); }},
+    {"c", "", "the same",
+     [](HumanMonitor& m, std::string_view) { return m.machine().resume(), std::string(); }},
+    {"cpu", "N", "make it the current CPU",
+     [](HumanMonitor& m, std::string_view arguments) -> std::string {
+       const auto number = evaluate(arguments);
+       if (!number || *number >= m.machine().cpu_count())
+         return fmt::format("cpu {}: no such CPU\n", arguments);
+       m.current_cpu = *number;
+       return "";
+     }},
+    {"help", "", "print this", show_help},
+    {"info", "[WHAT]", "show something; without an argument: what there is", info},
+    {"quit", "", "end the emulator",
+     [](HumanMonitor& m, std::string_view) { return m.quit(), std::string(); }},
+    {"q", "", "the same", [](HumanMonitor& m, std::string_view) { return m.quit(), std::string(); }},
+    {"stop", "", "pause the machine",
+     [](HumanMonitor& m, std::string_view) { return m.machine().pause(), std::string(); }},
+    {"system_powerdown", "", "press the power button",
+     [](HumanMonitor& m, std::string_view) { return m.machine().power_button(), std::string(); }},
+    {"system_reset", "", "reset the machine",
+     [](HumanMonitor& m, std::string_view) { return m.machine().reset(), std::string(); }},
+    {"x", "[/NFS] ADDRESS",
+     "memory at a virtual address: N items of format F (x, d, u, o, c) and size S (b, h, w, g)",
+     [](HumanMonitor& m, std::string_view arguments) { return examine(m, arguments, false); }},
+    {"xp", "[/NFS] ADDRESS", "the same at a physical address",
+     [](HumanMonitor& m, std::string_view arguments) { return examine(m, arguments, true); }},
+};
+
+std::string show_help(HumanMonitor&, std::string_view) { return list(kCommands, ""); }
+
+}  // namespace
+
+HumanMonitor::HumanMonitor(machines::Machine& machine, system::CharBackend& backend,
+                           std::function<void()> on_quit)
+    : machine_(machine), backend_(backend), on_quit_(std::move(on_quit)) {
+  backend_.set_receiver(this);
+}
+
+HumanMonitor::~HumanMonitor() { backend_.set_receiver(nullptr); }
+
+std::string HumanMonitor::execute(std::string_view line) {
+  auto [name, arguments] = split(line);
+  if (name.empty()) return "";
+  std::string joined;
+  if (const size_t slash = name.find('/'); slash != std::string_view::npos) {  // x/4wx 0x...
+    joined = fmt::format("{} {}", name.substr(slash), arguments);
+    arguments = joined;
+    name = name.substr(0, slash);
+  }
+  for (const Command& c : kCommands)
+    if (c.name == name) return c.run(*this, arguments);
+  return fmt::format("{}: no such command; help lists them\n", name);
+}
+
+void HumanMonitor::print(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '\n') out.push_back('\r');
+    out.push_back(c);
+  }
+  backend_.write({reinterpret_cast<const uint8_t*>(out.data()), out.size()});
+}
+
+void HumanMonitor::connected(bool there) {
+  if (!there) return;
+  if (!greeted_) print("\nLyrebird " LYREBIRD_VERSION " monitor - type 'help' for more information");
+  greeted_ = true;
+  print("\n(lyrebird) ");
+}
+
+void HumanMonitor::receive(std::span<const uint8_t> bytes) {
+  for (const uint8_t byte : bytes) {
+    if (byte == '\r' || byte == '\n') {
+      print("\n");
+      const std::string line = std::move(line_);
+      line_.clear();
+      print(execute(line));
+      print("(lyrebird) ");
+    } else if (byte == 8 || byte == 127) {
+      if (!line_.empty()) print("\b \b");
+      if (!line_.empty()) line_.pop_back();
+    } else if (byte >= 32 && line_.size() < 1024) {
+      line_.push_back(static_cast<char>(byte));
+      print({reinterpret_cast<const char*>(&byte), 1});
+    }
+  }
+}
+
+}  // namespace lyrebird::monitor

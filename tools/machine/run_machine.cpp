@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/machine/run_machine.h"
+
+#include <fmt/format.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+
+#include "accel/soft/system.h"
+#include "base/log.h"
+#include "base/report.h"
+#include "frontend/arm/system/system_frontend.h"
+#include "monitor/human/monitor.h"
+#include "system/chardev/terminal.h"
+#include "tools/disassemble.h"
+#include "tools/machine/options.h"
+
+namespace lyrebird::tools {
+
+namespace {
+
+/// A machine with everything around it, in the order in which it is built.
+class Session {
+ public:
+  Session(MachineSettings settings, std::string name)
+      : settings_(std::move(settings)), name_(std::move(name)) {}
+  ~Session();
+
+  Result<void> build();
+  int run();
+
+ private:
+  Result<void> open_consoles();
+  void watch_signals();
+  void end(int status);
+
+  MachineSettings settings_;
+  const std::string name_;
+  system::EventLoop loop_;
+  int signal_fd_ = -1, status_ = 0;
+  system::NullBackend null_;
+  std::unique_ptr<system::Terminal> terminal_;
+  system::CharBackend* serial_ = &null_;
+  system::CharBackend* monitor_end_ = nullptr;
+  std::unique_ptr<machines::VirtMachine> machine_;
+  std::unique_ptr<monitor::HumanMonitor> monitor_;
+};
+
+Session::~Session() {
+  monitor_.reset();
+  machine_.reset();
+  terminal_.reset();
+  if (signal_fd_ >= 0) {
+    loop_.unwatch(signal_fd_);
+    close(signal_fd_);
+  }
+}
+
+void Session::end(int status) {
+  status_ = status;
+  loop_.stop();
+}
+
+/// SIGINT, SIGTERM and SIGHUP end the emulator in order. Blocked here, before there is any thread, so that
+/// no thread is interrupted by them.
+void Session::watch_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&set, number);
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  signal_fd_ = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+  loop_.watch(signal_fd_, EPOLLIN, [this](uint32_t) {
+    signalfd_siginfo info;
+    if (read(signal_fd_, &info, sizeof info) != sizeof info) return;
+    std::fputs(fmt::format("{}: ended by signal {}\n", name_, info.ssi_signo).c_str(), stderr);
+    end(0);
+  });
+}
+
+/// Who is at the terminal: as the peer has it, the first serial line and the monitor share it with
+/// -nographic, else the monitor gets it if it is asked for.
+Result<void> Session::open_consoles() {
+  std::vector<std::string>& serials = settings_.serials;
+  std::vector<std::string>& monitors = settings_.monitors;
+  if (serials.empty())
+    serials.push_back(settings_.nographic && monitors.empty() ? "mon:stdio"
+                      : settings_.nographic                   ? "stdio"
+                                                              : "null");
+  if (serials.size() > 1) return Error{fmt::format("-serial {}: virt has one serial line", serials[1])};
+  if (monitors.size() > 1) return Error{fmt::format("-monitor {}: there is one monitor", monitors[1])};
+  const std::string& serial = serials[0];
+  const std::string monitor = monitors.empty() ? "none" : monitors[0];
+  const bool serial_here = serial == "stdio" || serial == "mon:stdio", monitor_here = monitor == "stdio";
+  if (!serial_here && serial != "null" && serial != "none")
+    return Error{fmt::format("-serial {}: no such place{}; there are stdio, mon:stdio, null and none", serial,
+                             did_you_mean(serial, {"stdio", "mon:stdio", "null", "none"}))};
+  if (!monitor_here && monitor != "none" && monitor != "null")
+    return Error{fmt::format("-monitor {}: no such place{}; there are stdio and none", monitor,
+                             did_you_mean(monitor, {"stdio", "none"}))};
+  if (!serial_here && !monitor_here) return {};
+  if (serial == "stdio" && monitor_here)
+    return Error{"-monitor stdio: -serial stdio is there already; -serial mon:stdio shares it"};
+  const bool shared = serial == "mon:stdio";
+  terminal_ = std::make_unique<system::Terminal>(
+      loop_, shared ? system::Terminal::Mode::Shared : system::Terminal::Mode::Private, [this] { end(0); });
+  if (serial_here) serial_ = &terminal_->first();
+  if (shared) monitor_end_ = &terminal_->second();
+  if (!serial_here) monitor_end_ = &terminal_->first();
+  return {};
+}
+
+Result<void> Session::build() {
+  if (!settings_.log_file.empty() && !open_log_file(settings_.log_file.c_str()))
+    return Error{fmt::format("-D {}: {}", settings_.log_file, std::strerror(errno))};
+  for (const auto& [option, given] : {std::pair{"-drive", &settings_.drives},
+                                      {"-blockdev", &settings_.block_devices},
+                                      {"-device", &settings_.devices},
+                                      {"-netdev", &settings_.netdevs},
+                                      {"-chardev", &settings_.chardevs}})
+    if (!given->empty()) return Error{fmt::format("{} {}: not supported yet", option, given->front())};
+  for (const std::string& nic : settings_.nics)
+    if (nic != "none") return Error{fmt::format("-nic {}: only none is supported yet", nic)};
+  if (!settings_.gdb.empty()) return Error{fmt::format("-gdb {}: not supported yet", settings_.gdb)};
+  watch_signals();
+  // Last before the machine, so that errors in options find the terminal as it was.
+  if (Result<void> r = open_consoles(); !r.ok()) return r;
+  settings_.virt.serial = serial_;
+  auto machine = machines::VirtMachine::create(
+      loop_, settings_.virt,
+      [this](const arm::SystemConfig& config) -> Result<machines::VirtMachine::Engine> {
+        machines::VirtMachine::Engine engine;
+        engine.frontend = std::make_unique<arm::A64SystemFrontend>(config);
+        accel::SoftOptions options;
+        options.executor = settings_.jit == "interp" ? accel::Executor::Interp : accel::Executor::Baseline;
+        options.measure = settings_.stats;
+        engine.accelerator = std::make_unique<accel::SoftSystem>(*engine.frontend, options);
+        return engine;
+      });
+  if (!machine.ok()) return machine.error();
+  machine_ = std::move(*machine);
+  machine_->allow_reset = settings_.reboot;
+  machine_->on_shutdown = [this](machines::Shutdown reason, const std::string& message) {
+    if (reason == machines::Shutdown::Error) {
+      if (terminal_) terminal_->flush();
+      std::fputs(fmt::format("{}: {}\n", name_, message).c_str(), stderr);
+    }
+    end(reason == machines::Shutdown::Error ? 1 : 0);
+  };
+  if (monitor_end_)
+    monitor_ = std::make_unique<monitor::HumanMonitor>(*machine_, *monitor_end_, [this] { end(0); });
+  return {};
+}
+
+int Session::run() {
+  if (!settings_.stopped) machine_->resume();
+  loop_.run();
+  machine_->pause();
+  if (settings_.stats) {
+    Report report;
+    machine_->accelerator().report(report);
+    if (terminal_) terminal_->flush();
+    std::fputs(report.table().c_str(), stderr);
+  }
+  return status_;
+}
+
+}  // namespace
+
+int run_machine(const std::vector<std::string>& arguments, const std::string& invoked_as,
+                const std::string& guest) {
+  const auto fail = [&](const Error& error) {
+    std::fputs(fmt::format("{}: {}\n", invoked_as, error.message).c_str(), stderr);
+    return 1;
+  };
+  auto settings = parse_machine_options(arguments, guest);
+  if (!settings.ok()) return fail(settings.error());
+  if (settings->done) return 0;
+  accel::set_disassembler(disassemble_a64);
+  accel::set_host_disassembler(disassemble_host);
+  signal(SIGPIPE, SIG_IGN);
+  Session session(std::move(*settings), invoked_as);
+  if (Result<void> built = session.build(); !built.ok()) return fail(built.error());
+  return session.run();
+}
+
+}  // namespace lyrebird::tools
