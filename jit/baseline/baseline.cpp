@@ -92,6 +92,7 @@ void Baseline::install_runtime() {
   table_.record = reinterpret_cast<const void*>(baseline::run_record);
   for (unsigned i = 0; i < 3; ++i) table_.thunks[i] = code + runtime.thunks[i];
   for (unsigned i = 0; i < 2; ++i) table_.region_thunks[i] = code + runtime.region_thunks[i];
+  table_.memory = code + runtime.memory;
 }
 
 // --- compilation
@@ -466,6 +467,8 @@ void collect_f80(ir::CpuHeader& cpu) {
     } else {
       if (cpu.f80_status != 0) collect_f80(cpu);
       const Leave left = enter_(block->entry, &cpu, &thread, &table_);
+      // The memory thunk left.
+      if (left.owner == 0) return thread.stop;
       from = place_of(left.owner);
       site = from.info.exit(static_cast<unsigned>(left.exit), from.key);
       jumped = site.kind == ExitPlan::Kind::Jump;

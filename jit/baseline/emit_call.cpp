@@ -114,7 +114,9 @@ void Emitter::emit_helper(const ir::Inst& inst) {
 }
 
 void Emitter::emit_cold(const Cold& cold) {
-  if (cold.kind == Cold::Kind::Memory)
+  if (cold.kind == Cold::Kind::System)
+    emit_cold_system(cold);
+  else if (cold.kind == Cold::Kind::Memory)
     emit_cold_memory(cold);
   else
     emit_cold_float(cold);

@@ -48,13 +48,14 @@ uint32_t Emitter::to_stub_if(Cc cc, unsigned exit) {
 void Emitter::jump_exit(unsigned exit) {
   if (const unsigned pad = padding(a_.offset(), 1)) (void)a_.embed(kNops[pad], pad);
   const uint32_t end = to_stub(exit);
-  if (exits_[exit].mode_known) exits_[exit].patch = end - 4;
+  if (exits_[exit].mode_known && !leaves_page(exits_[exit])) exits_[exit].patch = end - 4;
 }
 
 void Emitter::jump_exit_if(Cc cc, unsigned exit) {
   if (const unsigned pad = padding(a_.offset(), 2)) (void)a_.embed(kNops[pad], pad);
   const uint32_t end = to_stub_if(cc, exit);
-  if (exits_[exit].mode_known && exits_[exit].kind == ExitPlan::Kind::Jump) exits_[exit].patch = end - 4;
+  const bool linked = exits_[exit].mode_known && exits_[exit].kind == ExitPlan::Kind::Jump;
+  if (linked && !leaves_page(exits_[exit])) exits_[exit].patch = end - 4;
 }
 
 void Emitter::emit_exit_if(const ir::Inst& inst) {
@@ -100,7 +101,14 @@ void Emitter::emit_jump_indirect(const ir::Inst& inst) {
   const auto entry = [&](size_t field, unsigned size) {
     return x86::ptr(gp64(thread), gp64(index), 3, kThreadJumpCache + static_cast<int32_t>(field), size);
   };
-  (void)a_.cmp(entry(offsetof(JumpCacheEntry, pc), 8), gp64(pc));
+  if (options_.system) {
+    const uint8_t tagged = take_gpr();
+    (void)a_.mov(gp64(tagged), state_mem(offsetof(ir::CpuHeader, jump_tag), 8));
+    (void)a_.xor_(gp64(tagged), gp64(pc));
+    (void)a_.cmp(entry(offsetof(JumpCacheEntry, pc), 8), gp64(tagged));
+  } else {
+    (void)a_.cmp(entry(offsetof(JumpCacheEntry, pc), 8), gp64(pc));
+  }
   to_stub_if(Cc::kNE, exit);
   if (mode_known_) {
     (void)a_.cmp(entry(offsetof(JumpCacheEntry, mode), 4), mode_);

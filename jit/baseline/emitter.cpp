@@ -174,6 +174,7 @@ void Emitter::emit_tail() {
     exits_[i].stub = static_cast<uint32_t>(a_.offset());
     if (exits_[i].kind == ExitPlan::Kind::Indirect)
       (void)a_.mov(state_mem(offsetof(ir::CpuHeader, pc), 8), gp64(jump_target_));
+    if (leaves_page(exits_[i])) emit_jump_probe(exits_[i]);
     a_.load_ecx(i);
     const bool indirect = exits_[i].kind == ExitPlan::Kind::Indirect;
     if (!indirect && leave != 0) {

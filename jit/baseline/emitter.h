@@ -78,7 +78,7 @@ class Emitter {
   };
 
   struct Cold {
-    enum class Kind : uint8_t { Float, FloatMinMax, Memory } kind;
+    enum class Kind : uint8_t { Float, FloatMinMax, Memory, System } kind;
     Label from, back, record;
     ir::Op op;
     ir::Type type, elem;  ///< of the result; of the lanes
@@ -88,6 +88,10 @@ class Emitter {
     bool gpr_args = false, gpr_result = false;
     bool check = false;    ///< the result is there, and may be right
     uint8_t d_stored = 0;  ///< bytes
+    // System
+    bool xmm_value = false, xmm_result = false;
+    uint32_t aux = 0;
+    uint64_t pc = 0;
   };
 
   // --- emitter.cpp
@@ -235,6 +239,23 @@ class Emitter {
 
   // --- emit_tlb.cpp
   bool emit_system_memory(const ir::Inst& inst);
+  void emit_system_load(const ir::Inst& inst, const ir::MemInfo& info);
+  void emit_system_store(const ir::Inst& inst, const ir::MemInfo& info);
+  bool emit_system_atomic(const ir::Inst& inst, const ir::MemInfo& info);
+  void emit_system_compare_swap(const ir::Inst& inst, const ir::MemInfo& info);
+  void emit_system_load_exclusive(const ir::Inst& inst, const ir::MemInfo& info);
+  void emit_system_store_exclusive(const ir::Inst& inst, const ir::MemInfo& info);
+  /// Changes i and t. Until the cold path is back no register may be taken.
+  void probe_tlb(uint8_t address, const ir::MemInfo& info, bool write, uint8_t i, uint8_t t, Label cold);
+  Cold cold_system(const ir::Inst& inst);
+  /// System mode: the jump may lead elsewhere another time, so that it is never linked.
+  bool leaves_page(const ExitPlan& exit) const {
+    return options_.system && exit.kind == ExitPlan::Kind::Jump && exit.mode_known &&
+           (exit.pc ^ block_->key.pc) >> 12 != 0;
+  }
+  /// Looks into the thread's jump cache before the exit is taken.
+  void emit_jump_probe(const ExitPlan& exit);
+  void emit_cold_system(const Cold& cold);
 
   // --- emit_vector.cpp
   bool emit_vector(const ir::Inst& inst);

@@ -48,6 +48,8 @@ class Runtime {
       code.region_thunks[i] = start();
       region_thunk(static_cast<RegionThunk>(i));
     }
+    code.memory = start();
+    memory_thunk();
     code.bytes.assign(a_.bufferData(), a_.bufferData() + a_.offset());
     return code;
   }
@@ -70,6 +72,7 @@ class Runtime {
   void lookup();
   void thunk(Thunk kind);
   void region_thunk(RegionThunk kind);
+  void memory_thunk();
   void load_pins() {
     for (const Pin& pin : pins_.pins) (void)a_.mov(x86::gpq(pin.reg), state(pin.offset));
   }
@@ -124,6 +127,7 @@ void Runtime::enter() {
   for (unsigned i = 0; i < 3; ++i) copy(kFrameThunks + 8 * i, offsetof(RuntimeTable, thunks) + 8 * i);
   for (unsigned i = 0; i < 2; ++i)
     copy(kFrameRegionThunks + 8 * i, offsetof(RuntimeTable, region_thunks) + 8 * i);
+  copy(kFrameMemory, offsetof(RuntimeTable, memory));
   (void)a_.mov(frame(kFrameDefault, 4), kDefaultMxcsr);
   (void)a_.ldmxcsr(frame(kFrameDefault, 4));
   (void)a_.mov(x86::rax, x86::rdi);
@@ -237,6 +241,40 @@ void Runtime::thunk(Thunk kind) {
   (void)a_.ret();
 }
 
+/// rax: the guest's pc; the caller's rax is in its place in the frame already. Comes back, or leaves the
+/// block for good as an exit that has no owner.
+void Runtime::memory_thunk() {
+  constexpr int32_t kUp = 8 + abi::kFrame;
+  const auto at = [](uint32_t offset, uint32_t size = 8) {
+    return x86::ptr(x86::rsp, kUp + static_cast<int32_t>(offset), size);
+  };
+  const Label leave = a_.newLabel();
+  for (const uint8_t reg : kVolatile) (void)a_.mov(at(kFrameSaveGpr + 8 * reg), x86::gpq(reg));
+  for (unsigned reg = 0; reg < 16; ++reg) (void)a_.movaps(at(kFrameSaveXmm + 16 * reg, 16), x86::xmm(reg));
+  store_pins();
+  collect_flags(kUp);
+  (void)a_.lea(x86::rdx, x86::ptr(x86::gpq(abi::kState), -abi::kStateBias));
+  (void)a_.mov(x86::rdi, x86::rax);
+  (void)a_.lea(x86::rsi, x86::ptr(x86::rsp, kUp));
+  (void)a_.mov(x86::rcx, at(kFrameThread));
+  (void)a_.mov(x86::rax, reinterpret_cast<uint64_t>(access_memory));
+  (void)a_.call(x86::rax);
+  (void)a_.ldmxcsr(at(kFrameDefault, 4));
+  (void)a_.test(x86::al, x86::al);
+  for (unsigned reg = 0; reg < 16; ++reg) (void)a_.movaps(x86::xmm(reg), at(kFrameSaveXmm + 16 * reg, 16));
+  for (const uint8_t reg : kVolatile) (void)a_.mov(x86::gpq(reg), at(kFrameSaveGpr + 8 * reg));
+  (void)a_.mov(x86::rax, at(kFrameSaveGpr));
+  // Neither restores from nor pins change the host's flags.
+  load_pins();
+  (void)a_.jnz(leave);
+  (void)a_.ret();
+  (void)a_.bind(leave);
+  (void)a_.add(x86::rsp, 8);
+  (void)a_.xor_(x86::eax, x86::eax);
+  (void)a_.xor_(x86::ecx, x86::ecx);
+  (void)a_.jmp(frame(kFrameExit));
+}
+
 void Runtime::region_thunk(RegionThunk kind) {
   constexpr uint8_t kSave[] = {0, 1, 2, 6, 7, 8, 9, 10};
   constexpr int32_t kVectors = 0, kWords = 16 * 32, kMxcsr = kWords + 8 * 8;
@@ -308,6 +346,30 @@ const interp::Code* place_record(const interp::Code* from, ThreadContext& thread
 }  // namespace
 
 interp::Handler return_handler() { return back_to_generated_code; }
+
+bool access_memory(uint64_t pc, uint8_t* frame, uint8_t* state, ThreadContext* thread) {
+  uint32_t access[2];
+  std::memcpy(access, frame + kFrameAccess, sizeof access);
+  ir::Inst inst;
+  inst.op = static_cast<ir::Op>(access[1] >> 8);
+  inst.type = static_cast<ir::Type>(access[1] & 0xff);
+  inst.aux = access[0];
+  interp::Code code[2];
+  code[0] = {.handler = interp::select_system_memory(inst),
+             .d = kFrameScratch + 96,
+             .a = kFrameScratch,
+             .b = kFrameScratch + 32,
+             .c = kFrameScratch + 64,
+             .imm = pc};
+  code[0].aux = access[0] |
+                ((ir::kOpEffects[static_cast<unsigned>(inst.op)] & ir::Writes) ? interp::kMemWrites : 0) |
+                (inst.type == ir::Type::I8 ? interp::kMemByteResult : 0);
+  code[0].extra = 0;
+  code[1].handler = return_handler();
+  code[0].handler(code, frame, state, thread);
+  thread->current_op = nullptr;
+  return thread->stop.kind != ir::ExitKind::None;
+}
 
 void run_record(const interp::Code* code, uint8_t* frame, uint8_t* state, ThreadContext* thread) {
   if (reinterpret_cast<uint64_t>(code->handler) & kDistance) [[unlikely]]

@@ -18,6 +18,7 @@ struct RuntimeTable {
   const void* record = nullptr;
   const void* thunks[3] = {};
   const void* region_thunks[2] = {};
+  const void* memory = nullptr;
 };
 
 /// Which exit of which block was taken.
@@ -41,10 +42,14 @@ interp::Handler return_handler();
 /// RuntimeTable::record. The record's handlers may be kDistance.
 void run_record(const interp::Code* code, uint8_t* frame, uint8_t* state, ThreadContext* thread);
 
+/// Behind the memory thunk: what the cold path of an access in system mode calls. Operands and result are in
+/// kFrameScratch, the access in kFrameAccess. True: ThreadContext::stop says why the block is left.
+bool access_memory(uint64_t pc, uint8_t* frame, uint8_t* state, ThreadContext* thread);
+
 /// Position-independent code of all these, and where in it they start.
 struct RuntimeCode {
   std::vector<uint8_t> bytes;
-  uint32_t enter = 0, exit = 0, lookup = 0, thunks[3] = {}, region_thunks[2] = {};
+  uint32_t enter = 0, exit = 0, lookup = 0, thunks[3] = {}, region_thunks[2] = {}, memory = 0;
 };
 /// `denormals`: StateLayout::sse_floats
 RuntimeCode make_runtime(const Pins& pins, bool avx, bool denormals);
