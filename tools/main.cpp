@@ -11,6 +11,7 @@
 
 #include "tools/commands.h"
 #include "tools/machine/run_machine.h"
+#include "tools/machine/run_microvm.h"
 #include "user/abi/abi.h"
 
 namespace {
@@ -40,6 +41,8 @@ int main(int argc, char** argv) {
   constexpr std::string_view kPrefix = "lyrebird-", kMachinePrefix = "lyrebird-system-";
   if (name.starts_with(kMachinePrefix) && name.substr(kMachinePrefix.size()) == "aarch64")
     return lyrebird::tools::run_machine({argv + 1, argv + argc}, name, "aarch64");
+  if (name == "lyrebird-system-x86_64")
+    return lyrebird::tools::run_x86_machine({argv + 1, argv + argc}, name);
   if (name.starts_with(kPrefix)) {
     const std::string guest = name.substr(kPrefix.size());
     if (lyrebird::user::find_abi(std::string_view(guest)))

@@ -41,6 +41,8 @@ class Vm final : public system::IrqSink, public system::MsiSink {
 
   /// A line of the controllers in the kernel (Irqchip::Kernel): a GSI.
   void set_irq(unsigned gsi, bool level) override;
+  /// The controllers in the kernel (but the local APICs, which are vCPUs') as after power-on.
+  void reset_controllers();
   /// Needs local APICs in the kernel.
   void send(uint64_t address, uint32_t data, uint32_t requester) override;
 
@@ -87,6 +89,8 @@ class Vm final : public system::IrqSink, public system::MsiSink {
   const VmOptions options_;
   Fd fd_;
   std::unique_ptr<MemorySlots> slots_;
+  std::vector<std::vector<uint8_t>> power_on_chips_;
+  std::vector<uint8_t> power_on_pit_;
   std::mutex routes_mutex_;
   std::map<unsigned, MsiRoute> routes_;
   std::mutex ring_mutex_;

@@ -166,8 +166,8 @@ class X86Kvm final : public Guest, public accel::InterruptAcknowledge {
     s.fmask = number() & 0xffffffff;
     s.kernel_gs_base = canonical();
     s.sysenter_cs = number() & 0xffff;
-    s.sysenter_esp = canonical();
-    s.sysenter_eip = canonical();
+    s.sysenter_esp = number() & 0xffffffff;  // AMD's processors have no more
+    s.sysenter_eip = number() & 0xffffffff;
     s.fs.base = canonical();
     s.gs.base = canonical();
     for (unsigned i = 0; i < 4; ++i) s.dr[i] = canonical();

@@ -191,6 +191,10 @@ Result<void> Cpuid::change(std::string_view feature, bool on, const std::vector<
 Result<Cpuid> Cpuid::create(const Device& device, std::string_view spec) {
   auto supported = supported_by(device);
   if (!supported) return supported.error();
+  // That there is a hypervisor, and what the APIC in the kernel does on its own: older kernels list neither.
+  for (Entry& entry : *supported)
+    if (entry.function == 1)
+      entry.ecx |= 1u << 31 | (device.check(KVM_CAP_TSC_DEADLINE_TIMER) > 0 ? 1u << 24 : 0);
   return create(std::move(*supported), spec);
 }
 

@@ -44,6 +44,21 @@ Result<void> Vm::prepare() {
     if (options_.pit)
       if (const int result = fd_.control(KVM_CREATE_PIT2, &pit); result < 0)
         return Error{failure("KVM_CREATE_PIT2", result)};
+    for (const unsigned chip : {KVM_IRQCHIP_PIC_MASTER, KVM_IRQCHIP_PIC_SLAVE, KVM_IRQCHIP_IOAPIC}) {
+      kvm_irqchip state{};
+      state.chip_id = chip;
+      if (const int result = fd_.control(KVM_GET_IRQCHIP, &state); result < 0)
+        return Error{failure("KVM_GET_IRQCHIP", result)};
+      const auto* const bytes = reinterpret_cast<const uint8_t*>(&state);
+      power_on_chips_.emplace_back(bytes, bytes + sizeof state);
+    }
+    if (options_.pit) {
+      kvm_pit_state2 state{};
+      if (const int result = fd_.control(KVM_GET_PIT2, &state); result < 0)
+        return Error{failure("KVM_GET_PIT2", result)};
+      const auto* const bytes = reinterpret_cast<const uint8_t*>(&state);
+      power_on_pit_.assign(bytes, bytes + sizeof state);
+    }
     return set_routes();
   } else if (options_.irqchip == Irqchip::Split) {
     kvm_enable_cap cap{};
@@ -53,6 +68,11 @@ Result<void> Vm::prepare() {
       return Error{failure("KVM_CAP_SPLIT_IRQCHIP (try -machine kernel-irqchip=on)", result)};
   }
   return {};
+}
+
+void Vm::reset_controllers() {
+  for (const auto& chip : power_on_chips_) fd_.control(KVM_SET_IRQCHIP, chip.data());
+  if (!power_on_pit_.empty()) fd_.control(KVM_SET_PIT2, power_on_pit_.data());
 }
 
 void Vm::add_chip_routes(std::vector<uint8_t>& entries) const {

@@ -1,0 +1,291 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Boots a Debian kernel under KVM where KVM is real: inside a machine that the peer emulates with SVM.
+
+usage: run.py LYREBIRD [--case NAME]... [--conformance PROGRAM] [--peer] [--keep DIR] [-v]
+
+Outside: qemu-system-x86_64 -accel tcg -cpu max runs Debian's amd64 kernel, which loads kvm-amd. Inside, LYREBIRD
+(with the libraries it needs, all in the initramfs) runs the same kernel with a busybox initramfs and a disk.
+Exit status 77: something is missing, and the last line says what. --peer: the same guest under the peer's
+microvm as well, for the times.
+"""
+
+import argparse
+import hashlib
+import lzma
+import pathlib
+import re
+import shutil
+import stat
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PAYLOAD = ROOT / "build/payload/amd64-system"
+OUTER_MODULES = ["irqbypass", "kvm", "ccp", "kvm-amd"]
+INNER_MODULES = ["virtio_ring", "virtio", "virtio_mmio", "virtio_blk"]
+DISK_BYTES = 4 << 20
+
+
+class Missing(Exception):
+    pass
+
+
+class Cpio:
+    """An initramfs, format newc."""
+
+    def __init__(self):
+        self.data = bytearray()
+        self.names = set()
+
+    def add(self, name, mode, content=b"", rdev=(0, 0)):
+        for parent in reversed(pathlib.PurePosixPath(name).parents):
+            if str(parent) not in (".", "/") and str(parent) not in self.names:
+                self.add(str(parent), stat.S_IFDIR | 0o755)
+        if name in self.names:
+            return
+        self.names.add(name)
+        encoded = name.encode() + b"\0"
+        fields = [len(self.names), mode, 0, 0, 1, 0, len(content), 0, 0, rdev[0], rdev[1], len(encoded), 0]
+        self.data += b"070701" + b"".join(b"%08X" % f for f in fields) + encoded
+        self.data += b"\0" * (-len(self.data) % 4)
+        self.data += content
+        self.data += b"\0" * (-len(self.data) % 4)
+
+    def file(self, name, path):
+        self.add(name, stat.S_IFREG | 0o755, pathlib.Path(path).read_bytes())
+
+    def text(self, name, text):
+        self.add(name, stat.S_IFREG | 0o755, text.encode())
+
+    def finish(self):
+        self.add("TRAILER!!!", 0)
+        return bytes(self.data)
+
+
+def base(cpio):
+    for name in ("dev", "proc", "sys", "tmp", "bin", "modules"):
+        cpio.add(name, stat.S_IFDIR | 0o755)
+    cpio.add("dev/console", stat.S_IFCHR | 0o600, rdev=(5, 1))
+    cpio.file("bin/busybox", PAYLOAD / "bin/busybox")
+
+
+def add_modules(cpio, names):
+    tree = next((PAYLOAD / "lib/modules").iterdir())
+    for name in names:
+        found = list(tree.rglob(name + ".ko")) or list(tree.rglob(name.replace("_", "-") + ".ko"))
+        if not found:
+            raise Missing(f"{tree}: has no module {name}")
+        cpio.file(f"modules/{name}.ko", found[0])
+
+
+PRELUDE = """#!/bin/busybox sh
+export PATH=/bin
+/bin/busybox --install -s /bin
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev
+for m in %s; do insmod /modules/$m.ko || echo "no module $m"; done
+"""
+
+
+def inner_initramfs():
+    cpio = Cpio()
+    base(cpio)
+    add_modules(cpio, INNER_MODULES)
+    cpio.text(
+        "init",
+        PRELUDE % " ".join(INNER_MODULES)
+        + """
+echo "INNER init cpus=$(grep -c ^processor /proc/cpuinfo) kvm=$(dmesg | grep -c 'Hypervisor detected: KVM')"
+if [ -b /dev/vda ]; then
+  echo "INNER read $(md5sum </dev/vda | cut -d' ' -f1)"
+  tr 'a-z' 'b-za' </dev/vda >/tmp/other && dd if=/tmp/other of=/dev/vda bs=64k conv=fsync 2>/dev/null
+  echo 3 >/proc/sys/vm/drop_caches
+  echo "INNER written $(md5sum </dev/vda | cut -d' ' -f1)"
+fi
+echo "INNER interrupts $(grep -c virtio /proc/interrupts)"
+echo "INNER off"
+poweroff -f
+""",
+    )
+    return cpio.finish()
+
+
+def libraries(program):
+    text = subprocess.run(["ldd", program], capture_output=True, text=True).stdout
+    return {m[1] for m in re.finditer(r"(?:=> )?(/\S+) \(0x", text)}
+
+
+def unpack_kernel(image):
+    """The ELF file in a bzImage (boot.rst: payload_offset, payload_length), which is entered by its PVH note."""
+    sectors = image[0x1F1] or 4
+    offset, length = struct.unpack_from("<II", image, 0x248)
+    start = 512 * (1 + sectors) + offset
+    return lzma.LZMADecompressor().decompress(image[start : start + length])
+
+
+CASES = {
+    # name: processors, further options, kernel
+    "one": (1, [], "kernel"),
+    "two": (2, [], "kernel"),
+    "pvh": (1, [], "vmlinux"),
+    "ring": (1, ["-accel", "kvm,dirty-ring-size=4096"], "vmlinux"),
+    "exits": (1, ["-M", "microvm,ioeventfd=off"], "vmlinux"),
+}
+
+
+def outer_initramfs(arguments):
+    cpio = Cpio()
+    base(cpio)
+    add_modules(cpio, OUTER_MODULES)
+    programs = [pathlib.Path(arguments.lyrebird)]
+    cpio.file("bin/lyrebird-system-x86_64", programs[0])
+    if arguments.conformance:
+        programs.append(pathlib.Path(arguments.conformance))
+        cpio.file("bin/conformance", arguments.conformance)
+    if arguments.peer:
+        programs.append(pathlib.Path(shutil.which("qemu-system-x86_64")))
+        cpio.file("bin/qemu-system-x86_64", programs[-1])
+        for rom in ("bios-microvm.bin", "linuxboot_dma.bin", "pvh.bin"):
+            for folder in ("/usr/share/qemu", "/usr/share/seabios"):
+                if (path := pathlib.Path(folder, rom)).exists():
+                    cpio.file(f"usr/share/qemu/{rom}", path)
+    for program in programs:
+        for library in libraries(program):
+            cpio.file(library.lstrip("/"), library)
+    kernel = next((PAYLOAD / "boot").glob("vmlinuz-*"))
+    cpio.file("guest/kernel", kernel)
+    if any(kind == "vmlinux" for kind in (CASES[case][2] for case in arguments.case)):
+        cpio.add("guest/vmlinux", stat.S_IFREG | 0o644, unpack_kernel(kernel.read_bytes()))
+    cpio.add("guest/initrd", stat.S_IFREG | 0o644, inner_initramfs())
+    script = PRELUDE % " ".join(OUTER_MODULES)
+    script += "ls -l /dev/kvm\n"
+    if arguments.conformance:
+        # The peer's VMRUN takes DR7 over without setting its breakpoints.
+        script += "echo OUTER begin conformance; conformance --gtest_brief=1 --gtest_filter=-*BreakpointStops*\n"
+        script += "echo OUTER status $?\n"
+    common = (
+        "-kernel /guest/KERNEL -initrd /guest/initrd -nographic -no-reboot -m 256"
+        " -append 'console=ttyS0 quiet panic=-1 reboot=t'"
+        " -drive file=/tmp/disk,format=raw,if=none,id=d0 -device virtio-blk-device,drive=d0"
+    )
+    runs = [("lyrebird " + case, "lyrebird-system-x86_64 -stats", CASES[case]) for case in arguments.case]
+    if arguments.peer:
+        runs += [("peer " + case, "qemu-system-x86_64 -nodefaults -no-user-config -serial stdio -display none",
+                  CASES[case]) for case in arguments.case if case in ("one", "two")]
+    for name, program, (cpus, options, kind) in runs:
+        machine = " ".join(options) if "-M" in options else "-M microvm " + " ".join(options)
+        accel = "" if "-accel" in options else "-accel kvm -cpu host"
+        line = common if program.startswith("lyre") else common.replace("-nographic", "")
+        line = line.replace("KERNEL", kind)
+        script += f"yes 'the quick brown fox' | dd bs=1k count={DISK_BYTES >> 10} iflag=fullblock of=/tmp/disk 2>/dev/null\n"
+        script += f"echo OUTER begin {name}; timeout {arguments.limit} {program} {machine} {accel} -smp {cpus} {line} </dev/null; "
+        script += 'echo "OUTER status $?"; echo "OUTER disk $(md5sum </tmp/disk | cut -d" " -f1)"\n'
+    script += "poweroff -f\n"
+    cpio.text("init", script)
+    return kernel, cpio.finish()
+
+
+def disk_sums():
+    line = b"the quick brown fox\n"
+    data = (line * (DISK_BYTES // len(line) + 1))[:DISK_BYTES]
+    turned = data.translate(bytes.maketrans(b"abcdefghijklmnopqrstuvwxyz", b"bcdefghijklmnopqrstuvwxyza"))
+    return hashlib.md5(data).hexdigest(), hashlib.md5(turned).hexdigest()
+
+
+def boot(arguments, work):
+    kernel, initrd = outer_initramfs(arguments)
+    (work / "initrd").write_bytes(initrd)
+    command = [
+        "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "2048",
+        "-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio", "-no-reboot",
+        "-kernel", str(kernel), "-initrd", str(work / "initrd"),
+        "-append", "console=ttyS0 quiet panic=-1 mitigations=off",
+    ]
+    begin = time.monotonic()
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    lines = []
+    try:
+        for raw in process.stdout:
+            text = raw.decode(errors="replace").rstrip("\r\n")
+            now = time.monotonic() - begin
+            lines.append((now, text))
+            if arguments.verbose:
+                print(f"{now:7.2f} {text}", flush=True)
+            if now > arguments.timeout:
+                process.kill()
+    finally:
+        process.kill()
+        process.wait()
+    return lines
+
+
+def judge(arguments, lines):
+    """Prints a line for each run; what is wrong comes back."""
+    before, after = disk_sums()
+    problems, current, found = [], None, {}
+    for when, text in lines:
+        if m := re.search(r"OUTER begin (.+)", text):
+            current = m[1]
+            found[current] = {"begin": when}
+        elif current and (m := re.search(r"(INNER|OUTER) (\w+) ?(.*)", text)):
+            found[current][m[1].lower() + " " + m[2]] = m[3]
+            found[current].setdefault("time " + m[2], when)
+    names = (["conformance"] if arguments.conformance else []) + ["lyrebird " + case for case in arguments.case]
+    if arguments.peer:
+        names += ["peer " + case for case in arguments.case if case in ("one", "two")]
+    for name in names:
+        run = found.get(name, {})
+        expected = {"outer status": "0"}
+        if name != "conformance":
+            cpus = CASES[name.split()[1]][0]
+            expected |= {"inner init": f"cpus={cpus} kvm=1", "inner read": before, "inner written": after,
+                         "inner off": "", "outer disk": after}
+        wrong = [f"{key} is {run.get(key)!r}, not {value!r}" for key, value in expected.items() if run.get(key) != value]
+        problems += [f"{name}: {w}" for w in wrong]
+        if "time init" in run:
+            print(f"{name}: {run['time init'] - run['begin']:.2f} s to the guest's init, "
+                  f"{run.get('time status', 0) - run['begin']:.2f} s to its end")
+        elif not wrong:
+            print(f"{name}: {run['time status'] - run['begin']:.2f} s")
+    return problems
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("lyrebird")
+    parser.add_argument("--case", action="append", choices=CASES)
+    parser.add_argument("--conformance")
+    parser.add_argument("--peer", action="store_true")
+    parser.add_argument("--keep")
+    parser.add_argument("--limit", type=int, default=150, help="seconds for each run")
+    parser.add_argument("--timeout", type=float, default=290)
+    parser.add_argument("-v", "--verbose", action="store_true")
+    arguments = parser.parse_args()
+    arguments.case = arguments.case or ["one", "two"]
+    try:
+        if not shutil.which("qemu-system-x86_64"):
+            raise Missing("qemu-system-x86_64 is not installed")
+        if not PAYLOAD.is_dir():
+            raise Missing(f"{PAYLOAD} is not there: tools/dev/payload/fetch amd64-system")
+        with tempfile.TemporaryDirectory() as work:
+            folder = pathlib.Path(arguments.keep or work)
+            folder.mkdir(exist_ok=True)
+            lines = boot(arguments, folder)
+    except Missing as reason:
+        print(f"skipped: {reason}")
+        return 77
+    problems = judge(arguments, lines)
+    if problems:
+        print("".join(f"{when:7.2f} {text}\n" for when, text in lines[-60:]), end="")
+        print("\n".join(problems))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
