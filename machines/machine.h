@@ -9,12 +9,13 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "accel/accelerator.h"
 #include "accel/vcpu_thread.h"
-#include "frontend/system_frontend.h"
+#include "frontend/frontend.h"
 #include "system/address_space.h"
 #include "system/clock.h"
 #include "system/event_loop.h"
@@ -46,7 +47,11 @@ class Machine {
   /// Memory as CPUs see it, and devices.
   virtual system::AddressSpace& memory() = 0;
   virtual accel::Accelerator& accelerator() = 0;
-  virtual const frontend::SystemFrontend& frontend() const = 0;
+  /// What is in a vCPU's state.
+  virtual const ir::StateLayout& layout() const = 0;
+  /// Where the CPU reads a virtual address from, for debuggers: nothing changes. The CPU is paused and its
+  /// state was read. Nullopt: it has nothing there.
+  virtual std::optional<uint64_t> debug_translate(size_t cpu, uint64_t address) = 0;
   virtual std::vector<BoardDevice> devices() const = 0;
   size_t cpu_count() const { return threads_.size(); }
   accel::VcpuThread& cpu(size_t index) { return *threads_[index]; }

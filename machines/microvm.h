@@ -51,6 +51,10 @@ class MicrovmMachine final : public Machine {
 
   system::AddressSpace& memory() override { return *memory_; }
   accel::Accelerator& accelerator() override { return *kvm_; }
+  const ir::StateLayout& layout() const override { return x86::x86_layout(); }
+  std::optional<uint64_t> debug_translate(size_t cpu, uint64_t address) override {
+    return kvm_->translate(static_cast<unsigned>(cpu), address);
+  }
   std::vector<BoardDevice> devices() const override { return board_; }
   void power_button() override { events_->raise(devices::kAcpiPowerButton); }
 

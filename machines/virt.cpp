@@ -139,6 +139,16 @@ Result<void> VirtMachine::plug(devices::VirtioDevice& device) {
   return Error{fmt::format("all {} virtio slots of virt are taken", kVirtioCount)};
 }
 
+std::optional<uint64_t> VirtMachine::debug_translate(size_t index, uint64_t address) {
+  ir::CpuHeader& state = cpu(index).vcpu().state();
+  const frontend::SystemFrontend& frontend = *engine_.frontend;
+  frontend::Page page;
+  if (!frontend.translate_address(state, memory(), address, ir::Access::Read,
+                                  frontend.fetch_index(state.mode), true, page))
+    return std::nullopt;
+  return page.physical | (address & low_mask(page.bits));
+}
+
 void VirtMachine::power_button() {
   gpio_->set_irq(kPowerButtonLine, true);
   // As long as a finger would be on it.

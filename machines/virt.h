@@ -74,7 +74,8 @@ class VirtMachine final : public Machine {
   /// Into the next free slot; the device outlives the machine.
   Result<void> plug(devices::VirtioDevice& device);
   arm::A64SystemState& state(size_t cpu);
-  const frontend::SystemFrontend& frontend() const override { return *engine_.frontend; }
+  const ir::StateLayout& layout() const override { return engine_.frontend->layout(); }
+  std::optional<uint64_t> debug_translate(size_t cpu, uint64_t address) override;
   const Bytes& device_tree() const { return dtb_; }
 
  private:

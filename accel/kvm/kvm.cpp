@@ -93,6 +93,17 @@ void KvmAccelerator::collect_writes() {
   vm_->fd().control(KVM_RESET_DIRTY_RINGS);
 }
 
+std::optional<uint64_t> KvmAccelerator::translate(unsigned index, uint64_t address) const {
+  const std::lock_guard lock(mutex_);
+  for (const kvm::KvmVcpu* vcpu : vcpus_) {
+    if (vcpu->index() != index) continue;
+    kvm_translation page{};
+    page.linear_address = address;
+    if (vcpu->fd().control(KVM_TRANSLATE, &page) >= 0 && page.valid) return page.physical_address;
+  }
+  return std::nullopt;
+}
+
 void KvmAccelerator::report(Report& report) const {
   report.section("KVM");
   report.count("exits", stats_.exits.load());

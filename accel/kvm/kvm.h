@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -78,6 +79,9 @@ class KvmAccelerator final : public Accelerator {
   /// Writes of the guest are recorded from now on, and collect_writes() marks them in the RAM blocks.
   void follow_writes(bool on) { vm_->slots().follow_writes(on); }
   void collect_writes();
+
+  /// The physical address that the vCPU's tables give; it does not run.
+  std::optional<uint64_t> translate(unsigned vcpu, uint64_t address) const;
 
   /// The paravirtual clock, in nanoseconds: save it while no vCPU runs, set it before they run again.
   Result<uint64_t> clock_ns() const;

@@ -101,7 +101,7 @@ std::string show_registers(machines::Machine& machine, size_t cpu) {
   if (const Result<void> read = vcpu.read_state(); !read.ok()) return read.error().message + "\n";
   const auto* const state = reinterpret_cast<const uint8_t*>(&vcpu.state());
   std::string text, line = fmt::format("{:>16}={:016x}", "pc", vcpu.state().pc);
-  for (const ir::StateField& field : machine.frontend().layout().fields) {
+  for (const ir::StateField& field : machine.layout().fields) {
     const unsigned size = ir::byte_size(field.type);
     if (field.name == "pc" || size == 0) continue;
     std::string value;
@@ -140,7 +140,7 @@ std::string show_memory(machines::Machine& machine, size_t cpu, std::string_view
   }
   const auto start = evaluate(arguments);
   if (!start) return fmt::format("{}: is no address\n", arguments);
-  accel::Vcpu& vcpu = machine.cpu(cpu).vcpu();
+  if (const auto read = machine.cpu(cpu).vcpu().read_state(); !read.ok()) return read.error().message + "\n";
   std::string text;
   const unsigned per_line = f.format == 'c' ? 8 : 16 / f.size;
   for (uint64_t i = 0; i < f.count; ++i) {
@@ -148,12 +148,9 @@ std::string show_memory(machines::Machine& machine, size_t cpu, std::string_view
     if (i % per_line == 0) text += fmt::format("{}{:016x}:", i ? "\n" : "", address);
     uint64_t pa = address;
     if (!physical) {
-      frontend::Page page;
-      if (!machine.frontend().translate_address(vcpu.state(), machine.memory(), address, ir::Access::Read,
-                                                machine.frontend().fetch_index(vcpu.state().mode), true,
-                                                page))
-        return text + fmt::format(" cannot access memory at {:#x}\n", address);
-      pa = page.physical | (address & low_mask(page.bits));
+      const auto found = machine.debug_translate(cpu, address);
+      if (!found) return text + fmt::format(" cannot access memory at {:#x}\n", address);
+      pa = *found;
     }
     // Only memory: looking at a device's register may change it.
     uint64_t value = 0;
