@@ -325,10 +325,29 @@ bool take_pending(A64SystemState& state, uint32_t lines) {
   if (state.el > 1) return false;
   for (const Interrupt& interrupt : kPhysical) {
     if ((state.daif & interrupt.mask) || !is_virtual_pending(state, interrupt, lines)) continue;
-    if (interrupt.line == kLineSError) state.reg(HCR_EL2) &= ~hcr::kVse;
+    if (interrupt.line == kLineSError) {
+      state.reg(HCR_EL2) &= ~hcr::kVse;
+      note_virtual_interrupts(state);
+    }
     take_async(state, 1, interrupt.vector, make_esr(ExceptionClass::SError, 0));
     return true;
   }
+  return false;
+}
+
+void note_virtual_interrupts(A64SystemState& state) {
+  if (state.reg(HCR_EL2) & (hcr::kVi | hcr::kVf | hcr::kVse)) {
+    state.header.interrupt_lines.fetch_or(kLineHypervisor);
+  } else {
+    state.header.interrupt_lines.fetch_and(~uint32_t{kLineHypervisor});
+  }
+}
+
+bool ends_wait(const A64SystemState& state, uint32_t lines) {
+  if (lines & (kLineIrq | kLineFiq | kLineSError)) return true;
+  if (state.el > 1) return false;
+  for (const Interrupt& interrupt : kPhysical)
+    if (is_virtual_pending(state, interrupt, lines)) return true;
   return false;
 }
 

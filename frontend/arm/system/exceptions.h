@@ -68,6 +68,10 @@ void take_brk(A64SystemState& state, uint32_t comment, uint64_t pc);
 
 /// The pending interrupt of highest priority that is not masked is taken; false: there is none.
 bool take_pending(A64SystemState& state, uint32_t lines);
+/// kLineHypervisor follows HCR_EL2.
+void note_virtual_interrupts(A64SystemState& state);
+/// A CPU in WFI goes on: something is pending, masked or not.
+bool ends_wait(const A64SystemState& state, uint32_t lines);
 /// ISR_EL1 (D19.2.65): what is pending for the current level.
 uint64_t isr_value(const A64SystemState& state, uint32_t lines);
 

@@ -115,6 +115,7 @@ void write_hcr(A64SystemState& state, uint64_t value) {
   if (changed & (hcr::kDc | hcr::kE2h)) flush(state, kAllEl1Spaces | kEl2Spaces);
   if (changed & (hcr::kVm | hcr::kTge)) flush(state, kAllEl1Spaces);
   update_mode(state);
+  note_virtual_interrupts(state);
   state.vcpu->recheck_interrupts();
 }
 

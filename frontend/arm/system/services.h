@@ -16,6 +16,7 @@ enum InterruptLine : uint32_t {
   kLineSError = 4,
   kLineVirtualIrq = 8,  ///< from the GIC's virtual CPU interface
   kLineVirtualFiq = 16,
+  kLineHypervisor = 32,  ///< the frontend's own: HCR_EL2.VI, VF or VSE is set
 };
 
 /// The generic timers of a vCPU (DDI 0487, D12), by their usual private interrupt on `virt`.

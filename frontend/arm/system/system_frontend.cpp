@@ -114,8 +114,7 @@ bool A64SystemFrontend::take_interrupt(ir::CpuHeader& cpu, uint32_t lines) const
 }
 
 bool A64SystemFrontend::wakes(const ir::CpuHeader& cpu, uint32_t lines) const {
-  const A64SystemState& state = system_state(cpu);
-  return lines != 0 || isr_value(state, lines) != 0;
+  return ends_wait(system_state(cpu), lines);
 }
 
 void A64SystemFrontend::attach(ir::CpuHeader& cpu, frontend::VcpuServices& services) const {

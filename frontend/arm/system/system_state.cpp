@@ -6,6 +6,7 @@
 
 #include "base/bits.h"
 #include "frontend/arm/system/control_bits.h"
+#include "frontend/arm/system/exceptions.h"
 #include "frontend/arm/system/system_registers.h"
 #include "frontend/arm/system/timers.h"
 
@@ -240,6 +241,7 @@ void reset_vcpu(A64SystemState& state, uint64_t mpidr) {
   state.reg(SysReg::VPIDR_EL2) = config->model->midr;
   state.reg(SysReg::VMPIDR_EL2) = mpidr;
   state.fault = {};
+  note_virtual_interrupts(state);
   state.header.pc = config->reset_address;
   if (state.vcpu) state.vcpu->tlb_flush({});
   if (state.board) reset_timers(state);
