@@ -368,6 +368,12 @@ void Tlb::flush(const TlbScope& scope) {
 
 void Tlb::flush_all() { flush({}); }
 
+void Tlb::forget() {
+  flush_all();
+  for (Space& space : spaces_)
+    for (auto& t : space.tables) t->context = ~uint32_t{0};
+}
+
 void Tlb::context_changed(uint32_t spaces, uint32_t context) {
   const std::lock_guard lock(mutex_);
   for (unsigned number = 0; number < kTlbSpaces; ++number) {

@@ -160,6 +160,8 @@ class Tlb : private TlbTables {
   void flush(const TlbScope& scope);
   void flush_all();
   void context_changed(uint32_t spaces, uint32_t context);
+  /// flush_all(), and nothing is known about contexts until the next context_changed().
+  void forget();
 
   /// No thread but this one's owner may have the right to write the page straight away after this. Any
   /// thread.

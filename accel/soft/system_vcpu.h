@@ -26,6 +26,11 @@ class SystemVcpu final : public Vcpu, private frontend::VcpuServices, private ji
   void kick() override { request(kKick); }
   ir::CpuHeader& state() override { return state_; }
   void set_interrupt(uint32_t lines, bool level) override;
+  /// Somebody else changed the state: no translation of before counts.
+  Result<void> write_state() override {
+    tlb_.forget();
+    return {};
+  }
 
   // For SoftSystem and other vCPUs.
   void request_flush_all() { request(kFlushAll); }

@@ -47,6 +47,8 @@ class Guest {
   virtual uint64_t ram_base() const { return 0; }
   virtual bool has_ports() const { return false; }
   virtual bool has_crash() const { return false; }
+  /// The state struct is the CPU's own, not a copy of what hardware has.
+  virtual bool live_state() const { return false; }
 
   /// "" if tests can run here, else why not.
   virtual std::string why_not() const { return {}; }

@@ -380,6 +380,7 @@ TEST_P(Conformance, BreakpointStopsBeforeItsInstruction) {
 }
 
 TEST_P(Conformance, EveryFieldOfTheStateComesBack) {
+  if (guest->live_state()) GTEST_SKIP() << "there is but one state";
   create(2);
   for (unsigned seed = 1; seed <= 20; ++seed) {
     guest->start(*states[0], 0, guest->ram_base() + kCodeAt);
