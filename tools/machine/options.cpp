@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "frontend/arm/cpu_model.h"
+#include "tools/machine/attach.h"
 
 namespace lyrebird::tools {
 
@@ -224,6 +225,14 @@ Result<void> set_topics(MachineSettings& s, const std::string& list) {
   return {};
 }
 
+Result<void> add_device(MachineSettings& s, const std::string& text) {
+  if (text == "help") {
+    std::fputs(device_help().c_str(), stdout);
+    return s.done = true, Result<void>();
+  }
+  return s.devices.push_back(text), Result<void>();
+}
+
 #define TEXT(member) \
   [](MachineSettings& s, const std::string& v) -> Result<void> { return s.member = v, Result<void>(); }
 #define LIST(member)                                             \
@@ -245,7 +254,7 @@ constexpr Row kRows[] = {
     {"bios", "FILE", "firmware", TEXT(virt.firmware)},
     {"drive", "PROPERTIES", "a disk: file=...,format=raw,if=virtio|none,id=...", LIST(drives)},
     {"blockdev", "PROPERTIES", "a node of block storage", LIST(block_devices)},
-    {"device", "TYPE[,PROPERTY=VALUE]...", "a device; -device help lists them", LIST(devices)},
+    {"device", "TYPE[,PROPERTY=VALUE]...", "a device; -device help lists them", add_device},
     {"netdev", "TYPE,id=...", "a network on the host's side", LIST(netdevs)},
     {"nic", "TYPE[,PROPERTY=VALUE]...", "a network and its device; none: no network", LIST(nics)},
     {"serial", "WHERE", "the next serial line: stdio, mon:stdio, null, none", LIST(serials)},

@@ -19,6 +19,7 @@
 #include "monitor/human/monitor.h"
 #include "system/chardev/terminal.h"
 #include "tools/disassemble.h"
+#include "tools/machine/attach.h"
 #include "tools/machine/options.h"
 
 namespace lyrebird::tools {
@@ -49,11 +50,13 @@ class Session {
   system::CharBackend* serial_ = &null_;
   system::CharBackend* monitor_end_ = nullptr;
   std::unique_ptr<machines::VirtMachine> machine_;
+  std::unique_ptr<Attached> attached_;
   std::unique_ptr<monitor::HumanMonitor> monitor_;
 };
 
 Session::~Session() {
   monitor_.reset();
+  attached_.reset();  // the CPUs stand
   machine_.reset();
   terminal_.reset();
   if (signal_fd_ >= 0) {
@@ -118,14 +121,8 @@ Result<void> Session::open_consoles() {
 Result<void> Session::build() {
   if (!settings_.log_file.empty() && !open_log_file(settings_.log_file.c_str()))
     return Error{fmt::format("-D {}: {}", settings_.log_file, std::strerror(errno))};
-  for (const auto& [option, given] : {std::pair{"-drive", &settings_.drives},
-                                      {"-blockdev", &settings_.block_devices},
-                                      {"-device", &settings_.devices},
-                                      {"-netdev", &settings_.netdevs},
-                                      {"-chardev", &settings_.chardevs}})
-    if (!given->empty()) return Error{fmt::format("{} {}: not supported yet", option, given->front())};
-  for (const std::string& nic : settings_.nics)
-    if (nic != "none") return Error{fmt::format("-nic {}: only none is supported yet", nic)};
+  if (!settings_.chardevs.empty())
+    return Error{fmt::format("-chardev {}: not supported yet", settings_.chardevs.front())};
   if (!settings_.gdb.empty()) return Error{fmt::format("-gdb {}: not supported yet", settings_.gdb)};
   watch_signals();
   // Last before the machine, so that errors in options find the terminal as it was.
@@ -144,6 +141,11 @@ Result<void> Session::build() {
       });
   if (!machine.ok()) return machine.error();
   machine_ = std::move(*machine);
+  auto attached = attach_devices(
+      settings_, {machine_->memory(), loop_,
+                  [this](devices::VirtioDevice& device) { return machine_->plug(device); }, nullptr});
+  if (!attached.ok()) return attached.error();
+  attached_ = std::move(*attached);
   machine_->allow_reset = settings_.reboot;
   machine_->on_shutdown = [this](machines::Shutdown reason, const std::string& message) {
     if (reason == machines::Shutdown::Error) {

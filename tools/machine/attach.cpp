@@ -1,0 +1,588 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/machine/attach.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <array>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "base/log.h"
+#include "block/file_node.h"
+#include "devices/virtio/blk.h"
+#include "devices/virtio/console.h"
+#include "devices/virtio/net.h"
+#include "devices/virtio/rng.h"
+#include "net/user.h"
+#include "tools/machine/property_reader.h"
+
+namespace lyrebird::tools {
+
+namespace {
+
+struct DeviceType {
+  std::string_view name, help;
+};
+constexpr DeviceType kDeviceTypes[] = {
+    {"virtio-blk-device", "a disk: drive=ID"},
+    {"virtio-net-device", "a network card: netdev=ID"},
+    {"virtio-rng-device", "random numbers of the host"},
+    {"virtio-serial-device", "a bus for virtconsole and virtserialport"},
+    {"virtconsole", "a console (hvc0) on the virtio-serial device before it: chardev=ID"},
+    {"virtserialport", "a port on the virtio-serial device before it: chardev=ID,name=NAME"},
+};
+
+std::vector<std::string_view> device_names() {
+  std::vector<std::string_view> names;
+  for (const DeviceType& type : kDeviceTypes) names.push_back(type.name);
+  return names;
+}
+
+Result<net::Mac> parse_mac(const std::string& text) {
+  net::Mac mac;
+  unsigned v[6];
+  int length = 0;
+  if (std::sscanf(text.c_str(), "%2x:%2x:%2x:%2x:%2x:%2x%n", &v[0], &v[1], &v[2], &v[3], &v[4], &v[5],
+                  &length) != 6 ||
+      static_cast<size_t>(length) != text.size()) {
+    return Error{fmt::format("mac={}: must look like 52:54:00:12:34:56", text)};
+  }
+  for (size_t i = 0; i < 6; ++i) mac[i] = static_cast<uint8_t>(v[i]);
+  if (mac[0] & 1) return Error{fmt::format("mac={}: is a group's address, not a card's", text)};
+  return mac;
+}
+
+class AttachedDevices final : public Attached {
+ public:
+  AttachedDevices(const MachineSettings& settings, AttachTo to) : settings_(settings), to_(std::move(to)) {}
+  ~AttachedDevices() override;
+  Result<void> attach();
+
+  std::vector<std::string> describe_disks() const override {
+    std::vector<std::string> lines;
+    for (const auto& [id, disk] : disks_) lines.push_back(fmt::format("{}: {}", id, disk.node->describe()));
+    return lines;
+  }
+  std::vector<std::string> describe_networks() const override {
+    std::vector<std::string> lines;
+    for (const auto& [id, network] : networks_)
+      lines.push_back(fmt::format("{}: {}", id, network.backend->describe()));
+    return lines;
+  }
+
+ private:
+  struct Disk {
+    std::shared_ptr<block::Node> node;
+    bool used = false;
+  };
+  struct Network {
+    std::unique_ptr<net::Backend> backend;
+    bool used = false;
+  };
+  struct Console {
+    devices::VirtioOptions options;
+    std::vector<devices::VirtioConsolePort> ports;
+  };
+
+  Result<void> add_drive(const std::string& text);
+  Result<void> add_block_device(const std::string& text);
+  Result<void> add_block_device(PropertyReader& p);
+  Result<void> open(const std::string& id, block::FileOptions options, bool probe);
+  Result<void> add_netdev(const std::string& text);
+  Result<void> open_network(const std::string& id, const std::string& type, PropertyReader& p);
+  Result<void> open_user(const std::string& id, PropertyReader& p);
+  Result<void> add_nic(const std::string& text);
+  Result<void> add_default_nic();
+  Result<void> add_device(const std::string& text);
+  Result<void> add_disk(PropertyReader& p);
+  Result<void> add_card(PropertyReader& p);
+  Result<void> add_card(devices::VirtioNetOptions options, const std::string& network);
+  Result<void> add_port(PropertyReader& p, bool console);
+  Result<void> finish_console();
+  Result<Disk*> free_disk(const std::string& id);
+  static void read_virtio(PropertyReader& p, devices::VirtioOptions& options);
+  net::Mac next_mac() {
+    net::Mac mac = {0x52, 0x54, 0x00, 0x12, 0x34, 0x56};
+    mac[5] = static_cast<uint8_t>(mac[5] + cards_++);
+    return mac;
+  }
+  Result<void> keep(std::unique_ptr<devices::VirtioDevice> device) {
+    auto plugged = to_.plug(*device);
+    devices_.push_back(std::move(device));
+    return plugged;
+  }
+
+  const MachineSettings& settings_;
+  const AttachTo to_;
+  std::map<std::string, Disk> disks_;
+  std::map<std::string, Network> networks_;
+  std::vector<std::unique_ptr<devices::VirtioDevice>> devices_;
+  std::unique_ptr<Console> console_;  // whose ports are still being named
+  unsigned cards_ = 0, unnamed_ = 0;
+};
+
+AttachedDevices::~AttachedDevices() {
+  while (!devices_.empty()) devices_.pop_back();
+}
+
+Result<void> AttachedDevices::attach() {
+  if (settings_.snapshot) {
+    return Error{"-snapshot: is not supported yet; copy the image, or give it readonly=on"};
+  }
+  const auto each = [](const std::vector<std::string>& list, auto&& add) -> Result<void> {
+    for (const std::string& text : list) {
+      if (auto ok = add(text); !ok) return ok;
+    }
+    return {};
+  };
+  if (auto ok = each(settings_.block_devices, [&](auto& text) { return add_block_device(text); }); !ok)
+    return ok;
+  if (auto ok = each(settings_.netdevs, [&](auto& text) { return add_netdev(text); }); !ok) return ok;
+  if (auto ok = each(settings_.drives, [&](auto& text) { return add_drive(text); }); !ok) return ok;
+  if (auto ok = each(settings_.nics, [&](auto& text) { return add_nic(text); }); !ok) return ok;
+  if (auto ok = each(settings_.devices, [&](auto& text) { return add_device(text); }); !ok) return ok;
+  if (auto ok = finish_console(); !ok) return ok;
+  if (settings_.nics.empty() && settings_.netdevs.empty()) return add_default_nic();
+  return {};
+}
+
+// --- disks ---
+
+Result<void> AttachedDevices::open(const std::string& id, block::FileOptions options, bool probe) {
+  if (disks_.contains(id)) return Error{fmt::format("{}: two disks have this id", id)};
+  auto node = block::open_file(options, to_.loop);
+  if (!node) return node.error();
+  if (probe) {
+    std::array<uint8_t, 512> start = {};
+    const int fd = ::open(options.path.c_str(), O_RDONLY | O_CLOEXEC);
+    (void)!::read(fd, start.data(), start.size());
+    ::close(fd);
+    if (const auto format = block::probe_format(start); !format.empty()) {
+      return Error{
+          fmt::format("{}: is a {} image, which is not supported yet; convert it to raw "
+                      "(or say format=raw if it only looks like one)",
+                      options.path, format)};
+    }
+  }
+  disks_[id] = {std::move(node.value())};
+  return {};
+}
+
+void read_file_options(PropertyReader& p, block::FileOptions& options) {
+  if (const auto aio = p.text("aio")) {
+    if (auto kind = block::parse_aio(*aio)) {
+      options.aio = *kind;
+    } else {
+      p.fail(kind.error());
+    }
+  }
+  if (const auto discard = p.text("discard")) {
+    options.discard = *discard == "unmap" || *discard == "on";
+    if (!options.discard && *discard != "ignore" && *discard != "off") {
+      p.fail(Error{fmt::format("discard={}: is unmap or ignore", *discard)});
+    }
+  }
+  if (const auto locking = p.text("locking")) {
+    if (*locking == "auto") {
+      options.locking = block::LockMode::Auto;
+    } else if (auto on = parse_switch("locking", *locking)) {
+      options.locking = *on ? block::LockMode::On : block::LockMode::Off;
+    } else {
+      p.fail(Error{fmt::format("locking={}: is on, off or auto", *locking)});
+    }
+  }
+  p.only("detect-zeroes", "off");
+}
+
+Result<void> AttachedDevices::add_drive(const std::string& text) {
+  PropertyReader p("-drive " + text, parse_properties(text, "file"));
+  block::FileOptions options;
+  std::string id = fmt::format("drive{}", unnamed_++), interface = "virtio", format, media = "disk";
+  p.text("file", options.path);
+  p.text("id", id);
+  p.text("if", interface);
+  p.text("format", format);
+  p.text("media", media);
+  p.flag("readonly", options.read_only);
+  p.flag("read-only", options.read_only);
+  if (media == "cdrom") options.read_only = true;
+  if (const auto cache = p.text("cache")) {
+    if (auto mode = block::parse_cache_mode(*cache)) {
+      options.cache = *mode;
+    } else {
+      p.fail(mode.error());
+    }
+  }
+  read_file_options(p, options);
+  p.only("snapshot", "off");
+  p.only("copy-on-read", "off");
+  p.only("werror", "report");
+  p.only("rerror", "report");
+  p.text("index");  // they are attached in the order given
+  if (auto ok = p.finish(); !ok) return ok;
+  if (options.path.empty()) return Error{fmt::format("-drive {}: wants file=FILE", text)};
+  if (!format.empty() && format != "raw") {
+    return Error{fmt::format("-drive {}: format={}: only raw is supported yet", text, format)};
+  }
+  if (interface != "virtio" && interface != "none") {
+    return Error{
+        fmt::format("-drive {}: if={}: virt has no such disks; there are virtio and none", text, interface)};
+  }
+  if (auto ok = open(id, options, format.empty()); !ok)
+    return Error{fmt::format("-drive {}", ok.error().message)};
+  if (interface == "none") return {};
+  disks_[id].used = true;
+  return keep(std::make_unique<devices::VirtioBlk>(devices::VirtioBlkOptions{.virtio = {.id = id}},
+                                                   *disks_[id].node, to_.memory, to_.loop));
+}
+
+/// {"driver": "raw", "file": {"driver": "file", ...}} as driver=raw,file.driver=file,...
+void flatten(const nlohmann::json& object, const std::string& prefix, std::vector<Property>& to) {
+  for (const auto& [name, value] : object.items()) {
+    if (value.is_object()) {
+      flatten(value, prefix + name + ".", to);
+    } else if (value.is_boolean()) {
+      to.push_back({prefix + name, value.get<bool>() ? "on" : "off"});
+    } else {
+      to.push_back({prefix + name, value.is_string() ? value.get<std::string>() : value.dump()});
+    }
+  }
+}
+
+Result<void> AttachedDevices::add_block_device(const std::string& text) {
+  std::vector<Property> properties;
+  if (text.starts_with("{")) {
+    const auto json = nlohmann::json::parse(text, nullptr, false);
+    if (!json.is_object()) return Error{fmt::format("-blockdev {}: is not valid JSON", text)};
+    flatten(json, "", properties);
+  } else {
+    properties = parse_properties(text, "driver");
+  }
+  PropertyReader p("-blockdev " + text, std::move(properties));
+  return add_block_device(p);
+}
+
+Result<void> AttachedDevices::add_block_device(PropertyReader& p) {
+  std::string driver, name, file_node;
+  p.text("driver", driver);
+  p.text("node-name", name);
+  if (name.empty()) p.fail(Error{"wants node-name=NAME"});
+  const bool is_file = driver == "file" || driver == "host_device";
+  if (!is_file && driver != "raw") {
+    p.fail(Error{fmt::format("driver={}: no such driver yet; there are raw, file, host_device", driver)});
+  }
+  if (driver == "raw") {
+    p.text("file", file_node);
+    if (!file_node.empty()) {
+      bool read_only = false;
+      p.flag("read-only", read_only);
+      if (auto ok = p.finish(); !ok) return ok;
+      const auto found = disks_.find(file_node);
+      if (found == disks_.end()) return Error{fmt::format("-blockdev: file={}: no such node", file_node)};
+      if (read_only && !found->second.node->info().read_only) {
+        return Error{fmt::format("-blockdev: {}: give read-only=on to the node {} as well", name, file_node)};
+      }
+      if (disks_.contains(name)) return Error{fmt::format("{}: two disks have this id", name)};
+      disks_[name] = {found->second.node};
+      found->second.used = true;
+      return {};
+    }
+  }
+  block::FileOptions options;
+  const std::string prefix = is_file ? "" : "file.";
+  std::string file_driver = "file";
+  std::array<std::string, 6> names = {"driver",  "filename",     "aio",
+                                      "locking", "cache.direct", "cache.no-flush"};
+  for (std::string& each : names) each = prefix + each;
+  if (!is_file) p.text(names[0], file_driver);
+  p.text(names[1], options.path);
+  bool direct = false, no_flush = false;
+  for (const std::string_view at : {std::string_view("cache.direct"), std::string_view(names[4])})
+    p.flag(at, direct);
+  for (const std::string_view at : {std::string_view("cache.no-flush"), std::string_view(names[5])})
+    p.flag(at, no_flush);
+  options.cache = no_flush ? block::CacheMode::Unsafe
+                  : direct ? block::CacheMode::None
+                           : block::CacheMode::Writeback;
+  if (direct && no_flush) p.fail(Error{"cache.direct=on,cache.no-flush=on: only one of them"});
+  p.flag("read-only", options.read_only);
+  if (!is_file) {
+    if (const auto aio = p.text(names[2])) {
+      if (auto kind = block::parse_aio(*aio)) options.aio = *kind;
+    }
+  }
+  read_file_options(p, options);
+  if (auto ok = p.finish(); !ok) return ok;
+  if (options.path.empty()) return Error{fmt::format("-blockdev: {}: wants {}=FILE", name, names[1])};
+  if (auto ok = open(name, options, false); !ok)
+    return Error{fmt::format("-blockdev {}", ok.error().message)};
+  return {};
+}
+
+Result<AttachedDevices::Disk*> AttachedDevices::free_disk(const std::string& id) {
+  const auto found = disks_.find(id);
+  if (found == disks_.end()) {
+    std::vector<std::string_view> names;
+    for (const auto& [name, disk] : disks_) names.push_back(name);
+    return Error{fmt::format("drive={}: no -drive or -blockdev has this id{}", id, did_you_mean(id, names))};
+  }
+  if (found->second.used) return Error{fmt::format("drive={}: is used by another device already", id)};
+  found->second.used = true;
+  return &found->second;
+}
+
+void AttachedDevices::read_virtio(PropertyReader& p, devices::VirtioOptions& options) {
+  p.text("id", options.id);
+  p.flag("packed", options.packed);
+  p.flag("event_idx", options.event_index);
+  p.flag("indirect_desc", options.indirect);
+  p.only("disable-legacy", "on");
+  p.only("disable-modern", "off");
+}
+
+Result<void> AttachedDevices::add_disk(PropertyReader& p) {
+  devices::VirtioBlkOptions options;
+  std::string drive;
+  read_virtio(p, options.virtio);
+  p.text("drive", drive);
+  p.text("serial", options.serial);
+  p.number("num-queues", 1, 64, options.queues);
+  p.number("queue-size", 4, 1024, options.queue_size);
+  p.number("logical_block_size", 512, 32768, options.logical_block_size);
+  p.flag("discard", options.discard);
+  p.flag("write-zeroes", options.write_zeroes);
+  if ((options.queue_size & (options.queue_size - 1)) != 0)
+    p.fail(Error{"queue-size: must be a power of two"});
+  if ((options.logical_block_size & (options.logical_block_size - 1)) != 0) {
+    p.fail(Error{"logical_block_size: must be a power of two"});
+  }
+  if (drive.empty()) p.fail(Error{"wants drive=ID"});
+  if (auto ok = p.finish(); !ok) return ok;
+  auto disk = free_disk(drive);
+  if (!disk) return disk.error();
+  if (options.virtio.id.empty()) options.virtio.id = drive;
+  return keep(std::make_unique<devices::VirtioBlk>(options, *(*disk)->node, to_.memory, to_.loop));
+}
+
+// --- networks ---
+
+Result<void> AttachedDevices::open_user(const std::string& id, PropertyReader& p) {
+  net::UserOptions options;
+  options.id = id;
+  p.flag("restrict", options.restrict);
+  p.flag("ipv4", options.ipv4);
+  p.flag("ipv6", options.ipv6);
+  p.text("net", options.net);
+  p.text("host", options.host);
+  p.text("dns", options.dns);
+  p.text("dhcpstart", options.dhcp_start);
+  p.text("ipv6-prefix", options.ipv6_prefix);
+  p.number("ipv6-prefixlen", 0, 126, options.ipv6_prefix_length);
+  p.text("ipv6-host", options.ipv6_host);
+  p.text("ipv6-dns", options.ipv6_dns);
+  p.text("hostname", options.hostname);
+  p.text("domainname", options.domain_name);
+  options.dns_search = p.all("dnssearch");
+  p.text("tftp", options.tftp);
+  p.text("bootfile", options.boot_file);
+  p.text("tftp-server-name", options.tftp_server_name);
+  for (const std::string& text : p.all("hostfwd")) {
+    if (auto forward = net::parse_host_forward(text)) {
+      options.host_forwards.push_back(*forward);
+    } else {
+      p.fail(forward.error());
+    }
+  }
+  for (const std::string& text : p.all("guestfwd")) {
+    auto forward = net::parse_guest_forward(text);
+    if (!forward) {
+      p.fail(forward.error());
+      continue;
+    }
+    if (!forward->target.empty() && to_.character_device)
+      forward->backend = to_.character_device(forward->target);
+    options.guest_forwards.push_back(*forward);
+  }
+  if (auto ok = p.finish(); !ok) return ok;
+  auto backend = net::open_user(options, to_.loop);
+  if (!backend) return backend.error();
+  networks_[id] = {std::move(backend.value())};
+  return {};
+}
+
+Result<void> AttachedDevices::open_network(const std::string& id, const std::string& type,
+                                           PropertyReader& p) {
+  if (networks_.contains(id)) return Error{fmt::format("{}: two networks have this id", id)};
+  if (type == "user") return open_user(id, p);
+  return Error{fmt::format("{}: no such network{}; there is user", type, did_you_mean(type, {"user"}))};
+}
+
+Result<void> AttachedDevices::add_netdev(const std::string& text) {
+  PropertyReader p("-netdev " + text, parse_properties(text, "type"));
+  std::string id, type;
+  p.text("type", type);
+  p.text("id", id);
+  if (id.empty()) return Error{fmt::format("-netdev {}: wants id=ID", text)};
+  if (auto ok = open_network(id, type, p); !ok) {
+    return ok.error().message.starts_with("-netdev") ? ok : Error{"-netdev " + ok.error().message};
+  }
+  return {};
+}
+
+Result<void> AttachedDevices::add_nic(const std::string& text) {
+  PropertyReader p("-nic " + text, parse_properties(text, "type"));
+  std::string type, model = "virtio", id = fmt::format("nic{}", cards_), mac;
+  p.text("type", type);
+  p.text("id", id);
+  p.text("model", model);
+  p.text("mac", mac);
+  if (type == "none") return p.finish();
+  if (model != "virtio" && model != "virtio-net-device" && model != "virtio-net") {
+    return Error{fmt::format("-nic {}: model={}: no such card; there is virtio-net-device", text, model)};
+  }
+  devices::VirtioNetOptions options;
+  options.virtio.id = id;
+  options.mac = next_mac();
+  if (!mac.empty()) {
+    auto parsed = parse_mac(mac);
+    if (!parsed) return Error{fmt::format("-nic {}", parsed.error().message)};
+    options.mac = *parsed;
+  }
+  if (auto ok = open_network(id, type, p); !ok) {
+    return ok.error().message.starts_with("-nic") ? ok : Error{"-nic " + ok.error().message};
+  }
+  return add_card(options, id);
+}
+
+/// As with the peer: nobody said anything about networks, so there is one.
+Result<void> AttachedDevices::add_default_nic() {
+  auto backend = net::open_user({.id = "nic0"}, to_.loop);
+  if (!backend) {
+    log_always(fmt::format("warning: no network: {} (-nic none says that there is to be none)\n",
+                           backend.error().message));
+    return {};
+  }
+  networks_["nic0"] = {std::move(backend.value())};
+  return add_card({.virtio = {.id = "nic0"}, .mac = next_mac()}, "nic0");
+}
+
+Result<void> AttachedDevices::add_card(devices::VirtioNetOptions options, const std::string& network) {
+  const auto found = networks_.find(network);
+  if (found == networks_.end()) {
+    std::vector<std::string_view> names;
+    for (const auto& [name, each] : networks_) names.push_back(name);
+    return Error{fmt::format("netdev={}: no -netdev has this id{}", network, did_you_mean(network, names))};
+  }
+  if (found->second.used) return Error{fmt::format("netdev={}: is used by another device already", network)};
+  found->second.used = true;
+  return keep(std::make_unique<devices::VirtioNet>(options, *found->second.backend, to_.memory, to_.loop));
+}
+
+Result<void> AttachedDevices::add_card(PropertyReader& p) {
+  devices::VirtioNetOptions options;
+  std::string network, mac;
+  bool multi_queue = false;
+  read_virtio(p, options.virtio);
+  p.text("netdev", network);
+  p.text("mac", mac);
+  p.flag("mq", multi_queue);
+  p.number("host_mtu", 68, 65535, options.mtu);
+  p.flag("mrg_rxbuf", options.mergeable);
+  p.flag("ctrl_vq", options.control);
+  p.number("rx_queue_size", 16, 1024, options.queue_size);
+  options.mac = next_mac();
+  if (!mac.empty()) {
+    if (auto parsed = parse_mac(mac)) {
+      options.mac = *parsed;
+    } else {
+      p.fail(parsed.error());
+    }
+  }
+  if (multi_queue) options.queue_pairs = 4;
+  if ((options.queue_size & (options.queue_size - 1)) != 0)
+    p.fail(Error{"rx_queue_size: must be a power of two"});
+  if (network.empty()) p.fail(Error{"wants netdev=ID"});
+  if (auto ok = p.finish(); !ok) return ok;
+  if (options.virtio.id.empty()) options.virtio.id = network;
+  return add_card(options, network);
+}
+
+// --- others ---
+
+Result<void> AttachedDevices::finish_console() {
+  if (!console_) return {};
+  const auto console = std::move(console_);
+  return keep(
+      std::make_unique<devices::VirtioConsole>(console->options, console->ports, to_.memory, to_.loop));
+}
+
+Result<void> AttachedDevices::add_port(PropertyReader& p, bool console) {
+  devices::VirtioConsolePort port;
+  port.console = console;
+  std::string chardev;
+  p.text("id");
+  p.text("bus");
+  p.text("chardev", chardev);
+  p.text("name", port.name);
+  if (chardev.empty()) p.fail(Error{"wants chardev=ID"});
+  if (!console_) p.fail(Error{"wants a -device virtio-serial-device before it"});
+  if (auto ok = p.finish(); !ok) return ok;
+  port.backend = to_.character_device ? to_.character_device(chardev) : nullptr;
+  if (!port.backend) return Error{fmt::format("chardev={}: no -chardev has this id", chardev)};
+  console_->ports.push_back(port);
+  return {};
+}
+
+Result<void> AttachedDevices::add_device(const std::string& text) {
+  std::vector<Property> properties = parse_properties(text, "driver");
+  std::string type = properties.empty() ? "" : properties[0].value;
+  if (!properties.empty()) properties.erase(properties.begin());
+  for (const std::string_view short_name : {"virtio-blk", "virtio-net", "virtio-rng", "virtio-serial"}) {
+    if (type == short_name) type += "-device";
+  }
+  PropertyReader p("-device " + type, std::move(properties));
+  const auto at = [&](Result<void> result) -> Result<void> {
+    if (result || result.error().message.starts_with("-device")) return result;
+    return Error{fmt::format("-device {}: {}", type, result.error().message)};
+  };
+  if (type == "virtconsole" || type == "virtserialport") return at(add_port(p, type == "virtconsole"));
+  if (type == "virtio-blk-device") return at(add_disk(p));
+  if (type == "virtio-net-device") return at(add_card(p));
+  if (type == "virtio-rng-device") {
+    devices::VirtioOptions options;
+    read_virtio(p, options);
+    if (auto ok = p.finish(); !ok) return ok;
+    return at(keep(std::make_unique<devices::VirtioRng>(options, to_.memory, to_.loop)));
+  }
+  if (type == "virtio-serial-device") {
+    if (auto ok = finish_console(); !ok) return at(ok);
+    console_ = std::make_unique<Console>();
+    read_virtio(p, console_->options);
+    p.text("max_ports");
+    return p.finish();
+  }
+  if (type.ends_with("-pci")) {
+    return Error{fmt::format("-device {}: PCI is not there yet; use {}-device", type,
+                             type.substr(0, type.size() - 4))};
+  }
+  return Error{fmt::format("-device {}: no such device{}; -device help lists them", type,
+                           did_you_mean(type, device_names()))};
+}
+
+}  // namespace
+
+std::string device_help() {
+  std::string text;
+  for (const DeviceType& type : kDeviceTypes) text += fmt::format("{:<22} {}\n", type.name, type.help);
+  return text;
+}
+
+Result<std::unique_ptr<Attached>> attach_devices(const MachineSettings& settings, AttachTo to) {
+  auto attached = std::make_unique<AttachedDevices>(settings, std::move(to));
+  if (auto ok = attached->attach(); !ok) return ok.error();
+  return std::unique_ptr<Attached>(std::move(attached));
+}
+
+}  // namespace lyrebird::tools

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+/// What -drive, -blockdev, -device, -netdev and -nic say, made real: back ends of the host and the devices
+/// that the guest sees.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "devices/virtio/virtio.h"
+#include "system/address_space.h"
+#include "system/char_backend.h"
+#include "system/event_loop.h"
+#include "tools/machine/options.h"
+
+namespace lyrebird::tools {
+
+/// Owns them. Destroyed while the CPUs stand and before the machine is.
+class Attached {
+ public:
+  virtual ~Attached() = default;
+  /// For people: `info block`, `info network`.
+  virtual std::vector<std::string> describe_disks() const = 0;
+  virtual std::vector<std::string> describe_networks() const = 0;
+};
+
+/// Where devices go.
+struct AttachTo {
+  system::AddressSpace& memory;
+  system::EventLoop& loop;
+  /// Gives the device a slot of the machine.
+  std::function<Result<void>(devices::VirtioDevice&)> plug;
+  /// A -chardev by its id, or null.
+  std::function<system::CharBackend*(const std::string& id)> character_device;
+};
+
+Result<std::unique_ptr<Attached>> attach_devices(const MachineSettings& settings, AttachTo to);
+
+/// What -device help prints.
+std::string device_help();
+
+}  // namespace lyrebird::tools
