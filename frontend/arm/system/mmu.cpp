@@ -19,6 +19,7 @@ using ir::Access;
 // Descriptors (D8.3).
 constexpr unsigned kAfBit = 10, kNgBit = 11, kGpBit = 50, kDbmBit = 51, kPxnBit = 53, kUxnBit = 54;
 constexpr uint64_t kReadOnly = uint64_t{1} << 7;  ///< stage 1: AP[2]
+constexpr uint64_t kTablePage = 4096;
 constexpr uint64_t kStage2Write = uint64_t{1} << 7;
 
 unsigned pa_bits_of(unsigned ps) {
@@ -99,6 +100,7 @@ class Walker {
   bool descend(const StageConfig& config, uint64_t input, bool is_stage2, Leaf& leaf);
   bool read_descriptor(const StageConfig& config, uint64_t address, bool is_stage2, unsigned level,
                        uint64_t& value);
+  const uint8_t* table_in_host(uint64_t address);
   bool table_physical(uint64_t& address);
 
   bool fail(unsigned status, unsigned level) {
@@ -229,10 +231,34 @@ bool Walker::table_physical(uint64_t& address) {
 bool Walker::read_descriptor(const StageConfig& config, uint64_t address, bool is_stage2, unsigned level,
                              uint64_t& value) {
   if (!is_stage2 && !table_physical(address)) return false;
-  const system::MemoryResult read = memory_.read(address, 8);
-  if (!read.ok) return fail(kStatusExternalWalk, level);
-  value = config.big_endian ? __builtin_bswap64(read.value) : read.value;
+  if (const uint8_t* host = table_in_host(address)) {
+    // Other CPUs' walks may be setting flags in it.
+    value = std::atomic_ref(*reinterpret_cast<uint64_t*>(const_cast<uint8_t*>(host))).load();
+  } else {
+    const system::MemoryResult read = memory_.read(address, 8);
+    if (!read.ok) return fail(kStatusExternalWalk, level);
+    value = read.value;
+  }
+  if (config.big_endian) value = __builtin_bswap64(value);
   return true;
+}
+
+/// The 8 bytes at the address (a multiple of 8) if they are RAM.
+const uint8_t* Walker::table_in_host(uint64_t address) {
+  TableCache& cache = state_.tables;
+  const uint64_t generation = memory_.generation(), page = address / kTablePage,
+                 offset = address % kTablePage;
+  if (cache.space != &memory_ || cache.generation != generation) {
+    cache = {};
+    cache.space = &memory_;
+    cache.generation = generation;
+  }
+  TableCache::Entry& entry = cache.entries[page % std::size(cache.entries)];
+  if (entry.page == page) return entry.host + offset;
+  const auto host = memory_.host(page * kTablePage);
+  if (!host || host->size < kTablePage || !host->ram || !host->writable) return nullptr;
+  entry = {.page = page, .host = host->pointer};
+  return host->pointer + offset;
 }
 
 bool Walker::descend(const StageConfig& config, uint64_t input, bool is_stage2, Leaf& leaf) {

@@ -47,6 +47,16 @@ struct TranslationFault {
   uint64_t ipa = 0;                ///< of a stage 2 fault
 };
 
+/// Where the pages that hold translation tables are in the host's memory, as far as they are RAM.
+struct TableCache {
+  const system::AddressSpace* space = nullptr;
+  uint64_t generation = 0;  ///< of the space, when this was found
+  struct Entry {
+    uint64_t page = ~uint64_t{0};  ///< physical address / 4096
+    const uint8_t* host = nullptr;
+  } entries[32];
+};
+
 struct A64SystemState : A64State {
   uint64_t regs[kSysRegCount] = {};
 
@@ -66,6 +76,7 @@ struct A64SystemState : A64State {
   uint64_t cycle_base = 0;         ///< counter() less the cycle counter, or the counter while it is stopped
   uint64_t mpidr = 0;              ///< MPIDR_EL1 of the hardware
   TranslationFault fault;
+  TableCache tables;  ///< not part of the machine's state
 
   const SystemConfig* config = nullptr;
   frontend::VcpuServices* vcpu = nullptr;
