@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "machines/acpi/tables.h"
+#include "machines/mp_table.h"
 
 namespace lyrebird::machines {
 namespace {
@@ -18,6 +19,8 @@ constexpr uint64_t kEvents = 0xfea0'0000, kPower = 0xfea0'0200, kVirtio = 0xfeb0
 constexpr uint64_t kUartPort = 0x3f8, kKeyboardPort = 0x64;
 constexpr unsigned kUartIrq = 4, kEventsGsi = 9, kFirstVirtioGsi = 16;
 constexpr uint64_t kLeastRam = 4 << 20;
+constexpr uint64_t kMpAt = 0xf0000;  ///< where kernels look for it
+constexpr unsigned kMpMost = 254;
 
 }  // namespace
 
@@ -195,6 +198,16 @@ Result<void> MicrovmMachine::load() {
       return Error{fmt::format("-smp {}: the ACPI tables of so many processors do not fit", options_.cpus)};
     const uint64_t size = tables.size();
     boot_.segments.push_back({kX86AcpiTables, std::move(tables), size});
+  } else {
+    if (options_.cpus > kMpMost)
+      return Error{
+          fmt::format("-smp {}: without ACPI there are {} processors at most", options_.cpus, kMpMost)};
+    MpTable table;
+    table.cpus = options_.cpus;
+    table.ioapic_id = 0;  // as the controller in the kernel says
+    Bytes bytes = make_mp_table(kMpAt, table);
+    const uint64_t size = bytes.size();
+    boot_.segments.push_back({kMpAt, std::move(bytes), size});
   }
   reset_board();
   return reset_status_;

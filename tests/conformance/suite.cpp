@@ -317,9 +317,9 @@ TEST_P(Conformance, MemoryChangesWhileTheGuestRuns) {
   root->add(*region, kWindow);
   std::atomic<bool> stop{false};
   std::thread changer([&] {
-    for (unsigned i = 0; !stop.load(); ++i) {
+    // Not for ever: each change costs the hardware's tables, and a slow host would do nothing else.
+    for (unsigned i = 0; !stop.load() && i < 200; ++i) {
       region->move(kWindow + 0x100000 * (i % 3));
-      ram_region->set_enabled(true);
       std::this_thread::sleep_for(1ms);
     }
   });
