@@ -65,6 +65,7 @@ Result<void> MicrovmMachine::build() {
   ports_ = std::make_unique<system::AddressSpace>("I/O", *port_root_);
 
   accel::KvmOptions kvm;
+  kvm.device = options_.kvm_device;
   kvm.cpu = options_.cpu;
   kvm.cpus = options_.cpus;
   kvm.vm.irqchip = accel::kvm::Irqchip::Kernel;

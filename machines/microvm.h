@@ -36,6 +36,7 @@ struct MicrovmOptions {
   bool acpi = true;
   bool pit = true;  ///< old kernels measure time by it
   bool ioeventfd = true;
+  std::string kvm_device = "/dev/kvm";
   unsigned dirty_ring = 0;
   accel::KvmDisassembler disassembler = nullptr;
   system::CharBackend* serial = nullptr;  ///< null: nothing is connected

@@ -10,16 +10,15 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
-#include <map>
 #include <memory>
 
 #include "base/report.h"
-#include "block/file_node.h"
-#include "devices/virtio/blk.h"
 #include "frontend/x86/cpu_model.h"
 #include "machines/microvm.h"
+#include "monitor/human/monitor.h"
 #include "system/chardev/terminal.h"
 #include "tools/disassemble.h"
+#include "tools/machine/attach.h"
 #include "tools/machine/properties.h"
 
 namespace lyrebird::tools {
@@ -28,9 +27,9 @@ namespace {
 struct Settings {
   std::string machine;
   machines::MicrovmOptions microvm;
-  std::vector<std::string> accelerators, drives, devices;
+  std::vector<std::string> accelerators, drives, block_devices, devices, netdevs, nics;
   std::string serial;
-  bool nographic = false, reboot = true, stats = false, done = false;
+  bool nographic = false, reboot = true, snapshot = false, stats = false, done = false;
 };
 
 template <typename T>
@@ -49,14 +48,16 @@ Result<void> set_accelerator(Settings& s, const std::string& text) {
         s.done = true;
       }
       s.accelerators.push_back(value);
+    } else if (name == "device") {
+      s.microvm.kvm_device = value;
     } else if (name == "dirty-ring-size") {
       const auto size = parse_number("-accel dirty-ring-size", value, 0, 65536);
       if (!size) return size.error();
       if (*size & (*size - 1)) return Error{"-accel dirty-ring-size=" + value + ": is a power of two"};
       s.microvm.dirty_ring = static_cast<unsigned>(*size);
     } else {
-      return Error{
-          fmt::format("-accel {}: no such property{}", name, did_you_mean(name, {"dirty-ring-size"}))};
+      return Error{fmt::format("-accel {}: no such property{}", name,
+                               did_you_mean(name, {"device", "dirty-ring-size"}))};
     }
   }
   return {};
@@ -127,6 +128,15 @@ Result<void> set_memory(Settings& s, const std::string& text) {
   return {};
 }
 
+Result<void> set_device(Settings& s, const std::string& text) {
+  if (text == "help") {
+    std::fputs(device_help().c_str(), stdout);
+    s.done = true;
+  }
+  s.devices.push_back(text);
+  return {};
+}
+
 using Setter = Result<void> (*)(Settings&, const std::string& value);
 struct Row {
   std::string_view names;
@@ -156,7 +166,12 @@ constexpr Row kRows[] = {
     {"initrd", "FILE", "its initial file system", TEXT(microvm.boot.initrd)},
     {"append", "TEXT", "its command line", TEXT(microvm.boot.append)},
     {"drive", "PROPERTIES", "a disk: file=...,format=raw,if=virtio|none,id=...", LIST(drives)},
-    {"device", "TYPE[,PROPERTY=VALUE]...", "a device: virtio-blk-device,drive=ID", LIST(devices)},
+    {"blockdev", "PROPERTIES", "a node of block storage", LIST(block_devices)},
+    {"device", "TYPE[,PROPERTY=VALUE]...", "a device; -device help lists them", set_device},
+    {"netdev", "TYPE,id=...", "a network on the host's side", LIST(netdevs)},
+    {"nic", "TYPE[,PROPERTY=VALUE]...", "a network and its device; none is what there is without",
+     LIST(nics)},
+    {"snapshot", "", "what guests write to disks is lost at the end", FLAG(snapshot, true)},
     {"serial", "WHERE", "the serial line: stdio, mon:stdio, null", TEXT(serial)},
     {"nographic", "", "no screen; the serial line has the terminal (Ctrl-A h)", FLAG(nographic, true)},
     {"no-reboot", "", "a reset ends the emulator", FLAG(reboot, false)},
@@ -213,7 +228,6 @@ class Session {
  private:
   Result<void> choose_accelerator();
   Result<void> open_serial();
-  Result<void> add_disks();
   void watch_signals();
   void end(int status) {
     status_ = status;
@@ -225,15 +239,16 @@ class Session {
   system::EventLoop loop_;
   int signal_fd_ = -1, status_ = 0;
   std::unique_ptr<system::Terminal> terminal_;
-  std::vector<std::unique_ptr<block::Node>> nodes_;
-  std::vector<std::unique_ptr<devices::VirtioDevice>> devices_;
+  system::CharBackend* monitor_end_ = nullptr;
   std::unique_ptr<machines::MicrovmMachine> machine_;
+  std::unique_ptr<Attached> attached_;
+  std::unique_ptr<monitor::HumanMonitor> monitor_;
 };
 
 Session::~Session() {
+  monitor_.reset();
+  attached_.reset();  // the CPUs stand
   machine_.reset();
-  devices_.clear();
-  nodes_.clear();
   terminal_.reset();
   if (signal_fd_ >= 0) {
     loop_.unwatch(signal_fd_);
@@ -248,7 +263,7 @@ Result<void> Session::choose_accelerator() {
   for (const std::string& name : settings_.accelerators) {
     std::string reason;
     if (name == "kvm") {
-      const auto device = accel::kvm::Device::open();
+      const auto device = accel::kvm::Device::open(settings_.microvm.kvm_device);
       if (device) {
         if (!reasons.empty()) std::fputs(fmt::format("{}: {}; using kvm\n", name_, reasons).c_str(), stderr);
         return {};
@@ -291,64 +306,7 @@ Result<void> Session::open_serial() {
       loop_, where == "stdio" ? system::Terminal::Mode::Private : system::Terminal::Mode::Shared,
       [this] { end(0); });
   settings_.microvm.serial = &terminal_->first();
-  return {};
-}
-
-Result<void> Session::add_disks() {
-  std::map<std::string, block::Node*> by_id;
-  const auto add = [&](block::Node& node, const std::string& id) -> Result<void> {
-    devices::VirtioBlkOptions options;
-    options.virtio.id = id;
-    devices_.push_back(std::make_unique<devices::VirtioBlk>(options, node, machine_->memory(), loop_));
-    return machine_->plug(*devices_.back());
-  };
-  for (const std::string& text : settings_.drives) {
-    block::FileOptions file;
-    std::string interface = "virtio", id;
-    for (const auto& [name, value] : parse_properties(text, "")) {
-      Result<void> result;
-      if (name == "file")
-        file.path = value;
-      else if (name == "if")
-        interface = value;
-      else if (name == "id")
-        id = value;
-      else if (name == "cache")
-        result = assign(file.cache, block::parse_cache_mode(value));
-      else if (name == "aio")
-        result = assign(file.aio, block::parse_aio(value));
-      else if (name == "readonly" || name == "read-only")
-        result = assign(file.read_only, parse_switch("-drive " + name, value));
-      else if (name != "format" || value != "raw")
-        return Error{fmt::format(
-            "-drive {}={}: not supported (file, format=raw, if, id, cache, aio, readonly)", name, value)};
-      if (!result) return result;
-    }
-    auto node = block::open_file(file, loop_);
-    if (!node) return node.error();
-    nodes_.push_back(std::move(*node));
-    if (interface == "virtio") {
-      if (auto added = add(*nodes_.back(), id); !added) return added;
-    } else if (interface == "none") {
-      by_id[id] = nodes_.back().get();
-    } else {
-      return Error{fmt::format("-drive if={}: microvm has virtio and none", interface)};
-    }
-  }
-  for (const std::string& text : settings_.devices) {
-    std::string type, drive, id;
-    for (const auto& [name, value] : parse_properties(text, "driver")) {
-      if (name == "driver") type = value;
-      if (name == "drive") drive = value;
-      if (name == "id") id = value;
-    }
-    if (type != "virtio-blk-device")
-      return Error{
-          fmt::format("-device {}: no such device{}", type, did_you_mean(type, {"virtio-blk-device"}))};
-    if (!by_id.contains(drive))
-      return Error{fmt::format("-device {}: there is no -drive with id={}", text, drive)};
-    if (auto added = add(*by_id[drive], id); !added) return added;
-  }
+  if (where == "mon:stdio") monitor_end_ = &terminal_->second();
   return {};
 }
 
@@ -365,7 +323,22 @@ Result<void> Session::build() {
                            settings_.microvm.cpu, fmt::join(missing, ", "))
                    .c_str(),
                stderr);
-  if (auto added = add_disks(); !added) return added;
+  MachineSettings extras;
+  extras.drives = settings_.drives;
+  extras.block_devices = settings_.block_devices;
+  extras.devices = settings_.devices;
+  extras.netdevs = settings_.netdevs;
+  extras.nics = settings_.nics;
+  // A card that nobody asked for would cost the start of a network.
+  if (extras.nics.empty() && extras.netdevs.empty()) extras.nics = {"none"};
+  extras.snapshot = settings_.snapshot;
+  auto attached = attach_devices(
+      extras, {machine_->memory(), loop_,
+               [this](devices::VirtioDevice& device) { return machine_->plug(device); }, nullptr});
+  if (!attached) return attached.error();
+  attached_ = std::move(*attached);
+  if (monitor_end_)
+    monitor_ = std::make_unique<monitor::HumanMonitor>(*machine_, *monitor_end_, [this] { end(0); });
   machine_->allow_reset = settings_.reboot;
   machine_->on_shutdown = [this](machines::Shutdown reason, const std::string& message) {
     if (terminal_) terminal_->flush();

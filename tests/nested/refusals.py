@@ -1,0 +1,58 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""refusals.py LYREBIRD-SYSTEM-X86_64: what can't be had is said in one line, with exit status 1."""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+program = sys.argv[1]
+failures = 0
+
+
+def refused(what, arguments, expected, before=()):
+    global failures
+    done = subprocess.run([*before, program, *arguments], capture_output=True, text=True, timeout=60,
+                          stdin=subprocess.DEVNULL)
+    lines = done.stderr.splitlines()
+    good = done.returncode == 1 and len(lines) == 1 and re.search(expected, done.stderr)
+    failures += not good
+    print(("ok      " if good else "FAILED  ") + what + ("" if good else f"\n  {done.returncode} {done.stderr}"))
+
+
+with tempfile.TemporaryDirectory() as folder:
+    text = os.path.join(folder, "kernel")
+    with open(text, "wb") as file:
+        file.write(b"no kernel " * 1000)
+    closed = os.path.join(folder, "kvm")
+    os.mknod(closed, 0o600 | 0o020000, os.makedev(10, 232)) if os.geteuid() == 0 else None
+    run = ["-M", "microvm", "-kernel", text]
+    refused("no device", [*run, "-accel", "kvm,device=/nowhere/kvm"], r"/nowhere/kvm: no such device; load the module")
+    refused("another device", [*run, "-accel", "kvm,device=/dev/null"], r"/dev/null: not a KVM device")
+    refused("every accelerator of the list", [*run, "-accel", "kvm,device=/nowhere/kvm", "-accel", "jit"],
+            r"/nowhere/kvm: no such device.*-accel jit: x86 machines run under KVM only")
+    refused("an accelerator that is none", [*run, "-accel", "kvn"], r"kvn: no such accelerator \(did you mean kvm\?\)")
+    if os.geteuid() == 0:
+        os.chmod(folder, 0o755)
+        refused("no right to the device", [*run, "-accel", f"kvm,device={closed}"], r"permission denied; only root",
+                before=["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"])
+        os.chmod(closed, 0o660)
+        os.chown(closed, 0, 104)
+        refused("not in the group", [*run, "-accel", f"kvm,device={closed}"], r"permission denied; join the group \S+ \(sudo",
+                before=["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"])
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        print("skipped: the rest needs /dev/kvm")
+        sys.exit(1 if failures else 77)
+    refused("a file that is no kernel", run, r"-kernel .*/kernel: is no kernel")
+    refused("a kernel that is not there", ["-M", "microvm", "-kernel", "/nowhere"], r"-kernel /nowhere: ")
+    refused("no kernel", ["-M", "microvm"], r"name a kernel with -kernel")
+    refused("too much memory", [*run, "-m", "900T"], r"900T?|memory")
+    refused("too little memory", [*run, "-m", "1"], r"-m 1024K: microvm has at least 4 MiB")
+    refused("too many processors", [*run, "-smp", "4000"], r"-smp 4000: this kernel's KVM has at most \d+ processors")
+    refused("an unknown processor", [*run, "-cpu", "Hazwell"], r"-cpu Hazwell: no such processor; there are host, max,")
+    refused("an unknown feature", [*run, "-cpu", "host,+turbo"], r"-cpu: turbo: no such feature")
+    refused("a feature the host has not", [*run, "-cpu", "Haswell,+3dnow,enforce"], r"this host has no .*3dnow")
+    refused("an unknown machine", ["-M", "microvn", "-kernel", text], r"-M microvn: no such machine \(did you mean microvm\?\)")
+sys.exit(1 if failures else 0)
