@@ -64,6 +64,7 @@ Result<void> VirtMachine::build(const EngineFactory& engine) {
   for (unsigned i = 0; i < o.cpus; ++i) cpus_.push_back(nullptr);
   add_interrupt_controller();
   add_devices();
+  add_pci();
   if (Result<void> result = add_cpus(); !result.ok()) return result;
   if (Result<void> result = load(); !result.ok()) return result;
   reset_board();
@@ -100,6 +101,10 @@ void VirtMachine::add_interrupt_controller() {
     for (const auto& sink : line_sinks_) lines.push_back({{*sink, arm::kLineIrq}, {*sink, arm::kLineFiq}});
     gicv2_ = std::make_unique<devices::GicV2>(kInterrupts, std::move(lines));
     board_.push_back({"gicv2", fmt::format("{:#010x}, {:#010x}", kGicDistributor, kGicCpu)});
+    std::vector<system::IrqLine> messages;
+    for (unsigned i = 0; i < kV2mIrqCount; ++i) messages.push_back(spi(kV2mIrq + i));
+    v2m_ = std::make_unique<devices::GicV2m>(kGicV2m, kV2mIrq, std::move(messages));
+    map("gicv2m", kGicV2m, 0x1000, *v2m_, "SPI 48 to 111", {4, 4});
     return;
   }
   std::vector<devices::GicV3::CpuConfig> cpus;
@@ -112,6 +117,8 @@ void VirtMachine::add_interrupt_controller() {
   for (unsigned i = 0; i < options_.cpus; ++i)
     map("gicv3-redistributor", kGicRedistributors + i * kGicRedistributorSize, kGicRedistributorSize,
         gicv3_->redistributor(i), fmt::format("CPU {}", i), {1, 8});
+  its_ = std::make_unique<devices::GicV3Its>(kGicIts, *gicv3_, *memory_);
+  map("gicv3-its", kGicIts, kGicItsSize, *its_, "", {4, 8});
 }
 
 void VirtMachine::add_devices() {
@@ -128,6 +135,22 @@ void VirtMachine::add_devices() {
   }
   button_release_ =
       std::make_unique<system::Timer>(clock(), [this] { gpio_->set_irq(kPowerButtonLine, false); });
+}
+
+void VirtMachine::add_pci() {
+  std::array<system::IrqLine, 4> lines;
+  for (unsigned i = 0; i < 4; ++i) lines[i] = spi(kPciIrq + i);
+  system::MsiSink* const msi = its_ ? static_cast<system::MsiSink*>(its_.get()) : v2m_.get();
+  pci_ = std::make_unique<devices::PciHost>(lines, msi);
+  map("pcie-host", kPciEcam, kPciEcamSize, *pci_, "SPI 3 to 6");
+  const auto window = [&](const char* name, system::MemoryRegion& space, uint64_t at, uint64_t from,
+                          uint64_t size) {
+    regions_.push_back(system::MemoryRegion::alias(name, space, from, size));
+    root_->add(*regions_.back(), at);
+  };
+  window("pcie-mmio", pci_->memory_space(), kPciMemory, kPciMemory, kPciMemorySize);
+  window("pcie-mmio-high", pci_->memory_space(), kPciHighMemory, kPciHighMemory, kPciHighMemorySize);
+  window("pcie-ports", pci_->io_space(), kPciPorts, 0, kPciPortsSize);
 }
 
 Result<void> VirtMachine::plug(devices::VirtioDevice& device) {

@@ -25,7 +25,10 @@
 
 #include "devices/gpio/pl061.h"
 #include "devices/intc/gicv2.h"
+#include "devices/intc/gicv2m.h"
 #include "devices/intc/gicv3.h"
+#include "devices/intc/gicv3_its.h"
+#include "devices/pci/pci_host.h"
 #include "devices/serial/pl011.h"
 #include "devices/timer/pl031.h"
 #include "devices/virtio/mmio.h"
@@ -36,6 +39,8 @@
 #include "system/char_backend.h"
 
 namespace lyrebird::machines {
+
+class FdtWriter;
 
 struct VirtOptions {
   std::string cpu = "cortex-a57";
@@ -73,6 +78,7 @@ class VirtMachine final : public Machine {
 
   /// Into the next free slot; the device outlives the machine.
   Result<void> plug(devices::VirtioDevice& device);
+  devices::PciHost& pci() { return *pci_; }
   arm::A64SystemState& state(size_t cpu);
   const ir::StateLayout& layout() const override { return engine_.frontend->layout(); }
   std::optional<uint64_t> debug_translate(size_t cpu, uint64_t address) override;
@@ -95,12 +101,14 @@ class VirtMachine final : public Machine {
   void add_interrupt_controller();
   static uint64_t mpidr(unsigned index, bool gicv3);
   void add_devices();
+  void add_pci();
+  void describe_pci(FdtWriter& fdt) const;
   Result<void> add_cpus();
   system::IrqLine spi(unsigned n);
   system::IrqLine ppi(unsigned cpu, unsigned id);
 
   Bytes make_device_tree(uint64_t initrd_start, uint64_t initrd_end) const;
-  void describe_cpus(class FdtWriter& fdt) const;
+  void describe_cpus(FdtWriter& fdt) const;
   void describe_interrupts(FdtWriter& fdt) const;
   void describe_devices(FdtWriter& fdt) const;
 
@@ -123,6 +131,9 @@ class VirtMachine final : public Machine {
   std::vector<std::unique_ptr<CpuLineSink>> line_sinks_;
   std::unique_ptr<devices::GicV2> gicv2_;
   std::unique_ptr<devices::GicV3> gicv3_;
+  std::unique_ptr<devices::GicV2m> v2m_;
+  std::unique_ptr<devices::GicV3Its> its_;
+  std::unique_ptr<devices::PciHost> pci_;
   std::unique_ptr<devices::Pl011> uart_;
   std::unique_ptr<devices::Pl031> rtc_;
   std::unique_ptr<devices::Pl061> gpio_;

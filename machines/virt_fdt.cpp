@@ -13,7 +13,7 @@ using namespace virt;
 
 namespace {
 
-constexpr uint32_t kClockHandle = 1, kGicHandle = 2, kGpioHandle = 4, kFirstCpuHandle = 16;
+constexpr uint32_t kClockHandle = 1, kGicHandle = 2, kMsiHandle = 3, kGpioHandle = 4, kFirstCpuHandle = 16;
 constexpr uint32_t kSpi = 0, kPpi = 1;
 constexpr uint32_t kLevel = 4;
 
@@ -48,6 +48,7 @@ Bytes VirtMachine::make_device_tree(uint64_t initrd_start, uint64_t initrd_end) 
   describe_cpus(fdt);
   describe_interrupts(fdt);
   describe_devices(fdt);
+  describe_pci(fdt);
   return fdt.finish(4096);
 }
 
@@ -111,9 +112,22 @@ void VirtMachine::describe_interrupts(FdtWriter& fdt) const {
     fdt.text("compatible", "arm,gic-v3");
     fdt.cells("#redistributor-regions", {1});
     fdt.wide("reg", {kGicDistributor, kGicDistributorSize, kGicRedistributors, kGicRedistributorsSize});
+    fdt.begin(fmt::format("its@{:x}", kGicIts));
+    fdt.cells("phandle", {kMsiHandle});
+    fdt.text("compatible", "arm,gic-v3-its");
+    fdt.flag("msi-controller");
+    fdt.cells("#msi-cells", {1});
+    fdt.wide("reg", {kGicIts, kGicItsSize});
+    fdt.end();
   } else {
     fdt.text("compatible", "arm,cortex-a15-gic");
     fdt.wide("reg", {kGicDistributor, kGicDistributorSize, kGicCpu, kGicCpuSize});
+    fdt.begin(fmt::format("v2m@{:x}", kGicV2m));
+    fdt.cells("phandle", {kMsiHandle});
+    fdt.text("compatible", "arm,gic-v2m-frame");
+    fdt.flag("msi-controller");
+    fdt.wide("reg", {kGicV2m, 0x1000});
+    fdt.end();
   }
   fdt.end();
 }
@@ -171,6 +185,46 @@ void VirtMachine::describe_devices(FdtWriter& fdt) const {
   fdt.cells("linux,code", {116});  // KEY_POWER
   fdt.cells("gpios", {kGpioHandle, kPowerButtonLine, 0});
   fdt.end();
+  fdt.end();
+}
+
+void VirtMachine::describe_pci(FdtWriter& fdt) const {
+  fdt.begin(fmt::format("pcie@{:x}", kPciMemory));
+  fdt.text("compatible", "pci-host-ecam-generic");
+  fdt.text("device_type", "pci");
+  fdt.cells("#address-cells", {3});
+  fdt.cells("#size-cells", {2});
+  fdt.cells("#interrupt-cells", {1});
+  fdt.cells("linux,pci-domain", {0});
+  fdt.cells("bus-range", {0, static_cast<uint32_t>(kPciEcamSize / (1 << 20)) - 1});
+  fdt.flag("dma-coherent");
+  fdt.wide("reg", {kPciEcam, kPciEcamSize});
+  const auto window = [](uint32_t kind, uint64_t bus, uint64_t cpu, uint64_t size) {
+    return std::array<uint32_t, 7>{kind,
+                                   static_cast<uint32_t>(bus >> 32),
+                                   static_cast<uint32_t>(bus),
+                                   static_cast<uint32_t>(cpu >> 32),
+                                   static_cast<uint32_t>(cpu),
+                                   static_cast<uint32_t>(size >> 32),
+                                   static_cast<uint32_t>(size)};
+  };
+  std::vector<uint32_t> ranges;
+  for (const auto& one : {window(0x0100'0000, 0, kPciPorts, kPciPortsSize),
+                          window(0x0200'0000, kPciMemory, kPciMemory, kPciMemorySize),
+                          window(0x0300'0000, kPciHighMemory, kPciHighMemory, kPciHighMemorySize)})
+    ranges.insert(ranges.end(), one.begin(), one.end());
+  fdt.cells("ranges", ranges);
+  // Requester ids are device ids of the ITS as they are.
+  fdt.cells("msi-map", {0, kMsiHandle, 0, 0x10000});
+  // Pin p of device d is line (d + p - 1) % 4, and so for four devices in turn.
+  std::vector<uint32_t> lines;
+  for (uint32_t device = 0; device < 4; ++device)
+    for (uint32_t pin = 1; pin <= 4; ++pin)
+      for (const uint32_t cell :
+           {device << 11, 0u, 0u, pin, kGicHandle, 0u, 0u, kSpi, kPciIrq + (device + pin - 1) % 4, kLevel})
+        lines.push_back(cell);
+  fdt.cells("interrupt-map-mask", {0x1800, 0, 0, 7});
+  fdt.cells("interrupt-map", lines);
   fdt.end();
 }
 

@@ -1,0 +1,66 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Time of a Debian arm64 kernel with a busybox initramfs from power-on to power-off, beside the peer.
+
+Both boot in turn, each round once; figures are medians over the rounds of the ratios within a round, and of
+the times. User time is what to look at on a machine that does other things, too.
+
+usage: bench/boot.py [--rounds N] [--smp N] [--cpu MODEL] [--gzip] [--emulator PATH] [--peer PATH]
+"""
+
+import argparse
+import pathlib
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+TREE = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(TREE / "tests" / "boot"))
+from payload import Payload  # noqa: E402
+
+# 8 MiB that do not compress, as docs/speed has it for the peer.
+GZIP = "dd if=/dev/urandom of=/tmp/data bs=1M count=8 2>/dev/null\ntime gzip -c /tmp/data > /dev/null\n"
+
+
+def boot(program: str, payload: Payload, initrd: pathlib.Path, options) -> tuple[float, float]:
+    """(wall, user and system) seconds."""
+    command = [program, "-M", "virt", "-cpu", options.cpu, "-smp", str(options.smp), "-m", "512", "-nographic",
+               "-no-reboot", "-nic", "none", "-kernel", str(payload.kernel), "-initrd", str(initrd),
+               "-append", "console=ttyAMA0 quiet" + (" boot.script=script" if options.gzip else "")]
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=900)
+    wall, after = time.monotonic() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode != 0 or "boot: done" not in done.stdout:
+        sys.exit(f"{program} did not boot (status {done.returncode}):\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return wall, after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--smp", type=int, default=1)
+    parser.add_argument("--cpu", default="cortex-a57")
+    parser.add_argument("--gzip", action="store_true", help="the guest also compresses 8 MiB")
+    parser.add_argument("--emulator", default=str(TREE / "build/release/lyrebird-system-aarch64"))
+    parser.add_argument("--peer", default="qemu-system-aarch64")
+    options = parser.parse_args()
+    payload = Payload("arm64")
+    ours, peers = [], []
+    with tempfile.TemporaryDirectory(prefix="lyrebird-boot-") as work:
+        initrd = payload.initrd(pathlib.Path(work) / "initrd.gz", GZIP if options.gzip else "")
+        for number in range(options.rounds):
+            ours.append(boot(options.emulator, payload, initrd, options))
+            peers.append(boot(options.peer, payload, initrd, options))
+            print(f"round {number + 1}: ours {ours[-1][0]:.2f} s ({ours[-1][1]:.2f} s of CPU), "
+                  f"peer {peers[-1][0]:.2f} s ({peers[-1][1]:.2f} s)", flush=True)
+    for index, what in enumerate(("wall", "CPU")):
+        ratio = statistics.median(o[index] / p[index] for o, p in zip(ours, peers))
+        print(f"{what:<5} ours {statistics.median(o[index] for o in ours):.2f} s, "
+              f"peer {statistics.median(p[index] for p in peers):.2f} s, ours / peer {ratio:.2f}")
+
+
+if __name__ == "__main__":
+    main()

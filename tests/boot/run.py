@@ -1,0 +1,157 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Debian's arm64 kernel with a busybox initramfs, from power-on to power-off.
+
+usage: run.py EMULATOR [CASE...]        EMULATOR is lyrebird-system-aarch64
+"""
+
+import gzip
+import os
+import pathlib
+import selectors
+import subprocess
+import sys
+import tempfile
+import time
+
+from payload import Payload
+
+TIMEOUT = int(os.environ.get("LYREBIRD_BOOT_TIMEOUT", "600"))  # for a busy machine
+
+
+class Failure(Exception):
+    pass
+
+
+class Boot:
+    def __init__(self, emulator: str, payload: Payload, work: pathlib.Path):
+        self.emulator, self.payload, self.work = emulator, payload, work
+        self.initrd = payload.initrd(work / "initrd.gz")
+
+    def run(self, *options: str, append: str = "", typed: dict[str, str] | None = None,
+            kernel: pathlib.Path | None = None, initrd: pathlib.Path | None = None, status: int = 0) -> str:
+        """Boots and returns the console's text. `typed`: once the first has been seen, the second is typed."""
+        command = [self.emulator, "-M", "virt", "-m", "512", "-nographic", "-no-reboot",
+                   "-kernel", str(kernel or self.payload.kernel), "-initrd", str(initrd or self.initrd),
+                   "-append", f"console=ttyAMA0 {append}".strip(), *options]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        waiting, text, end = list((typed or {}).items()), "", time.monotonic() + TIMEOUT
+        with selectors.DefaultSelector() as selector:
+            selector.register(process.stdout, selectors.EVENT_READ)
+            while time.monotonic() < end:
+                if not selector.select(1):
+                    continue
+                piece = os.read(process.stdout.fileno(), 65536)
+                if not piece:
+                    break
+                text += piece.decode(errors="replace")
+                while waiting and waiting[0][0] in text:
+                    process.stdin.write(waiting.pop(0)[1].encode())
+                    process.stdin.flush()
+            else:
+                process.kill()
+                raise Failure(f"{' '.join(command)}\nis not done after {TIMEOUT} s; its last words:\n{text[-3000:]}")
+        if process.wait() != status:
+            raise Failure(f"exit status {process.returncode}, not {status}:\n{text[-3000:]}")
+        return text
+
+
+def expect(text: str, *lines: str):
+    for line in lines:
+        if line not in text:
+            raise Failure(f"no \"{line}\" in:\n{text[-6000:]}")
+    for bad in ("Kernel panic", "Oops", "Call trace", "BUG:", "rcu_sched self-detected"):
+        # A busy host makes the guest's watchdog see what is no fault of ours.
+        if bad in text and "soft lockup" not in text and "stall" not in text:
+            raise Failure(f"\"{bad}\" in:\n{text[-6000:]}")
+
+
+def gicv2(boot: Boot):
+    text = boot.run()
+    expect(text, "Booting Linux on physical CPU 0x0000000000", "psci: PSCIv1.", "boot: cpus 1", "boot: interrupts 1",
+           "boot: done", "reboot: Power down")
+
+
+def gicv3(boot: Boot):
+    expect(boot.run("-M", "virt,gic-version=3"), "GICv3: ", "boot: cpus 1", "boot: done", "reboot: Power down")
+
+
+def four_cpus(boot: Boot):
+    expect(boot.run("-smp", "4"), "smp: Brought up 1 node, 4 CPUs", "boot: cpus 4", "boot: done", "reboot: Power down")
+
+
+def four_cpus_gicv3(boot: Boot):
+    expect(boot.run("-smp", "4", "-M", "virt,gic-version=3"), "boot: cpus 4", "boot: done", "reboot: Power down")
+
+
+def much_memory(boot: Boot):
+    text = boot.run("-m", "6G")
+    memory = int(text.split("boot: memory ")[1].split()[0])
+    expect(text, "boot: done")
+    if not 5600 < memory < 6144:
+        raise Failure(f"6 GiB of memory became {memory} MiB")
+
+
+def compressed_kernel(boot: Boot):
+    kernel = boot.work / "Image.gz"
+    kernel.write_bytes(gzip.compress(boot.payload.kernel.read_bytes(), compresslevel=1))
+    expect(boot.run(kernel=kernel), "boot: done", "reboot: Power down")
+
+
+def console_input(boot: Boot):
+    initrd = boot.payload.initrd(boot.work / "shell.gz", "echo ready to listen\n/bin/sh\n")
+    text = boot.run(initrd=initrd, append="quiet boot.script=script",
+                    typed={"ready to listen": "echo $((6 * 7)) is heard; exit\n"})
+    expect(text, "42 is heard", "boot: done")
+
+
+def quit_key(boot: Boot):
+    initrd = boot.payload.initrd(boot.work / "sleep.gz", "echo ready to end\nsleep 1000\n")
+    text = boot.run(initrd=initrd, append="quiet boot.script=script", typed={"ready to end": "\x01x"})
+    if "boot: done" in text:
+        raise Failure("Ctrl-A x did not end it")
+
+
+def monitor(boot: Boot):
+    initrd = boot.payload.initrd(boot.work / "sleep.gz", "echo ready to end\nsleep 1000\n")
+    text = boot.run(initrd=initrd, append="quiet boot.script=script",
+                    typed={"ready to end": "\x01cinfo registers\r", "sp_el1": "info mtree -f\r",
+                           "mach-virt.ram": "xp/2wx 0x40000000\r", "0xedfe0dd0": "info status\r", "VM status: running": "quit\r"})
+    expect(text, "sp_el1", "pl011", "0xedfe0dd0")
+
+
+def reset_ends_with_no_reboot(boot: Boot):
+    initrd = boot.payload.initrd(boot.work / "reboot.gz", "reboot -f\n")
+    text = boot.run(initrd=initrd, append="boot.script=script")
+    expect(text, "reboot: Restarting system")
+    if text.count("Booting Linux") != 1:
+        raise Failure("it went on after the reset")
+
+
+CASES = {
+    "gicv2": gicv2, "gicv3": gicv3, "smp4": four_cpus, "smp4-gicv3": four_cpus_gicv3, "memory": much_memory,
+    "gzip": compressed_kernel, "input": console_input, "quit": quit_key, "monitor": monitor,
+    "no-reboot": reset_ends_with_no_reboot,
+}
+
+
+def main():
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    payload = Payload("arm64")
+    failed = 0
+    with tempfile.TemporaryDirectory(prefix="lyrebird-boot-") as work:
+        boot = Boot(sys.argv[1], payload, pathlib.Path(work))
+        for name in sys.argv[2:] or CASES:
+            start = time.monotonic()
+            try:
+                CASES[name](boot)
+                print(f"ok      {name} ({time.monotonic() - start:.1f} s)", flush=True)
+            except Failure as failure:
+                print(f"FAILED  {name}: {failure}", flush=True)
+                failed += 1
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
