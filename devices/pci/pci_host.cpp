@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/bits.h"
 #include "system/state_stream.h"
 
@@ -35,10 +37,14 @@ PciHost::PciHost(std::array<system::IrqLine, 4> lines, system::MsiSink* msi)
 PciHost::~PciHost() {
   // Functions outlive the host, and must not look for it.
   for (PciFunction* const function : functions_)
-    if (function) {
-      function->reset();
-      function->slot_ = {};
-    }
+    if (function) unplug(*function);
+}
+
+void PciHost::unplug(PciFunction& function) {
+  const std::lock_guard lock(mutex());
+  function.reset();
+  function.slot_ = {};
+  std::replace(functions_.begin(), functions_.end(), &function, static_cast<PciFunction*>(nullptr));
 }
 
 Result<unsigned> PciHost::plug(PciFunction& function, unsigned slot) {

@@ -27,7 +27,9 @@ class PciHost final : public system::Device {
 
   /// In device `slot` (1 to 31), or in the first that is free (0). The function outlives the host.
   Result<unsigned> plug(PciFunction& function, unsigned slot = 0);
-  /// By device and function number << 0; null: nothing there.
+  /// Takes it off the bus: its BARs are no longer shown.
+  void unplug(PciFunction& function);
+  /// By device (bits 7:3) and function (2:0) number; null: nothing there.
   PciFunction* function(unsigned devfn) const { return functions_[devfn]; }
 
   uint64_t read(uint64_t offset, unsigned size) override;

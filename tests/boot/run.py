@@ -115,9 +115,9 @@ def quit_key(boot: Boot):
 def monitor(boot: Boot):
     initrd = boot.payload.initrd(boot.work / "sleep.gz", "echo ready to end\nsleep 1000\n")
     text = boot.run(initrd=initrd, append="quiet boot.script=script",
-                    typed={"ready to end": "\x01cinfo registers\r", "sp_el1": "info mtree -f\r",
+                    typed={"ready to end": "\x01cinfo registers\r", "SP_EL1": "info mtree -f\r",
                            "mach-virt.ram": "xp/2wx 0x40000000\r", "0xedfe0dd0": "info status\r", "VM status: running": "quit\r"})
-    expect(text, "sp_el1", "pl011", "0xedfe0dd0")
+    expect(text, "SP_EL1", "pl011", "0xedfe0dd0")
 
 
 def reset_ends_with_no_reboot(boot: Boot):
