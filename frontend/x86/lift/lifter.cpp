@@ -309,6 +309,15 @@ Value Lifter::holds(unsigned condition) {
   return condition & 1 ? ir.Not(result) : result;
 }
 
+void Lifter::set_flags_of_shift(Value r, Value carry, Value bits) {
+  ctx.flags = {
+      .origin = Origin::Value, .others = bit_of(Flag::CF) | bit_of(Flag::AF) | bit_of(Flag::OF), .r = r};
+  ctx.flags.value[static_cast<unsigned>(Flag::CF)] = ir.CmpNe(carry, imm(I32, 0));
+  ctx.flags.value[static_cast<unsigned>(Flag::AF)] = ir.True();
+  const Value word = ir.Or(ir.ZExt(status_of(ctx.flags), I32), bits);
+  put_status(ir.Trunc(ir.Or(word, imm(I32, status_mask(Flag::AF))), I16));
+}
+
 /// The condition after a - b as one op; no value where there is none.
 Value Lifter::compare_holds(unsigned condition, Value a, Value b) {
   switch (condition) {

@@ -136,6 +136,9 @@ class Lifter {
   /// SF, ZF and PF are those of r, the others as listed, or clear. Nothing changes where there is a
   /// condition that does not hold.
   void set_flags_of_result(Value r, std::initializer_list<FlagValue> others, Value condition = {});
+  /// SF, ZF and PF are those of r, AF is set; `bits` (I32) has CF and OF in their places of the status word,
+  /// `carry` (I32) CF alone.
+  void set_flags_of_shift(Value r, Value carry, Value bits);
   /// After a helper has written flags.
   void forget_flags() { ctx.flags = {}; }
   /// All of them, from bits 7:0 of EFLAGS and OF (bit 0 of an I16).

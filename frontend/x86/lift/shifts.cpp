@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Shifts and rotates (SDM volume 1, 7.3.5). The count is masked to 5 bits, to 6 for 64-bit operands;
 // 0 changes no flag. OF is defined for a count of 1; for others it is computed alike, as processors do.
+#include <algorithm>
+
 #include "frontend/x86/lift/chapter.h"
 
 namespace lyrebird::x86 {
@@ -11,6 +13,7 @@ struct Shifts : Lifter {
 
   bool SHL() {
     const Count n = count(1);
+    if (n.known > 0) return shifted_by_constant(Op::Shl, static_cast<unsigned>(n.known));
     const Value a = read(0);
     if (n.is_zero()) return nothing(a);
     Value r, carry;
@@ -28,17 +31,19 @@ struct Shifts : Lifter {
 
   bool SHR() {
     const Count n = count(1);
+    if (n.known > 0) return shifted_by_constant(Op::ShrU, static_cast<unsigned>(n.known));
     const Value a = read(0);
     if (n.is_zero()) return nothing(a);
     const Value by = as(n, a.type), last = less_one(n, a.type);
     const Value r = ir.ShrU(a, by), carry = ir.CmpTest(ir.ShrU(a, last), imm(a.type, 1));
     write(0, r);
     // OF is the highest bit of a: for other counts than 1, of what the last step started from.
-    return shifted(n, r, carry, n.known > 1 ? ir.False() : sign_of(ir.ShrU(a, last)));
+    return shifted(n, r, carry, sign_of(ir.ShrU(a, last)));
   }
 
   bool SAR() {
     const Count n = count(1);
+    if (n.known > 0) return shifted_by_constant(Op::ShrS, static_cast<unsigned>(n.known));
     const Value a = read(0);
     if (n.is_zero()) return nothing(a);
     const Value by = as(n, a.type), last = less_one(n, a.type);
@@ -222,6 +227,40 @@ struct Shifts : Lifter {
   /// The flags of a shift. AF is undefined; AMD's set it.
   bool shifted(const Count& n, Value r, Value carry, Value overflow) {
     set_flags_of_result(r, {{Flag::CF, carry}, {Flag::AF, ir.True()}, {Flag::OF, overflow}}, n.nonzero);
+    return true;
+  }
+
+  /// Bit `from` of a as bit `to` of an I32; the others are clear.
+  Value bit_at(Value a, unsigned from, unsigned to) {
+    Value moved = a;
+    if (from > to) moved = ir.ShrU(a, imm(a.type, from - to));
+    moved = ir.ZExtOrTrunc(moved, I32);
+    if (from < to) moved = ir.Shl(moved, imm(I32, to - from));
+    return ir.And(moved, imm(I32, uint64_t{1} << to));
+  }
+
+  /// The flags' bits are taken from the operand before it is shifted in its place.
+  bool shifted_by_constant(Op op, unsigned n) {
+    const Value a = read(0), by = imm(a.type, n);
+    const unsigned bits = width(a);
+    const bool left = op == Op::Shl;
+    Value r, carry = imm(I32, 0), overflow;
+    if (left && n <= bits) {
+      carry = bit_at(a, bits - n, status_bit(Flag::CF));
+      // The highest bit of the result is the one below the last that goes out.
+      overflow = bit_at(n < bits ? ir.Xor(a, ir.Shl(a, imm(a.type, 1))) : a, bits - n, status_bit(Flag::OF));
+    } else if (op == Op::ShrS) {
+      carry = bit_at(a, std::min(n, bits) - 1, status_bit(Flag::CF));
+    } else if (!left && n <= bits) {
+      carry = bit_at(a, n - 1, status_bit(Flag::CF));
+      if (n == 1) overflow = bit_at(a, bits - 1, status_bit(Flag::OF));
+    }
+    if (left)
+      r = ir.Shl(a, by);
+    else
+      r = op == Op::ShrU ? ir.ShrU(a, by) : ir.ShrS(a, by);
+    write(0, r);
+    set_flags_of_shift(r, carry, overflow ? ir.Or(carry, overflow) : carry);
     return true;
   }
 
