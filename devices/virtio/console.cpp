@@ -143,7 +143,7 @@ void VirtioConsole::send(unsigned port, uint16_t event, uint16_t value, std::str
   const Message message{port, event, value};
   std::vector<uint8_t> bytes(sizeof message + text.size());
   std::memcpy(bytes.data(), &message, sizeof message);
-  std::memcpy(bytes.data() + sizeof message, text.data(), text.size());
+  std::copy(text.begin(), text.end(), bytes.begin() + sizeof message);
   if (messages_.size() < kMaxMessages) messages_.push_back(std::move(bytes));
   give_control();
 }

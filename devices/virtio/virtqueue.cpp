@@ -71,6 +71,7 @@ void Chain::slice(const std::vector<Piece>& from, uint64_t offset, uint64_t size
 
 size_t Chain::read(uint64_t offset, void* to, size_t size) const {
   size_t done = 0;
+  if (size == 0) return 0;
   for (const Piece& piece : readable) {
     if (offset >= piece.size) {
       offset -= piece.size;
@@ -86,6 +87,7 @@ size_t Chain::read(uint64_t offset, void* to, size_t size) const {
 
 size_t Chain::write(uint64_t offset, const void* from, size_t size) const {
   size_t done = 0;
+  if (size == 0) return 0;
   for (const Piece& piece : writable) {
     if (offset >= piece.size) {
       offset -= piece.size;

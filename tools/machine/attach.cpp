@@ -14,6 +14,7 @@
 #include "devices/virtio/blk.h"
 #include "devices/virtio/console.h"
 #include "devices/virtio/net.h"
+#include "devices/virtio/pci.h"
 #include "devices/virtio/rng.h"
 #include "net/user.h"
 #include "tools/machine/property_reader.h"
@@ -26,10 +27,14 @@ struct DeviceType {
   std::string_view name, help;
 };
 constexpr DeviceType kDeviceTypes[] = {
-    {"virtio-blk-device", "a disk: drive=ID"},
-    {"virtio-net-device", "a network card: netdev=ID"},
-    {"virtio-rng-device", "random numbers of the host"},
-    {"virtio-serial-device", "a bus for virtconsole and virtserialport"},
+    {"virtio-blk-pci", "a disk: drive=ID"},
+    {"virtio-net-pci", "a network card: netdev=ID"},
+    {"virtio-rng-pci", "random numbers of the host"},
+    {"virtio-serial-pci", "a bus for virtconsole and virtserialport"},
+    {"virtio-blk-device", "these in a virtio-mmio slot"},
+    {"virtio-net-device", ""},
+    {"virtio-rng-device", ""},
+    {"virtio-serial-device", ""},
     {"virtconsole", "a console (hvc0) on the virtio-serial device before it: chardev=ID"},
     {"virtserialport", "a port on the virtio-serial device before it: chardev=ID,name=NAME"},
 };
@@ -84,6 +89,8 @@ class AttachedDevices final : public Attached {
   struct Console {
     devices::VirtioOptions options;
     std::vector<devices::VirtioConsolePort> ports;
+    bool on_pci = false;
+    unsigned slot = 0;
   };
 
   Result<void> add_drive(const std::string& text);
@@ -102,17 +109,13 @@ class AttachedDevices final : public Attached {
   Result<void> add_port(PropertyReader& p, bool console);
   Result<void> finish_console();
   Result<Disk*> free_disk(const std::string& id);
-  static void read_virtio(PropertyReader& p, devices::VirtioOptions& options);
+  void read_virtio(PropertyReader& p, devices::VirtioOptions& options);
   net::Mac next_mac() {
     net::Mac mac = {0x52, 0x54, 0x00, 0x12, 0x34, 0x56};
     mac[5] = static_cast<uint8_t>(mac[5] + cards_++);
     return mac;
   }
-  Result<void> keep(std::unique_ptr<devices::VirtioDevice> device) {
-    auto plugged = to_.plug(*device);
-    devices_.push_back(std::move(device));
-    return plugged;
-  }
+  Result<void> keep(std::unique_ptr<devices::VirtioDevice> device);
 
   const MachineSettings& settings_;
   const AttachTo to_;
@@ -120,10 +123,25 @@ class AttachedDevices final : public Attached {
   std::map<std::string, Network> networks_;
   std::vector<std::unique_ptr<devices::VirtioDevice>> devices_;
   std::unique_ptr<Console> console_;  // whose ports are still being named
+  std::vector<std::unique_ptr<devices::VirtioPci>> functions_;
+  bool on_pci_ = false;  // the device that is being made
+  unsigned slot_ = 0;    // 0: any
   unsigned cards_ = 0, unnamed_ = 0;
 };
 
+Result<void> AttachedDevices::keep(std::unique_ptr<devices::VirtioDevice> device) {
+  devices_.push_back(std::move(device));
+  if (!on_pci_) return to_.plug(*devices_.back());
+  functions_.push_back(std::make_unique<devices::VirtioPci>(*devices_.back()));
+  auto slot = to_.pci->plug(*functions_.back(), slot_);
+  if (slot) return {};
+  functions_.pop_back();
+  return slot.error();
+}
+
 AttachedDevices::~AttachedDevices() {
+  for (const auto& function : functions_) to_.pci->unplug(*function);
+  functions_.clear();
   while (!devices_.empty()) devices_.pop_back();
 }
 
@@ -234,6 +252,8 @@ Result<void> AttachedDevices::add_drive(const std::string& text) {
     return Error{fmt::format("-drive {}", ok.error().message)};
   if (interface == "none") return {};
   disks_[id].used = true;
+  on_pci_ = to_.pci != nullptr;
+  slot_ = 0;
   return keep(std::make_unique<devices::VirtioBlk>(devices::VirtioBlkOptions{.virtio = {.id = id}},
                                                    *disks_[id].node, to_.memory, to_.loop));
 }
@@ -340,6 +360,17 @@ void AttachedDevices::read_virtio(PropertyReader& p, devices::VirtioOptions& opt
   p.flag("indirect_desc", options.indirect);
   p.only("disable-legacy", "on");
   p.only("disable-modern", "off");
+  if (!on_pci_) return;
+  p.only("bus", "pcie.0");
+  p.only("romfile", "");
+  if (const auto address = p.text("addr")) {
+    // SLOT or SLOT.0, in hexadecimal.
+    char* end = nullptr;
+    slot_ = static_cast<unsigned>(std::strtoul(address->c_str(), &end, 16));
+    if (slot_ == 0 || slot_ > 31 || (*end && std::string_view(end) != ".0")) {
+      p.fail(Error{fmt::format("addr={}: is a slot from 1 to 1f", *address)});
+    }
+  }
 }
 
 Result<void> AttachedDevices::add_disk(PropertyReader& p) {
@@ -439,9 +470,12 @@ Result<void> AttachedDevices::add_nic(const std::string& text) {
   p.text("model", model);
   p.text("mac", mac);
   if (type == "none") return p.finish();
-  if (model != "virtio" && model != "virtio-net-device" && model != "virtio-net") {
-    return Error{fmt::format("-nic {}: model={}: no such card; there is virtio-net-device", text, model)};
+  if (model != "virtio" && model != "virtio-net-device" && model != "virtio-net" &&
+      model != "virtio-net-pci") {
+    return Error{fmt::format("-nic {}: model={}: no such card; there is virtio-net-pci", text, model)};
   }
+  on_pci_ = to_.pci && model != "virtio-net-device";
+  slot_ = 0;
   devices::VirtioNetOptions options;
   options.virtio.id = id;
   options.mac = next_mac();
@@ -465,6 +499,8 @@ Result<void> AttachedDevices::add_default_nic() {
     return {};
   }
   networks_["nic0"] = {std::move(backend.value())};
+  on_pci_ = to_.pci != nullptr;
+  slot_ = 0;
   return add_card({.virtio = {.id = "nic0"}, .mac = next_mac()}, "nic0");
 }
 
@@ -514,6 +550,8 @@ Result<void> AttachedDevices::add_card(PropertyReader& p) {
 Result<void> AttachedDevices::finish_console() {
   if (!console_) return {};
   const auto console = std::move(console_);
+  on_pci_ = console->on_pci;
+  slot_ = console->slot;
   return keep(
       std::make_unique<devices::VirtioConsole>(console->options, console->ports, to_.memory, to_.loop));
 }
@@ -539,8 +577,17 @@ Result<void> AttachedDevices::add_device(const std::string& text) {
   std::vector<Property> properties = parse_properties(text, "driver");
   std::string type = properties.empty() ? "" : properties[0].value;
   if (!properties.empty()) properties.erase(properties.begin());
-  for (const std::string_view short_name : {"virtio-blk", "virtio-net", "virtio-rng", "virtio-serial"}) {
-    if (type == short_name) type += "-device";
+  std::string base = type;
+  on_pci_ = to_.pci != nullptr;
+  slot_ = 0;
+  for (const std::string_view suffix : {"-device", "-pci-non-transitional", "-pci"}) {
+    if (!type.ends_with(suffix)) continue;
+    base = type.substr(0, type.size() - suffix.size());
+    on_pci_ = suffix != "-device";
+    break;
+  }
+  if (on_pci_ && !to_.pci) {
+    return Error{fmt::format("-device {}: this machine has no PCI; use {}-device", type, base)};
   }
   PropertyReader p("-device " + type, std::move(properties));
   const auto at = [&](Result<void> result) -> Result<void> {
@@ -548,24 +595,23 @@ Result<void> AttachedDevices::add_device(const std::string& text) {
     return Error{fmt::format("-device {}: {}", type, result.error().message)};
   };
   if (type == "virtconsole" || type == "virtserialport") return at(add_port(p, type == "virtconsole"));
-  if (type == "virtio-blk-device") return at(add_disk(p));
-  if (type == "virtio-net-device") return at(add_card(p));
-  if (type == "virtio-rng-device") {
+  if (base == "virtio-blk") return at(add_disk(p));
+  if (base == "virtio-net") return at(add_card(p));
+  if (base == "virtio-rng") {
     devices::VirtioOptions options;
     read_virtio(p, options);
     if (auto ok = p.finish(); !ok) return ok;
     return at(keep(std::make_unique<devices::VirtioRng>(options, to_.memory, to_.loop)));
   }
-  if (type == "virtio-serial-device") {
+  if (base == "virtio-serial") {
+    const bool pci = on_pci_;
     if (auto ok = finish_console(); !ok) return at(ok);
     console_ = std::make_unique<Console>();
+    on_pci_ = console_->on_pci = pci;
     read_virtio(p, console_->options);
+    console_->slot = slot_;
     p.text("max_ports");
     return p.finish();
-  }
-  if (type.ends_with("-pci")) {
-    return Error{fmt::format("-device {}: PCI is not there yet; use {}-device", type,
-                             type.substr(0, type.size() - 4))};
   }
   return Error{fmt::format("-device {}: no such device{}; -device help lists them", type,
                            did_you_mean(type, device_names()))};

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "devices/pci/pci_host.h"
 #include "devices/virtio/virtio.h"
 #include "system/address_space.h"
 #include "system/char_backend.h"
@@ -34,6 +35,8 @@ struct AttachTo {
   std::function<Result<void>(devices::VirtioDevice&)> plug;
   /// A -chardev by its id, or null.
   std::function<system::CharBackend*(const std::string& id)> character_device;
+  /// Null: the machine has no PCI.
+  devices::PciHost* pci = nullptr;
 };
 
 Result<std::unique_ptr<Attached>> attach_devices(const MachineSettings& settings, AttachTo to);

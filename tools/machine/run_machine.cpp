@@ -20,6 +20,7 @@
 #include "system/chardev/terminal.h"
 #include "tools/disassemble.h"
 #include "tools/machine/attach.h"
+#include "tools/machine/chardev.h"
 #include "tools/machine/options.h"
 
 namespace lyrebird::tools {
@@ -47,6 +48,7 @@ class Session {
   int signal_fd_ = -1, status_ = 0;
   system::NullBackend null_;
   std::unique_ptr<system::Terminal> terminal_;
+  CharDevices char_devices_{loop_};
   system::CharBackend* serial_ = &null_;
   system::CharBackend* monitor_end_ = nullptr;
   std::unique_ptr<machines::VirtMachine> machine_;
@@ -100,12 +102,16 @@ Result<void> Session::open_consoles() {
   const std::string& serial = serials[0];
   const std::string monitor = monitors.empty() ? "none" : monitors[0];
   const bool serial_here = serial == "stdio" || serial == "mon:stdio", monitor_here = monitor == "stdio";
-  if (!serial_here && serial != "null" && serial != "none")
-    return Error{fmt::format("-serial {}: no such place{}; there are stdio, mon:stdio, null and none", serial,
-                             did_you_mean(serial, {"stdio", "mon:stdio", "null", "none"}))};
-  if (!monitor_here && monitor != "none" && monitor != "null")
-    return Error{fmt::format("-monitor {}: no such place{}; there are stdio and none", monitor,
-                             did_you_mean(monitor, {"stdio", "none"}))};
+  if (!serial_here && serial != "null" && serial != "none") {
+    auto end = char_devices_.open_short(serial, "serial0");
+    if (!end.ok()) return Error{fmt::format("-serial {}", end.error().message)};
+    serial_ = *end;
+  }
+  if (!monitor_here && monitor != "none" && monitor != "null") {
+    auto end = char_devices_.open_short(monitor, "compat_monitor0");
+    if (!end.ok()) return Error{fmt::format("-monitor {}", end.error().message)};
+    monitor_end_ = *end;
+  }
   if (!serial_here && !monitor_here) return {};
   if (serial == "stdio" && monitor_here)
     return Error{"-monitor stdio: -serial stdio is there already; -serial mon:stdio shares it"};
@@ -121,8 +127,8 @@ Result<void> Session::open_consoles() {
 Result<void> Session::build() {
   if (!settings_.log_file.empty() && !open_log_file(settings_.log_file.c_str()))
     return Error{fmt::format("-D {}: {}", settings_.log_file, std::strerror(errno))};
-  if (!settings_.chardevs.empty())
-    return Error{fmt::format("-chardev {}: not supported yet", settings_.chardevs.front())};
+  for (const std::string& chardev : settings_.chardevs)
+    if (Result<void> r = char_devices_.open(chardev); !r.ok()) return r;
   if (!settings_.gdb.empty()) return Error{fmt::format("-gdb {}: not supported yet", settings_.gdb)};
   watch_signals();
   // Last before the machine, so that errors in options find the terminal as it was.
@@ -143,7 +149,8 @@ Result<void> Session::build() {
   machine_ = std::move(*machine);
   auto attached = attach_devices(
       settings_, {machine_->memory(), loop_,
-                  [this](devices::VirtioDevice& device) { return machine_->plug(device); }, nullptr});
+                  [this](devices::VirtioDevice& device) { return machine_->plug(device); },
+                  [this](const std::string& id) { return char_devices_.find(id); }, &machine_->pci()});
   if (!attached.ok()) return attached.error();
   attached_ = std::move(*attached);
   machine_->allow_reset = settings_.reboot;
