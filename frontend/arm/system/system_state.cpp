@@ -23,7 +23,11 @@ struct Layout {
   Layout() {
     const ir::StateLayout& user = a64_layout();
     fields.assign(user.fields.begin(), user.fields.end());
-    names.reserve(kSysRegCount + 16);
+    names.reserve(kSysRegCount + 32);
+    constexpr unsigned kFirstKey = static_cast<unsigned>(SysReg::APIAKEYLO_EL1);
+    for (unsigned i = 0; i < 10; ++i)
+      add("key:" + std::string(kSysRegs[kFirstKey + i].name), offsetof(A64State, pac_keys) + 8 * i,
+          Type::I64);
     for (unsigned i = 0; i < kSysRegCount; ++i) add(kSysRegs[i].name, state_offset::kRegs + 8 * i, Type::I64);
     add("el", state_offset::kEl, Type::I8);
     add("sp_sel", state_offset::kSpSel, Type::I8);
