@@ -93,6 +93,18 @@ class Builder {
   Value OverflowOfAdd(Value a, Value b, Value carry) { return flag(Op::OverflowOfAdd, {a, b, carry}); }
   Value OverflowOfSub(Value a, Value b) { return flag(Op::OverflowOfSub, {a, b}); }
 
+  Value StatusOfAdd(Value a, Value b, Value carry) { return status(Op::StatusOfAdd, {a, b, carry}); }
+  Value StatusOfSub(Value a, Value b, Value borrow) { return status(Op::StatusOfSub, {a, b, borrow}); }
+  Value StatusOfValue(Value a) { return status(Op::StatusOfValue, {a}); }
+  Value StatusOfOrder(Value order, Value order_equal) {
+    return status(Op::StatusOfOrder, {order, order_equal});
+  }
+
+  /// DivWideU, RemWideU, DivWideS, RemWideS.
+  Value DivideWide(Op op, Value low, Value high, Value divisor) {
+    return emit({.op = op, .type = low.type, .elem = low.type}, {low, high, divisor});
+  }
+
   // Conversions. Each gives `a` itself when it already has the type.
   Value ZExt(Value a, Type to) { return convert(Op::ZExt, a, to); }
   Value SExt(Value a, Type to) { return convert(Op::SExt, a, to); }
@@ -279,6 +291,9 @@ class Builder {
   }
   Value flag(Op op, std::initializer_list<Value> args) {
     return emit({.op = op, .type = Type::I1, .elem = args.begin()->type}, args);
+  }
+  Value status(Op op, std::initializer_list<Value> args) {
+    return emit({.op = op, .type = Type::I16, .elem = args.begin()->type}, args);
   }
   /// Type of the result: that of the first operand, or I1 for compares of scalars ('L' operands).
   Value lanewise(Op op, std::string_view signature, Type elem, uint32_t aux,

@@ -222,16 +222,34 @@ inline constexpr bool kIsLane = kIsNumber<U> && !std::is_same_v<U, u128>;
 void carry(const Inst& inst, std::span<const Constant> args, uint8_t* out) {
   with_int(inst.elem, [&]<typename U>(U) {
     if constexpr (kIsNumber<U>) {
-      const U a = get<U>(args[0].b), b = get<U>(args[1].b);
+      const U a = get<U>(args[0].b);
+      if (inst.op == Op::StatusOfValue) return put<uint16_t>(out, eval::StatusOfValue(a));
+      const U b = get<U>(args[1].b);
       if (inst.op == Op::OverflowOfSub) {
         *out = eval::OverflowOfSub(a, b);
         return;
       }
+      if constexpr (std::is_same_v<U, uint8_t>)
+        if (inst.op == Op::StatusOfOrder) return put<uint16_t>(out, eval::StatusOfOrder(a, b));
       const bool c = get<bool>(args[2].b);
+      if (inst.op == Op::StatusOfAdd) return put<uint16_t>(out, eval::StatusOfAdd(a, b, c));
+      if (inst.op == Op::StatusOfSub) return put<uint16_t>(out, eval::StatusOfSub(a, b, c));
       if (inst.op == Op::AddWithCarry)
         put<U>(out, eval::AddWithCarry(a, b, c));
       else
         *out = inst.op == Op::CarryOfAdd ? eval::CarryOfAdd(a, b, c) : eval::OverflowOfAdd(a, b, c);
+    }
+  });
+}
+
+void divide_wide(const Inst& inst, std::span<const Constant> args, uint8_t* out) {
+  with_int(inst.type, [&]<typename U>(U) {
+    if constexpr (kIsLane<U>) {
+      const U low = get<U>(args[0].b), high = get<U>(args[1].b), divisor = get<U>(args[2].b);
+      const bool is_signed = inst.op == Op::DivWideS || inst.op == Op::RemWideS;
+      const auto both =
+          is_signed ? eval::divide_wide_s(low, high, divisor) : eval::divide_wide_u(low, high, divisor);
+      put<U>(out, inst.op == Op::DivWideU || inst.op == Op::DivWideS ? both.quotient : both.remainder);
     }
   });
 }
@@ -411,7 +429,16 @@ bool special(const Inst& inst, std::span<const Constant> args, uint8_t* out, FpE
     case Op::CarryOfAdd:
     case Op::OverflowOfAdd:
     case Op::OverflowOfSub:
+    case Op::StatusOfAdd:
+    case Op::StatusOfSub:
+    case Op::StatusOfValue:
+    case Op::StatusOfOrder:
       return carry(inst, args, out), true;
+    case Op::DivWideU:
+    case Op::RemWideU:
+    case Op::DivWideS:
+    case Op::RemWideS:
+      return divide_wide(inst, args, out), true;
     case Op::ZExt:
     case Op::SExt:
     case Op::Trunc:

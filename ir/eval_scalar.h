@@ -522,6 +522,73 @@ template <typename U>
 constexpr bool OverflowOfSub(U a, U b) {
   return ((a ^ b) & (a ^ Sub(a, b)) & kSignBit<U>) != 0;
 }
+/// Bits of a status word.
+inline constexpr uint16_t kStatusOverflow = 1 << 0, kStatusCarry = 1 << 8, kStatusOne = 1 << 9,
+                          kStatusParity = 1 << 10, kStatusAdjust = 1 << 12, kStatusZero = 1 << 14,
+                          kStatusSign = 1 << 15;
+template <typename U>
+constexpr uint16_t StatusOfValue(U a) {
+  return static_cast<uint16_t>(kStatusOne | (std::popcount(static_cast<uint8_t>(a)) & 1 ? 0 : kStatusParity) |
+                               (a == 0 ? kStatusZero : 0) | (a & kSignBit<U> ? kStatusSign : 0));
+}
+template <typename U>
+constexpr uint16_t StatusOfAdd(U a, U b, bool carry) {
+  const U sum = AddWithCarry(a, b, carry);
+  return static_cast<uint16_t>(StatusOfValue(sum) | (CarryOfAdd(a, b, carry) ? kStatusCarry : 0) |
+                               ((a ^ b ^ sum) & 16 ? kStatusAdjust : 0) |
+                               (OverflowOfAdd(a, b, carry) ? kStatusOverflow : 0));
+}
+/// a - b - borrow is a + ~b + !borrow, whose carries are the inverse.
+template <typename U>
+constexpr uint16_t StatusOfSub(U a, U b, bool borrow) {
+  return StatusOfAdd(a, Not(b), !borrow) ^ (kStatusCarry | kStatusAdjust);
+}
+
+/// Both are FpOrders.
+constexpr uint16_t StatusOfOrder(uint8_t order, uint8_t order_equal) {
+  return static_cast<uint16_t>(kStatusOne | (order & 1 ? kStatusCarry : 0) |
+                               (order == 3 ? kStatusParity : 0) | (order_equal == 0 ? kStatusZero : 0));
+}
+
+/// What division of two words by one gives; the quotient fits if the remainder is not the divisor.
+template <typename U>
+struct WideDivision {
+  U quotient, remainder;
+};
+template <typename U>
+constexpr WideDivision<U> divide_wide_u(U low, U high, U divisor) {
+  if (high >= divisor) return {0, divisor};
+  const u128 all = static_cast<u128>(high) << kBits<U> | low;
+  return {static_cast<U>(all / divisor), static_cast<U>(all % divisor)};
+}
+template <typename U>
+constexpr WideDivision<U> divide_wide_s(U low, U high, U divisor) {
+  const bool negative = (high & kSignBit<U>) != 0, opposite = (divisor & kSignBit<U>) != 0;
+  u128 all = static_cast<u128>(high) << kBits<U> | low;
+  if (negative) all = (u128{0} - all) & ((u128{kMaxU<U>} << kBits<U>) | kMaxU<U>);
+  const U by = opposite ? static_cast<U>(U{0} - divisor) : divisor;
+  if (by == 0) return {0, divisor};
+  const u128 quotient = all / by, most = u128{kSignBit<U>} - (negative == opposite ? 1 : 0);
+  if (quotient > most) return {0, divisor};
+  const auto q = static_cast<U>(quotient), r = static_cast<U>(all % by);
+  return {negative == opposite ? q : static_cast<U>(U{0} - q), negative ? static_cast<U>(U{0} - r) : r};
+}
+template <typename U>
+constexpr U DivWideU(U low, U high, U divisor) {
+  return divide_wide_u(low, high, divisor).quotient;
+}
+template <typename U>
+constexpr U RemWideU(U low, U high, U divisor) {
+  return divide_wide_u(low, high, divisor).remainder;
+}
+template <typename U>
+constexpr U DivWideS(U low, U high, U divisor) {
+  return divide_wide_s(low, high, divisor).quotient;
+}
+template <typename U>
+constexpr U RemWideS(U low, U high, U divisor) {
+  return divide_wide_s(low, high, divisor).remainder;
+}
 template <typename To, typename From>
 constexpr To ZExt(From a) {
   return static_cast<To>(a);

@@ -294,6 +294,22 @@ const char* special_error(const Inst& inst, const Type* operands, HelperTable he
     case Op::OverflowOfSub:
       if (!is_int(inst.elem) || inst.elem == Type::I1) return "needs ints";
       return inst.op == Op::AddWithCarry && inst.elem != inst.type ? "elem does not fit the type" : nullptr;
+    case Op::StatusOfAdd:
+    case Op::StatusOfSub:
+    case Op::StatusOfValue:
+      if (!is_int(inst.elem) || inst.elem == Type::I1 || inst.elem == Type::I128)
+        return "needs ints of 8 to 64 bits";
+      return inst.type == Type::I16 ? nullptr : "a status word is an i16";
+    case Op::StatusOfOrder:
+      return inst.elem == Type::I8 && inst.type == Type::I16 ? nullptr
+                                                             : "orders are i8, a status word is an i16";
+    case Op::DivWideU:
+    case Op::RemWideU:
+    case Op::DivWideS:
+    case Op::RemWideS:
+      if (!is_int(inst.type) || inst.type == Type::I1 || inst.type == Type::I128)
+        return "needs ints of 8 to 64 bits";
+      return inst.elem != inst.type ? "elem does not fit the type" : nullptr;
     case Op::ZExt:
     case Op::SExt:
     case Op::Trunc:

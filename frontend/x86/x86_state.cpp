@@ -35,13 +35,11 @@ struct FlagField {
   uint32_t mask;  ///< of its width
 };
 #define FLAG(field, bit, mask) {#field, offsetof(X86State, field), bit, mask}
-constexpr FlagField kFlags[] = {FLAG(cf, 0, 1),  FLAG(parity, 2, 1), FLAG(adjust, 4, 1), FLAG(zf, 6, 1),
-                                FLAG(sf, 7, 1),  FLAG(of, 11, 1),    FLAG(df, 10, 1),    FLAG(tf, 8, 1),
-                                FLAG(if_, 9, 1), FLAG(iopl, 12, 3),  FLAG(nt, 14, 1),    FLAG(rf, 16, 1),
-                                FLAG(vm, 17, 1), FLAG(ac, 18, 1),    FLAG(vif, 19, 1),   FLAG(vip, 20, 1),
-                                FLAG(id, 21, 1)};
+constexpr FlagField kFlags[] = {FLAG(df, 10, 1),  FLAG(tf, 8, 1),   FLAG(if_, 9, 1), FLAG(iopl, 12, 3),
+                                FLAG(nt, 14, 1),  FLAG(rf, 16, 1),  FLAG(vm, 17, 1), FLAG(ac, 18, 1),
+                                FLAG(vif, 19, 1), FLAG(vip, 20, 1), FLAG(id, 21, 1)};
 #undef FLAG
-constexpr uint32_t kPf = 1 << 2, kAf = 1 << 4;
+constexpr uint32_t kOf = 1 << 11, kLowFlags = 0xd5;  // SF, ZF, AF, PF, CF
 
 class Layout {
  public:
@@ -50,6 +48,7 @@ class Layout {
     header();
     for (unsigned i = 0; i < 16; ++i)
       add(kGprNames[i], offsetof(X86State, gpr) + 8 * i, Type::I64, hotness_of(i));
+    add("status", offsetof(X86State, status), Type::I16);
     for (const FlagField& flag : kFlags) add(flag.name, flag.offset, Type::I8);
     segments();
     x87();
@@ -180,17 +179,15 @@ uint32_t eflags(const X86State& state) {
   uint32_t value = 2;
   for (const FlagField& flag : kFlags)
     value |= (reinterpret_cast<const uint8_t*>(&state)[flag.offset] & flag.mask) << flag.bit;
-  value &= ~(kPf | kAf);
-  if (std::popcount(state.parity) % 2 == 0) value |= kPf;
-  if (state.adjust & kAf) value |= kAf;
+  value |= state.status >> 8 & kLowFlags;
+  if (state.status & 1) value |= kOf;
   return value;
 }
 
 void set_eflags(X86State& state, uint32_t value) {
   for (const FlagField& flag : kFlags)
     reinterpret_cast<uint8_t*>(&state)[flag.offset] = static_cast<uint8_t>(value >> flag.bit & flag.mask);
-  state.parity = value & kPf ? 0 : 1;
-  state.adjust = static_cast<uint8_t>(value & kAf);
+  state.status = static_cast<uint16_t>(((value & kLowFlags) | 2) << 8 | (value & kOf ? 1 : 0));
   state.header.mode = (state.header.mode & ~kModeTrap) | (state.tf ? kModeTrap : 0);
 }
 

@@ -4,7 +4,7 @@
 ///
 /// header.pc is the linear address of the next instruction: CS.base + rIP. Fields that code reads
 /// and writes one by one are fields of their own, so that what nobody reads costs nothing: each
-/// flag of EFLAGS, each condition code and each tag of the x87. The functions below put the
+/// flag of EFLAGS that is no result, each condition code and each tag of the x87. The functions below put the
 /// architectural words together.
 #pragma once
 
@@ -38,9 +38,11 @@ struct X86State {
 
   uint64_t gpr[16] = {};  ///< rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8 .. r15
 
-  /// EFLAGS, 0 or 1 each, but for two that nearly every instruction writes and nearly none reads:
-  /// PF is whether `parity` has an even number of ones, AF is bit 4 of `adjust`.
-  uint8_t cf = 0, parity = 1, adjust = 0, zf = 0, sf = 0, of = 0, df = 0;
+  /// CF, PF, AF, ZF, SF and OF as the IR's status word has them (ir/ops.inc): bits 7:0 of EFLAGS in
+  /// bits 15:8, OF in bit 0.
+  uint16_t status = 0;
+  /// The rest of EFLAGS, 0 or 1 each.
+  uint8_t df = 0;
   uint8_t tf = 0, if_ = 0, iopl = 0, nt = 0, rf = 0, vm = 0, ac = 0, vif = 0, vip = 0, id = 0;
 
   SegmentState es, cs, ss, ds, fs, gs, ldtr, tr;

@@ -118,6 +118,8 @@ void Emitter::emit_cold(const Cold& cold) {
     emit_cold_system(cold);
   else if (cold.kind == Cold::Kind::Memory)
     emit_cold_memory(cold);
+  else if (cold.kind == Cold::Kind::Divide)
+    emit_cold_divide(cold);
   else
     emit_cold_float(cold);
 }

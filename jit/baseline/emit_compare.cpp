@@ -115,9 +115,11 @@ Cc Emitter::compare_flags(const ir::Inst& compare) {
   }
   if (compare.op == Op::CmpTest) {
     const auto imm = imm32(b, type);
-    const Gp first = gp(use_gpr(a), type);
+    // A 16-bit immediate is slow to decode; the wider one has zeros above.
+    const bool widen = imm && type == Type::I16;
+    const Gp first = gp(use_gpr(a), widen ? Type::I32 : type);
     if (imm)
-      (void)a_.test(first, *imm);
+      (void)a_.test(first, widen ? static_cast<int32_t>(constant(b)) : *imm);
     else
       (void)a_.test(first, gp(use_gpr(b), type));
     flags_ = {Flags::Kind::Logic, type, root(a), root(b), kNoValue, kNoValue};
@@ -190,6 +192,96 @@ void Emitter::remake(ValueId id) {
             id,
             kNoValue};
   bind_gpr(id, reg);
+}
+
+// --- status words: what the host's LAHF and SETO say
+
+bool Emitter::emit_status(const ir::Inst& inst) {
+  if (class_of(inst.elem) != ValueClass::Gpr) return false;
+  if (inst.op == Op::StatusOfOrder ? !order_status_flags(inst) : !status_flags(inst)) return false;
+  take_this_gpr(0);
+  (void)a_.lahf();
+  if (inst.op == Op::StatusOfAdd || inst.op == Op::StatusOfSub)
+    (void)a_.seto(x86::al);
+  else
+    (void)a_.mov(x86::al, 0);
+  touch(now_);
+  bind_gpr(now_, 0);
+  kept_flags_ = true;
+  return true;
+}
+
+/// Sets the host flags that a status word consists of.
+bool Emitter::status_flags(const ir::Inst& inst) {
+  const Type type = inst.elem;
+  const ValueId a = inst.args[0], b = inst.args[1];
+  const bool same_type = flags_.type == type;
+  if (inst.op == Op::StatusOfValue) {
+    if (flags_.kind == Flags::Kind::Logic && same_type && flags_.result == root(a)) return true;
+    const ValueId id = root(a);
+    if (plan_[id].only_flags && loc(id).gpr == kNoReg && at(id).op == Op::And && at(id).type == type) {
+      touch(id);
+      const ValueId first = at(id).args[0], second = at(id).args[1];
+      const auto imm = imm32(second, type);
+      if (imm)
+        (void)a_.test(gp(use_gpr(first), type), *imm);
+      else
+        (void)a_.test(gp(use_gpr(first), type), gp(use_gpr(second), type));
+    } else {
+      const Gp value = gp(use_gpr(a), type);
+      (void)a_.test(value, value);
+    }
+    flags_ = {Flags::Kind::Logic, type, kNoValue, kNoValue, id, kNoValue};
+    return true;
+  }
+  const bool add = inst.op == Op::StatusOfAdd, plain = is_known(inst.args[2], 0);
+  const Flags::Kind kind = add ? Flags::Kind::Add : Flags::Kind::Sub;
+  if (const uint32_t maker = plan_[now_].maker) {
+    touch(maker - 1);
+    // (Nothing between them changes the flags; if that were wrong the block would be interpreted.)
+    if (flags_.kind != kind || flags_.result != maker - 1) failed_ = true;
+    return true;
+  }
+  const bool straight = same_value(a, flags_.a) && same_value(b, flags_.b);
+  const bool crossed = add && same_value(a, flags_.b) && same_value(b, flags_.a);
+  const bool same_carry = flags_.carry == kNoValue ? plain : add && same_value(flags_.carry, inst.args[2]);
+  if (flags_.kind == kind && same_type && same_carry && (straight || crossed)) return true;
+  if (!add && plain) {
+    const Operand second = use_rmi(b, type);
+    (void)a_.emit(hi::kIdCmp, gp(use_gpr(a), type), second);
+    flags_ = {kind, type, root(a), root(b), kNoValue, kNoValue};
+    return true;
+  }
+  const Operand second = use_rmi(b, type);
+  if (!plain) {
+    // The host's own instruction wants the carry in its flags.
+    const uint8_t carry = use_gpr(inst.args[2]), sum = copy_gpr(a);
+    (void)a_.bt(gp32(carry), 0);
+    (void)a_.emit(add ? hi::kIdAdc : hi::kIdSbb, gp(sum, type), second);
+    flags_ = {};
+    return true;
+  }
+  (void)a_.emit(hi::kIdAdd, gp(copy_gpr(a), type), second);
+  flags_ = {kind, type, root(a), root(b), kNoValue, kNoValue};
+  return true;
+}
+
+/// The same of a comparison of floats, if both operands are that comparison.
+bool Emitter::order_status_flags(const ir::Inst& inst) {
+  const ValueId ids[] = {root(inst.args[0]), root(inst.args[1])};
+  for (const ValueId id : ids)
+    if (at(id).op != Op::FCompare || !plan_[id].only_flags || loc(id).gpr != kNoReg ||
+        loc(id).home != Home::None)
+      return false;
+  const ir::Inst &order = at(ids[0]), &equal = at(ids[1]);
+  if ((order.fp_extra() & 2) || !(equal.fp_extra() & 2) || order.elem != equal.elem ||
+      root(order.args[0]) != root(equal.args[0]) || root(order.args[1]) != root(equal.args[1]))
+    return false;
+  for (const ValueId id : ids) touch(id);
+  const bool there = flags_.kind == Flags::Kind::Float && flags_.type == order.elem &&
+                     flags_.a == root(order.args[0]) && flags_.b == root(order.args[1]);
+  if (!there) order_flags(order, false);
+  return true;
 }
 
 // --- floating point: an FCompare of which only conditions are wanted stays in the host flags

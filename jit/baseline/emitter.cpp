@@ -78,6 +78,7 @@ bool Emitter::emit(const ir::Block& block, ir::HelperTable helpers, const EmitOp
   f80_control_ = 0x37f;
   no_flags();
   failed_ = false;
+  early_ = ir::kNoValue;
   pc_ = after_ = block.key.pc;
   mode_known_ = true;
   mode_ = block.key.mode;
@@ -85,8 +86,10 @@ bool Emitter::emit(const ir::Block& block, ir::HelperTable helpers, const EmitOp
   emit_entry();
   for (ValueId i = 0; i < block.insts.size(); ++i) {
     now_ = i;
-    locs_[i] = {};
-    emit_inst(block.insts[i]);
+    if (i != early_) {
+      locs_[i] = {};
+      emit_inst(block.insts[i]);
+    }
     end_of_instruction();
     if (failed_) return false;
   }

@@ -78,7 +78,7 @@ class Emitter {
   };
 
   struct Cold {
-    enum class Kind : uint8_t { Float, FloatMinMax, Memory, System } kind;
+    enum class Kind : uint8_t { Float, FloatMinMax, Memory, System, Divide } kind;
     Label from, back, record;
     ir::Op op;
     ir::Type type, elem;  ///< of the result; of the lanes
@@ -182,6 +182,9 @@ class Emitter {
   void emit_shift(const ir::Inst& inst);
   void emit_multiply_high(const ir::Inst& inst);
   void emit_divide(const ir::Inst& inst);
+  void emit_divide_wide(const ir::Inst& inst);
+  Label divide_record(ir::Type type);
+  void emit_cold_divide(const Cold& cold);
   void emit_min_max(const ir::Inst& inst);
   void emit_with_carry(const ir::Inst& inst);
   bool carry_in_flags(ir::ValueId carry, Cc* cc) const;
@@ -204,6 +207,12 @@ class Emitter {
   bool wants_crossed(ir::ValueId order) const;
   uint8_t order_equal(const ir::Inst& order);
   void make_order(const ir::Inst& order, uint8_t d);
+  bool emit_status(const ir::Inst& inst);
+  bool status_flags(const ir::Inst& inst);
+  bool order_status_flags(const ir::Inst& inst);
+  bool is_known(ir::ValueId id, uint64_t value) const {
+    return at(root(id)).op == ir::Op::Const && constant(id) == value;
+  }
   void no_flags() { flags_ = {}; }
   void materialise(ir::ValueId lazy);
 
@@ -417,7 +426,8 @@ class Emitter {
   uint32_t mode_ = 0;
   uint8_t jump_target_ = kNoReg;  ///< holds the pc that JumpIndirect goes to
   bool failed_ = false;
-  bool kept_flags_ = false;  ///< the current instruction's code has left the host flags alone
+  ir::ValueId early_ = ir::kNoValue;  ///< made by an instruction before its own
+  bool kept_flags_ = false;           ///< the current instruction's code has left the host flags alone
 
   std::vector<Loc> locs_;
   ir::ValueId gpr_owner_[16], xmm_owner_[16];

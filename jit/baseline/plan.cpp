@@ -229,6 +229,14 @@ void Plan::find_views() {
           view(a, true);
         break;
       }
+      case Op::StatusOfAdd:
+      case Op::StatusOfSub:
+      case Op::StatusOfValue:
+      case Op::StatusOfOrder:
+        v.clean = false;
+        if (inst.op == Op::StatusOfValue || inst.op == Op::StatusOfOrder)
+          for (unsigned k = 0; k < value_args(inst); ++k) count_flag_use(inst.args[k]);
+        break;
       default:
         v.lazy = is_lazy(inst);
         break;
@@ -250,6 +258,30 @@ void Plan::mark_flags(const Inst& compare) {
     values_[a].flags_used = true;
 }
 
+/// The sum or difference whose host flags are still there at the StatusOf it: nothing but writes of it
+/// to the state lies between. What it is made of need not be kept, then.
+ValueId Plan::status_maker(ValueId id) const {
+  const Inst& status = block_->insts[id];
+  const Inst& carry = block_->insts[status.args[2]];
+  if (carry.op != Op::Const || carry.imm != 0 || !is_word(status.elem)) return kNoValue;
+  const Op op = status.op == Op::StatusOfAdd ? Op::Add : Op::Sub;
+  constexpr ValueId kNear = 8;
+  for (ValueId i = id; i-- > 0 && id - i <= kNear;) {
+    const Inst& inst = block_->insts[i];
+    if (inst.op == op && inst.type == status.elem) {
+      const bool same = values_[inst.args[0]].root == values_[status.args[0]].root &&
+                        values_[inst.args[1]].root == values_[status.args[1]].root;
+      return same && !values_[i].only_flags ? i : kNoValue;
+    }
+    if (inst.op == Op::Const) continue;
+    const ValueId of = inst.op == Op::ZExt || inst.op == Op::SetState ? inst.args[0] : kNoValue;
+    if (of == kNoValue || !is_word(inst.type) || !is_word(block_->insts[of].type) || values_[of].lazy ||
+        block_->insts[values_[of].root].op != op)
+      return kNoValue;
+  }
+  return kNoValue;
+}
+
 void Plan::use(ValueId value, uint32_t at) {
   if (values_[values_[value].root].lazy) value = values_[value].root;
   ValuePlan& v = values_[value];
@@ -269,20 +301,21 @@ void Plan::use(ValueId value, uint32_t at) {
   for (unsigned k = 0; k < 2; ++k) use(block_->insts[v.root].args[k], at);
 }
 
+void Plan::count_flag_use(ValueId operand) {
+  const ValueId root = values_[operand].root;
+  if (values_[root].flag_uses++ == 0) flag_makers_.push_back(root);
+}
+
 /// Notes a compare that host flags may answer which its operand's maker leaves behind.
 void Plan::count_flag_uses(const Inst& inst, const ValuePlan& v) {
   const Inst* const insts = block_->insts.data();
-  const auto count = [&](ValueId operand) {
-    const ValueId root = values_[operand].root;
-    if (values_[root].flag_uses++ == 0) flag_makers_.push_back(root);
-  };
   if ((inst.op == Op::CmpLtS || inst.op == Op::CmpEq || inst.op == Op::CmpNe) && is_const(inst.args[1]) &&
       insts[inst.args[1]].imm == 0 && !is_as_equal(insts[values_[inst.args[0]].root]))
-    count(inst.args[0]);
+    count_flag_use(inst.args[0]);
   if (v.lazy && inst.elem == Type::I8 && inst.op != Op::Not)
     for (unsigned k = 0; k < 2; ++k)
       if (insts[values_[inst.args[k]].root].op == Op::FCompare && is_const(inst.args[1 - k]))
-        count(inst.args[k]);
+        count_flag_use(inst.args[k]);
 }
 
 /// Subtractions, ands and comparisons of floats of which nothing but host flags is wanted.
@@ -434,6 +467,14 @@ void Plan::find_uses() {
     const bool pure = (effects & ~(ir::Reads | ir::ReadsState)) == 0;
     if (pure && (!v.needed || v.root != i)) continue;
     v.needed = true;
+    if (inst.op == Op::StatusOfAdd || inst.op == Op::StatusOfSub) {
+      if (const ValueId maker = status_maker(i); maker != kNoValue) {
+        v.maker = maker + 1;
+        values_[maker].flags_used = true;
+        use(maker, i);
+        continue;
+      }
+    }
     const uint32_t used_at = v.fused != 0 ? v.fused : i;
     unsigned first = 0;
     if (is_memory_access(inst.op)) {

@@ -71,10 +71,11 @@ constexpr ValueClass class_of(ir::Type type) {
 
 struct ValuePlan {
   ir::ValueId root = ir::kNoValue;
-  uint32_t last_use = 0;     ///< (roots, lazy values) index of the instruction
-  uint16_t uses = 0;         ///< (roots) while the plan is made
-  uint16_t flag_uses = 0;    ///< (roots) of these, by compares that its host flags answer
-  uint32_t fused = 0;        ///< (Load, FConvert, FToIntS) the instruction that does it as well, or 0
+  uint32_t last_use = 0;   ///< (roots, lazy values) index of the instruction
+  uint16_t uses = 0;       ///< (roots) while the plan is made
+  uint16_t flag_uses = 0;  ///< (roots) of these, by compares that its host flags answer
+  uint32_t fused = 0;      ///< (Load, FConvert, FToIntS) the instruction that does it as well, or 0
+  uint32_t maker = 0;  ///< (StatusOfAdd, StatusOfSub) its number + 1: leaves the host flags that are wanted
   uint8_t pinned = kNoReg;   ///< (roots) made in that host register
   bool needed = false;       ///< (roots) something reads it, or making it has effects
   bool lazy = false;         ///< (compares)
@@ -166,6 +167,8 @@ class Plan {
   void use(ir::ValueId value, uint32_t at);
   void use_address(ir::ValueId value, uint32_t at);
   void mark_flags(const ir::Inst& compare);
+  ir::ValueId status_maker(ir::ValueId id) const;
+  void count_flag_use(ir::ValueId operand);
   void count_flag_uses(const ir::Inst& inst, const ValuePlan& v);
   void find_only_flags();
 

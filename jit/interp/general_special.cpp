@@ -35,6 +35,34 @@ LYREBIRD_HANDLER_ABI void carries(LYREBIRD_HANDLER_ARGS) {
   }
 }
 
+template <Op kOp, Type kElem>
+LYREBIRD_HANDLER_ABI void status(LYREBIRD_HANDLER_ARGS) {
+  const auto a = LYREBIRD_LOAD(kElem, a);
+  if constexpr (kOp == Op::StatusOfValue) {
+    LYREBIRD_RESULT(Type::I16, ir::eval::StatusOfValue(a));
+  } else if constexpr (kOp == Op::StatusOfOrder) {
+    LYREBIRD_RESULT(Type::I16, ir::eval::StatusOfOrder(a, LYREBIRD_LOAD(kElem, b)));
+  } else if constexpr (kOp == Op::StatusOfAdd) {
+    LYREBIRD_RESULT(Type::I16, ir::eval::StatusOfAdd(a, LYREBIRD_LOAD(kElem, b), LYREBIRD_LOAD(Type::I1, c)));
+  } else {
+    LYREBIRD_RESULT(Type::I16, ir::eval::StatusOfSub(a, LYREBIRD_LOAD(kElem, b), LYREBIRD_LOAD(Type::I1, c)));
+  }
+}
+
+template <Op kOp, Type kType>
+LYREBIRD_HANDLER_ABI void divide_wide(LYREBIRD_HANDLER_ARGS) {
+  const auto low = LYREBIRD_LOAD(kType, a), high = LYREBIRD_LOAD(kType, b), by = LYREBIRD_LOAD(kType, c);
+  if constexpr (kOp == Op::DivWideU) {
+    LYREBIRD_RESULT(kType, ir::eval::DivWideU(low, high, by));
+  } else if constexpr (kOp == Op::RemWideU) {
+    LYREBIRD_RESULT(kType, ir::eval::RemWideU(low, high, by));
+  } else if constexpr (kOp == Op::DivWideS) {
+    LYREBIRD_RESULT(kType, ir::eval::DivWideS(low, high, by));
+  } else {
+    LYREBIRD_RESULT(kType, ir::eval::RemWideS(low, high, by));
+  }
+}
+
 template <Op kOp, Type kFrom, Type kTo>
 LYREBIRD_HANDLER_ABI void convert(LYREBIRD_HANDLER_ARGS) {
   const auto a = LYREBIRD_LOAD(kFrom, a);
@@ -217,6 +245,18 @@ Handler select_carries(Type elem) {
       elem, []<Type kElem>() -> Handler { return carries<kOp, kElem>; });
 }
 
+template <Op kOp>
+Handler select_status(Type elem) {
+  return pick_type<Type::I8, Type::I16, Type::I32, Type::I64>(
+      elem, []<Type kElem>() -> Handler { return status<kOp, kElem>; });
+}
+
+template <Op kOp>
+Handler select_divide_wide(Type type) {
+  return pick_type<Type::I8, Type::I16, Type::I32, Type::I64>(
+      type, []<Type kType>() -> Handler { return divide_wide<kOp, kType>; });
+}
+
 }  // namespace
 
 Handler select_special(const ir::Inst& inst, Type operand) {
@@ -234,6 +274,22 @@ Handler select_special(const ir::Inst& inst, Type operand) {
       return select_carries<Op::OverflowOfAdd>(elem);
     case Op::OverflowOfSub:
       return select_carries<Op::OverflowOfSub>(elem);
+    case Op::StatusOfAdd:
+      return select_status<Op::StatusOfAdd>(elem);
+    case Op::StatusOfSub:
+      return select_status<Op::StatusOfSub>(elem);
+    case Op::StatusOfValue:
+      return select_status<Op::StatusOfValue>(elem);
+    case Op::StatusOfOrder:
+      return status<Op::StatusOfOrder, Type::I8>;
+    case Op::DivWideU:
+      return select_divide_wide<Op::DivWideU>(type);
+    case Op::RemWideU:
+      return select_divide_wide<Op::RemWideU>(type);
+    case Op::DivWideS:
+      return select_divide_wide<Op::DivWideS>(type);
+    case Op::RemWideS:
+      return select_divide_wide<Op::RemWideS>(type);
     case Op::ZExt:
       return select_convert<Op::ZExt>(operand, type);
     case Op::SExt:

@@ -238,6 +238,44 @@ Lowering::Value* Lowering::lower_lanes(const ir::Inst& inst) {
   return done(lower_product(inst, a, b));
 }
 
+/// A status word, bit by bit.
+Lowering::Value* Lowering::lower_status(const ir::Inst& inst) {
+  LType* const word = int_type(16);
+  Value* sum = imm(word, 1 << 9);
+  const auto put = [&](Value* truth, unsigned bit) {
+    sum = b_.CreateOr(sum, b_.CreateShl(b_.CreateZExt(truth, word), bit));
+  };
+  Value* const a = arg(inst, 0);
+  LType* const type = a->getType();
+  if (inst.op == Op::StatusOfOrder) {
+    put(b_.CreateTrunc(a, int_type(1)), 8);
+    put(b_.CreateICmpEQ(a, imm(type, ir::kFpUnordered)), 10);
+    put(b_.CreateICmpEQ(arg(inst, 1), imm(type, ir::kFpEqual)), 14);
+    return sum;
+  }
+  Value* r = a;
+  if (inst.op != Op::StatusOfValue) {
+    const bool add = inst.op == Op::StatusOfAdd;
+    Value *const b = arg(inst, 1), *const carry = b_.CreateZExt(arg(inst, 2), type);
+    const I::ID id = add ? I::uadd_with_overflow : I::usub_with_overflow;
+    Value* const first = call(id, {type}, {a, b});
+    Value* const second = call(id, {type}, {b_.CreateExtractValue(first, 0), carry});
+    r = b_.CreateExtractValue(second, 0);
+    put(b_.CreateOr(b_.CreateExtractValue(first, 1), b_.CreateExtractValue(second, 1)), 8);
+    Value* const differs = b_.CreateXor(a, b);
+    put(b_.CreateICmpNE(b_.CreateAnd(b_.CreateXor(differs, r), imm(type, 16)), imm(type, 0)), 12);
+    // The signs of the operands are alike (unlike for a difference), that of the result is not a's.
+    Value* const alike = add ? b_.CreateNot(differs) : differs;
+    put(b_.CreateICmpSLT(b_.CreateAnd(alike, b_.CreateXor(a, r)), imm(type, 0)), 0);
+  }
+  LType* const byte = int_type(8);
+  Value* const ones = call(I::ctpop, {byte}, {b_.CreateZExtOrTrunc(r, byte)});
+  put(b_.CreateNot(b_.CreateTrunc(ones, int_type(1))), 10);
+  put(b_.CreateICmpEQ(r, imm(type, 0)), 14);
+  put(b_.CreateICmpSLT(r, imm(type, 0)), 15);
+  return sum;
+}
+
 /// Carries, conversions, choice.
 Lowering::Value* Lowering::lower_special(const ir::Inst& inst) {
   const auto wide_sum = [&](bool is_signed) {
@@ -275,6 +313,11 @@ Lowering::Value* Lowering::lower_special(const ir::Inst& inst) {
     case Op::OverflowOfSub:
       return b_.CreateExtractValue(
           call(I::ssub_with_overflow, {arg(inst, 0)->getType()}, {arg(inst, 0), arg(inst, 1)}), 1);
+    case Op::StatusOfAdd:
+    case Op::StatusOfSub:
+    case Op::StatusOfValue:
+    case Op::StatusOfOrder:
+      return lower_status(inst);
     case Op::ZExt:
       return b_.CreateZExt(arg(inst, 0), type_of(inst.type));
     case Op::SExt:

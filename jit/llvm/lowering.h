@@ -96,6 +96,7 @@ class Lowering {
   Value* lower_rounding(const ir::Inst& inst, Value* a, Value* b);
   Value* lower_product(const ir::Inst& inst, Value* a, Value* b);
   Value* lower_special(const ir::Inst& inst);
+  Value* lower_status(const ir::Inst& inst);
 
   // --- lower_vector.cpp
   Value* lower_vector(const ir::Inst& inst);

@@ -58,9 +58,7 @@ struct Arithmetic : Lifter {
     const Value a = locked() ? add_locked(one) : read(0);
     const Value r = ir.Add(a, one);
     if (!locked()) write(0, r);
-    set_flags_of_result(r);
-    set_auxiliary_of(a, one, r);
-    set_flag(Flag::OF, ir.CmpEq(r, imm(r.type, lowest(r.type))));
+    set_flags_of_step(false, a, one, r);
     return true;
   }
 
@@ -69,12 +67,7 @@ struct Arithmetic : Lifter {
     const Value a = locked() ? add_locked(imm(type(0), ~uint64_t{0})) : read(0);
     const Value r = ir.Sub(a, one);
     if (!locked()) write(0, r);
-    set_flags_of_result(r);
-    set_auxiliary_of(a, one, r);
-    set_flag(Flag::OF, ir.CmpEq(a, imm(r.type, lowest(r.type))));
-    ctx.flags.sub_a = a;
-    ctx.flags.sub_b = one;
-    ctx.flags.sub_carry = false;
+    set_flags_of_step(true, a, one, r);
     return true;
   }
 
@@ -132,18 +125,11 @@ struct Arithmetic : Lifter {
         set_gpr(kRax, ir.Or(q, ir.Shl(r, imm(I16, 8))));
         return set_division_flags();
       }
-      case I64: {
-        const Value low = gpr(kRax), high = gpr(kRdx);
-        ir.RaiseIf(ir.CmpLeU(divisor, high), ExitKind::ArithmeticTrap, kTrapDivide);
-        const Value q = ir.CallHelper(kHelperDivideUnsigned, I64, {low, high, divisor});
-        return divided(q, ir.Sub(low, ir.Mul(q, divisor)));
-      }
       default: {
-        const Type wide = divisor.type == I16 ? I32 : I64;
-        const Value high = gpr(kRdx, divisor.type);
+        const Value low = gpr(kRax, divisor.type), high = gpr(kRdx, divisor.type);
         ir.RaiseIf(ir.CmpLeU(divisor, high), ExitKind::ArithmeticTrap, kTrapDivide);
-        const Value a = joined(wide, high), d = ir.ZExt(divisor, wide), q = ir.DivU(a, d);
-        return divided(ir.Trunc(q, divisor.type), ir.Trunc(ir.Sub(a, ir.Mul(q, d)), divisor.type));
+        const Value q = ir.DivideWide(Op::DivWideU, low, high, divisor);
+        return divided(q, ir.DivideWide(Op::RemWideU, low, high, divisor));
       }
     }
   }
@@ -157,18 +143,12 @@ struct Arithmetic : Lifter {
         set_gpr(kRax, ir.Or(ir.And(q, imm(I16, 0xff)), ir.Shl(r, imm(I16, 8))));
         return set_division_flags();
       }
-      case I64: {
-        const Value low = gpr(kRax), high = gpr(kRdx);
-        const Value bad = ir.CallHelper(kHelperDivisionFails, I8, {low, high, divisor});
-        ir.RaiseIf(ir.CmpNe(bad, imm(I8, 0)), ExitKind::ArithmeticTrap, kTrapDivide);
-        const Value q = ir.CallHelper(kHelperDivideSigned, I64, {low, high, divisor});
-        return divided(q, ir.Sub(low, ir.Mul(q, divisor)));
-      }
       default: {
-        const Type wide = divisor.type == I16 ? I32 : I64;
-        const Value a = joined(wide, gpr(kRdx, divisor.type)), d = ir.SExt(divisor, wide);
-        const Value q = signed_quotient(a, d, divisor.type);
-        return divided(ir.Trunc(q, divisor.type), ir.Trunc(ir.Sub(a, ir.Mul(q, d)), divisor.type));
+        const Value low = gpr(kRax, divisor.type), high = gpr(kRdx, divisor.type);
+        const Value q = ir.DivideWide(Op::DivWideS, low, high, divisor);
+        const Value r = ir.DivideWide(Op::RemWideS, low, high, divisor);
+        ir.RaiseIf(ir.CmpEq(r, divisor), ExitKind::ArithmeticTrap, kTrapDivide);
+        return divided(q, r);
       }
     }
   }
@@ -180,7 +160,6 @@ struct Arithmetic : Lifter {
 
  private:
   bool locked() const { return insn.has(kPrefixLock); }
-  static uint64_t lowest(Type type) { return uint64_t{1} << (ir::bit_width(type) - 1); }
 
   Value add_locked(Value b) {
     return ir.Atomic(Op::AtomicAdd, address(operand(0).size, true), b, locked_rule(b.type));
@@ -196,8 +175,7 @@ struct Arithmetic : Lifter {
   Value sign_fill(Value a) { return ir.ShrS(a, imm(a.type, ir::bit_width(a.type) - 1)); }
 
   bool multiplied(Value overflow) {
-    set_flag(Flag::CF, overflow);
-    set_flag(Flag::OF, overflow);
+    set_flags({{Flag::CF, overflow}, {Flag::OF, overflow}});
     return true;
   }
 
@@ -214,13 +192,6 @@ struct Arithmetic : Lifter {
     return multiplied(ir.CmpNe(high, sign_fill(low)));
   }
 
-  /// rDX:rAX of half the type each.
-  Value joined(Type wide, Value high) {
-    const unsigned half = ir::bit_width(wide) / 2;
-    const Value low = gpr(kRax, high.type);
-    return ir.Or(ir.ZExt(low, wide), ir.Shl(ir.ZExt(high, wide), imm(wide, half)));
-  }
-
   bool divided(Value quotient, Value remainder) {
     set_gpr(kRax, quotient);
     set_gpr(kRdx, remainder);
@@ -228,8 +199,8 @@ struct Arithmetic : Lifter {
   }
 
   bool set_division_flags() {
-    for (const Flag f : {Flag::PF, Flag::ZF, Flag::SF}) set_flag(f, ir.False());
-    set_flag(Flag::AF, ir.True());
+    const Value no = ir.False();
+    set_flags({{Flag::PF, no}, {Flag::AF, ir.True()}, {Flag::ZF, no}, {Flag::SF, no}});
     return true;
   }
 

@@ -50,10 +50,8 @@ struct Bcd : Lifter {
     // DAS: the borrow of the first step counts, too.
     if (subtract) carry_out = ir.Or(high, ir.And(low, ir.CmpLtU(al, imm(I8, 6))));
     set_gpr(kRax, r);
-    set_flags_of_result(r);
-    set_flag(Flag::CF, carry_out);
-    set_flag(Flag::AF, low);
-    set_flag(Flag::OF, overflow(al, correction, subtract));
+    const Value over = overflow(al, correction, subtract);
+    set_flags_of_result(r, {{Flag::CF, carry_out}, {Flag::AF, low}, {Flag::OF, over}});
     return true;
   }
 
@@ -63,9 +61,8 @@ struct Bcd : Lifter {
     const Value changed = subtract ? ir.Sub(ax, imm(I16, 0x106)) : ir.Add(ax, imm(I16, 0x106));
     set_gpr(kRax, ir.And(ir.Select(adjust, changed, ax), imm(I16, 0xff0f)));
     const Value correction = ir.Select(adjust, imm(I8, 6), imm(I8, 0));
-    set_flags_of_result(subtract ? ir.Sub(al, correction) : ir.Add(al, correction));
-    set_flag(Flag::CF, adjust);
-    set_flag(Flag::AF, adjust);
+    const Value over = flag(Flag::OF), r = subtract ? ir.Sub(al, correction) : ir.Add(al, correction);
+    set_flags_of_result(r, {{Flag::CF, adjust}, {Flag::AF, adjust}, {Flag::OF, over}});
     return true;
   }
 };

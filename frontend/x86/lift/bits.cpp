@@ -45,8 +45,13 @@ struct Bits : Lifter {
   bool POPCNT() {
     const Value a = read(1);
     write(0, ir.PopCount(a));
-    for (const Flag f : {Flag::CF, Flag::PF, Flag::AF, Flag::SF, Flag::OF}) set_flag(f, ir.False());
-    set_flag(Flag::ZF, is_zero(a));
+    const Value no = ir.False();
+    set_flags({{Flag::CF, no},
+               {Flag::PF, no},
+               {Flag::AF, no},
+               {Flag::ZF, is_zero(a)},
+               {Flag::SF, no},
+               {Flag::OF, no}});
     return true;
   }
 
@@ -71,12 +76,8 @@ struct Bits : Lifter {
     const Value length = ir.And(ir.ShrU(control, imm(a.type, 8)), imm(a.type, 0xff));
     const Value r = ir.And(ir.ShrU(a, start), low_bits(length));
     write(0, r);
-    set_flag(Flag::ZF, is_zero(r));
-    set_flag(Flag::CF, ir.False());
-    set_flag(Flag::OF, ir.False());
-    set_flag(Flag::AF, ir.True());
+    set_flags_of_result(r, {{Flag::AF, ir.True()}});
     set_flag(Flag::SF, ir.False());
-    set_parity_of(r);
     return true;
   }
 
@@ -86,12 +87,7 @@ struct Bits : Lifter {
     const Value a = read(1), n = ir.And(read(2), imm(a.type, 0xff));
     const Value r = ir.And(a, low_bits(n));
     write(0, r);
-    set_flag(Flag::CF, ir.CmpLtU(imm(a.type, ir::bit_width(a.type) - 1), n));
-    set_flag(Flag::ZF, is_zero(r));
-    set_flag(Flag::SF, sign_of(r));
-    set_parity_of(r);
-    set_flag(Flag::AF, ir.False());
-    set_flag(Flag::OF, ir.False());
+    set_flags_of_result(r, {{Flag::CF, ir.CmpLtU(imm(a.type, ir::bit_width(a.type) - 1), n)}});
     return true;
   }
 
@@ -151,29 +147,30 @@ struct Bits : Lifter {
       write(0, ir.Select(zero, gpr(operand(0).reg, I16), r));
     else
       set_gpr(operand(0).reg, ir.Select(zero, reg, ir.ZExt(r, I64)));
-    for (const Flag f : {Flag::CF, Flag::AF, Flag::SF, Flag::OF}) set_flag(f, ir.False());
-    set_parity_of(ir.Select(zero, imm(r.type, 0), r));
-    set_flag(Flag::ZF, zero);
+    const Value no = ir.False();
+    const Value parity =
+        ir.Not(ir.CmpTest(ir.PopCount(ir.Trunc(ir.Select(zero, imm(r.type, 0), r), I8)), imm(I8, 1)));
+    set_flags({{Flag::CF, no},
+               {Flag::PF, parity},
+               {Flag::AF, no},
+               {Flag::ZF, zero},
+               {Flag::SF, no},
+               {Flag::OF, no}});
     return true;
   }
 
   /// ZF is that of the result, CF that of the source; PF, AF and SF are undefined.
   bool counted(Value a, Value r) {
     write(0, r);
-    for (const Flag f : {Flag::PF, Flag::AF, Flag::SF}) set_flag(f, ir.False());
-    set_flag(Flag::CF, is_zero(a));
-    set_flag(Flag::ZF, is_zero(r));
+    const Value no = ir.False();
+    set_flags(
+        {{Flag::CF, is_zero(a)}, {Flag::PF, no}, {Flag::AF, no}, {Flag::ZF, is_zero(r)}, {Flag::SF, no}});
     return true;
   }
 
   bool low_bit(Value, Value r, Value carry) {
     write(0, r);
-    set_flag(Flag::CF, carry);
-    set_flag(Flag::ZF, is_zero(r));
-    set_flag(Flag::SF, sign_of(r));
-    set_parity_of(r);
-    set_flag(Flag::AF, ir.False());
-    set_flag(Flag::OF, ir.False());
+    set_flags_of_result(r, {{Flag::CF, carry}});
     return true;
   }
 

@@ -171,19 +171,20 @@ struct DataTransfer : SegmentLoader {
 
   // --- flags
 
-  static constexpr std::pair<Flag, unsigned> kLowFlags[] = {
-      {Flag::CF, 0}, {Flag::PF, 2}, {Flag::AF, 4}, {Flag::ZF, 6}, {Flag::SF, 7}};
+  /// SF, ZF, AF, PF and CF, which the status word has in bits 15:8.
+  static constexpr uint8_t kLowFlags = 0xd5;
 
   bool LAHF() {
-    Value ah = imm(I8, 2);
-    for (const auto& [which, bit] : kLowFlags) ah = ir.Or(ah, ir.Shl(ir.ZExt(flag(which), I8), imm(I8, bit)));
-    ir.SetState(gpr_offset(kRax) + 1, ah);
+    const Value low = ir.Trunc(ir.ShrU(ir.ZExt(status(), I32), imm(I32, 8)), I8);
+    ir.SetState(gpr_offset(kRax) + 1, ir.Or(ir.And(low, imm(I8, kLowFlags)), imm(I8, 2)));
     return true;
   }
 
   bool SAHF() {
-    const Value ah = gpr_high(kRax);
-    for (const auto& [which, bit] : kLowFlags) set_flag(which, ir.CmpTest(ah, imm(I8, 1u << bit)));
+    const Value low = ir.And(ir.ZExt(gpr_high(kRax), I32), imm(I32, kLowFlags));
+    const Value overflow = ir.And(ir.ZExt(status(), I32), imm(I32, status_mask(Flag::OF)));
+    const Value sum = ir.Or(ir.Shl(ir.Or(low, imm(I32, 2)), imm(I32, 8)), overflow);
+    set_status(ir.Trunc(sum, I16));
     return true;
   }
 

@@ -133,28 +133,6 @@ uint64_t pop_eflags_helper(void* cpu, uint64_t value, uint64_t size, uint64_t, u
 
 // --- arithmetic
 
-uint64_t divide_unsigned_helper(void*, uint64_t low, uint64_t high, uint64_t divisor, uint64_t) {
-  if (high >= divisor) return 0;  // a pass may move the call before the check
-  return static_cast<uint64_t>((static_cast<u128>(high) << 64 | low) / divisor);
-}
-
-uint64_t division_fails_helper(void*, uint64_t low, uint64_t high, uint64_t divisor, uint64_t) {
-  const auto a = static_cast<s128>(static_cast<u128>(high) << 64 | low);
-  const auto d = static_cast<int64_t>(divisor);
-  if (d == 0) return 1;
-  constexpr s128 kLowest = static_cast<s128>(u128{1} << 127);
-  if (a == kLowest && d == -1) return 1;
-  const s128 q = a / d;
-  return q != static_cast<int64_t>(q);
-}
-
-uint64_t divide_signed_helper(void*, uint64_t low, uint64_t high, uint64_t divisor, uint64_t) {
-  const auto a = static_cast<s128>(static_cast<u128>(high) << 64 | low);
-  const auto d = static_cast<int64_t>(divisor);
-  // A pass may move the call before the check.
-  return division_fails_helper(nullptr, low, high, divisor, 0) ? 0 : static_cast<uint64_t>(a / d);
-}
-
 uint64_t deposit_helper(void*, uint64_t a, uint64_t mask, uint64_t, uint64_t) {
   uint64_t r = 0;
   for (; mask != 0; mask &= mask - 1, a >>= 1)

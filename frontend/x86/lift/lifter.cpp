@@ -6,7 +6,12 @@
 
 namespace lyrebird::x86 {
 
-constexpr unsigned kAdjustBit = 1 << 4;  // AF in X86State::adjust
+namespace {
+constexpr unsigned kAllFlags = (1u << kFlagCount) - 1;
+constexpr uint16_t kStatusOne = 1 << 9;  // a bit of the status word that is always set
+constexpr uint32_t kStatusOffset = offsetof(X86State, status);
+constexpr unsigned bit_of(Flag flag) { return 1u << static_cast<unsigned>(flag); }
+}  // namespace
 
 // --- operands
 
@@ -126,117 +131,139 @@ void Lifter::push(Value value) {
 
 // --- flags
 
+using Origin = KnownFlags::Origin;
+
+Value Lifter::status() {
+  KnownFlags& flags = ctx.flags;
+  if (!flags.word) flags.word = ir.GetState(kStatusOffset, I16);
+  return flags.word;
+}
+
 Value Lifter::flag(Flag flag) {
-  Value& known = ctx.flags.value[static_cast<unsigned>(flag)];
+  KnownFlags& flags = ctx.flags;
+  Value& known = flags.value[static_cast<unsigned>(flag)];
   if (known) return known;
-  const uint32_t offset = flag_offset(flag);
+  const bool of_origin = flags.origin != Origin::None && !(flags.others & bit_of(flag));
+  return known = of_origin ? flag_of_origin(flag) : ir.CmpTest(status(), imm(I16, status_mask(flag)));
+}
+
+Value Lifter::flag_of_origin(Flag flag) {
+  const KnownFlags& f = ctx.flags;
+  const bool sub = f.origin == Origin::Sub;
+  if (f.origin == Origin::Order) {
+    if (flag == Flag::CF) return ir.CmpTest(f.a, imm(I8, 1));
+    if (flag == Flag::PF) return ir.CmpEq(f.a, imm(I8, ir::kFpUnordered));
+    return flag == Flag::ZF ? ir.CmpEq(f.b, imm(I8, ir::kFpEqual)) : ir.False();
+  }
   switch (flag) {
-    case Flag::PF: {
-      const Value byte = ctx.flags.parity ? ctx.flags.parity : ir.GetState(offset, I8);
-      known = ir.Not(ir.CmpTest(ir.PopCount(byte), imm(I8, 1)));
-      break;
-    }
-    case Flag::AF:
-      known = ir.CmpTest(ir.GetState(offset, I8), imm(I8, kAdjustBit));
-      break;
+    case Flag::PF:
+      return ir.Not(ir.CmpTest(ir.PopCount(ir.Trunc(f.r, I8)), imm(I8, 1)));
+    case Flag::ZF:
+      return sub && !f.carry ? ir.CmpEq(f.a, f.b) : is_zero(f.r);
+    case Flag::SF:
+      return sign_of(f.r);
     default:
-      known = ir.GetState(offset, I1);
+      break;
   }
-  return known;
-}
-
-void Lifter::set_flag(Flag flag, Value value) {
-  const uint32_t offset = flag_offset(flag);
-  if (flag == Flag::PF) {
-    ctx.flags.parity = ir.ZExt(ir.Not(value), I8);
-    ir.SetState(offset, ctx.flags.parity);
-  } else if (flag == Flag::AF) {
-    ir.SetState(offset, ir.Shl(ir.ZExt(value, I8), imm(I8, 4)));
-  } else {
-    ir.SetState(offset, value);
+  if (f.origin == Origin::Value) return ir.False();
+  if (flag == Flag::AF) return ir.CmpTest(ir.Xor(ir.Xor(f.a, f.b), f.r), imm(f.r.type, 16));
+  if (!sub) {
+    if (flag == Flag::OF) return ir.OverflowOfAdd(f.a, f.b, f.carry ? f.carry : ir.False());
+    return f.carry ? ir.CarryOfAdd(f.a, f.b, f.carry) : ir.CmpLtU(f.r, f.a);
   }
-  ctx.flags.value[static_cast<unsigned>(flag)] = value;
-  ctx.flags.forget_origin();
+  if (!f.carry) return flag == Flag::OF ? ir.OverflowOfSub(f.a, f.b) : ir.CmpLtU(f.a, f.b);
+  // a - b - borrow is a + ~b + !borrow, the borrow the inverse of its carry.
+  const Value inverted = ir.Not(f.b), carry = ir.Not(f.carry);
+  return flag == Flag::OF ? ir.OverflowOfAdd(f.a, inverted, carry)
+                          : ir.Not(ir.CarryOfAdd(f.a, inverted, carry));
 }
 
-void Lifter::set_flag_if(Value condition, Flag which, Value value) {
-  set_flag(which, ir.Select(condition, value, flag(which)));
+Value Lifter::status_of(const KnownFlags& flags) {
+  const Value carry = flags.carry ? flags.carry : ir.False();
+  switch (flags.origin) {
+    case Origin::Add:
+      return ir.StatusOfAdd(flags.a, flags.b, carry);
+    case Origin::Sub:
+      return ir.StatusOfSub(flags.a, flags.b, carry);
+    case Origin::Order:
+      return ir.StatusOfOrder(flags.a, flags.b);
+    default:
+      return ir.StatusOfValue(flags.r);
+  }
 }
 
-void Lifter::set_parity_of(Value r, Value condition) {
-  Value byte = ir.Trunc(r, I8);
-  const uint32_t offset = flag_offset(Flag::PF);
-  if (condition)
-    byte = ir.Select(condition, byte, ctx.flags.parity ? ctx.flags.parity : ir.GetState(offset, I8));
-  ir.SetState(offset, byte);
-  ctx.flags.parity = byte;
-  ctx.flags.value[static_cast<unsigned>(Flag::PF)] = {};
-  ctx.flags.forget_origin();
+void Lifter::put_status(Value word) {
+  ctx.flags.word = word;
+  ir.SetState(kStatusOffset, word);
 }
 
-void Lifter::set_auxiliary_of(Value a, Value b, Value r) {
-  ir.SetState(flag_offset(Flag::AF), ir.Trunc(ir.Xor(ir.Xor(a, b), r), I8));
-  ctx.flags.value[static_cast<unsigned>(Flag::AF)] = {};
-  ctx.flags.forget_origin();
+void Lifter::set_status(Value word) {
+  ctx.flags = {};
+  put_status(word);
 }
 
-void Lifter::set_flags_of_result(Value r) {
-  set_flag(Flag::SF, sign_of(r));
-  set_flag(Flag::ZF, is_zero(r));
-  set_parity_of(r);
+void Lifter::set_flags_of(Origin origin, Value a, Value b, Value carry, Value r) {
+  ctx.flags = {.origin = origin, .a = a, .b = b, .carry = carry, .r = r};
+  put_status(status_of(ctx.flags));
 }
 
-void Lifter::set_flags_of_add(Value a, Value b, Value r) {
-  set_flags_of_result(r);
-  set_flag(Flag::CF, ir.CmpLtU(r, a));
-  set_auxiliary_of(a, b, r);
-  set_flag(Flag::OF, ir.OverflowOfAdd(a, b, ir.False()));
+void Lifter::set_flags_of_step(bool down, Value a, Value one, Value r) {
+  const Value carry = ctx.flags.value[static_cast<unsigned>(Flag::CF)], old = status();
+  const Origin origin = down ? Origin::Sub : Origin::Add;
+  ctx.flags = {.origin = origin, .others = bit_of(Flag::CF), .a = a, .b = one, .r = r};
+  ctx.flags.value[static_cast<unsigned>(Flag::CF)] = carry;
+  constexpr uint16_t kCarry = status_mask(Flag::CF);
+  const Value word = status_of(ctx.flags);
+  put_status(ir.Trunc(ir.Or(ir.And(ir.ZExt(word, I32), imm(I32, 0xffff & ~kCarry)),
+                            ir.And(ir.ZExt(old, I32), imm(I32, kCarry))),
+                      I16));
 }
 
-void Lifter::set_flags_of_add(Value a, Value b, Value carry, Value r) {
-  set_flags_of_result(r);
-  set_flag(Flag::CF, ir.CarryOfAdd(a, b, carry));
-  set_auxiliary_of(a, b, r);
-  set_flag(Flag::OF, ir.OverflowOfAdd(a, b, carry));
+/// The word without the bits of `clear`, with the flags, which must be clear then.
+Value Lifter::with_flags(Value word, uint16_t clear, std::initializer_list<FlagValue> values) {
+  Value sum = word ? ir.ZExt(word, I32) : Value{};
+  if (sum && clear != 0) sum = ir.And(sum, imm(I32, 0xffffu & ~clear));
+  uint32_t constant = sum ? 0 : kStatusOne;
+  for (const auto& [which, value] : values) {
+    const ir::Inst& made = ir.block().insts[value.id];
+    if (made.op == Op::Const) {
+      if (made.imm) constant |= status_mask(which);
+      continue;
+    }
+    const Value wide = ir.ZExt(value, I32);
+    const Value term = status_bit(which) ? ir.Shl(wide, imm(I32, status_bit(which))) : wide;
+    sum = sum ? ir.Or(sum, term) : term;
+  }
+  if (!sum) return imm(I16, constant);
+  return ir.Trunc(constant ? ir.Or(sum, imm(I32, constant)) : sum, I16);
 }
 
-void Lifter::set_flags_of_sub(Value a, Value b, Value r) {
-  set_flag(Flag::SF, sign_of(r));
-  set_flag(Flag::ZF, ir.CmpEq(a, b));
-  set_parity_of(r);
-  set_flag(Flag::CF, ir.CmpLtU(a, b));
-  set_auxiliary_of(a, b, r);
-  set_flag(Flag::OF, ir.OverflowOfSub(a, b));
-  ctx.flags.sub_a = a;
-  ctx.flags.sub_b = b;
-  ctx.flags.sub_carry = true;
+void Lifter::set_flags(std::initializer_list<FlagValue> values, Value condition) {
+  unsigned written = 0;
+  uint16_t clear = 0;
+  for (const auto& [which, value] : values) {
+    written |= bit_of(which);
+    clear |= status_mask(which);
+  }
+  const bool all = written == kAllFlags;
+  const Value old = all && !condition ? Value{} : status();
+  const Value word = with_flags(all ? Value{} : old, clear, values);
+  if (condition) return set_status(ir.Select(condition, word, old));
+  KnownFlags& flags = ctx.flags;
+  flags.others |= static_cast<uint8_t>(written);
+  for (const auto& [which, value] : values) flags.value[static_cast<unsigned>(which)] = value;
+  put_status(word);
 }
 
-/// a - b - borrow is a + ~b + !borrow, the borrow the inverse of its carry.
-void Lifter::set_flags_of_sub(Value a, Value b, Value borrow, Value r) {
-  const Value inverted = ir.Not(b), carry = ir.Not(borrow);
-  set_flags_of_result(r);
-  set_flag(Flag::CF, ir.Not(ir.CarryOfAdd(a, inverted, carry)));
-  set_auxiliary_of(a, b, r);
-  set_flag(Flag::OF, ir.OverflowOfAdd(a, inverted, carry));
-}
-
-/// AF is undefined; processors clear it.
-void Lifter::set_flags_of_logic(Value r) {
-  set_flags_of_result(r);
-  set_flag(Flag::CF, ir.False());
-  set_flag(Flag::AF, ir.False());
-  set_flag(Flag::OF, ir.False());
-  ctx.flags.logic = r;
-}
-
-void Lifter::set_flags_of_order(Value order, Value order_equal) {
-  set_flag(Flag::CF, ir.CmpTest(order, imm(I8, 1)));
-  set_flag(Flag::PF, ir.CmpEq(order, imm(I8, ir::kFpUnordered)));
-  set_flag(Flag::ZF, ir.CmpEq(order_equal, imm(I8, ir::kFpEqual)));
-  for (const Flag clear : {Flag::AF, Flag::SF, Flag::OF}) set_flag(clear, ir.False());
-  ctx.flags.order = order;
-  ctx.flags.order_equal = order_equal;
+void Lifter::set_flags_of_result(Value r, std::initializer_list<FlagValue> others, Value condition) {
+  const Value word = with_flags(ir.StatusOfValue(r), 0, others);
+  if (condition) return set_status(ir.Select(condition, word, status()));
+  ctx.flags = {.origin = Origin::Value, .r = r};
+  for (const auto& [which, value] : others) {
+    ctx.flags.others |= static_cast<uint8_t>(bit_of(which));
+    ctx.flags.value[static_cast<unsigned>(which)] = value;
+  }
+  put_status(word);
 }
 
 Value Lifter::order_holds(unsigned condition, Value order, Value order_equal) {
@@ -266,18 +293,33 @@ Value Lifter::order_holds(unsigned condition, Value order, Value order_equal) {
 }
 
 Value Lifter::holds(unsigned condition) {
-  if (ctx.flags.order) return order_holds(condition, ctx.flags.order, ctx.flags.order_equal);
-  if (ctx.flags.sub_a)
-    if (const Value compare = compare_holds(condition, ctx.flags.sub_a, ctx.flags.sub_b)) return compare;
-  if (ctx.flags.logic)
-    if (const Value compare = logic_holds(condition, ctx.flags.logic)) return compare;
+  const KnownFlags& f = ctx.flags;
+  // What each pair of conditions asks for.
+  constexpr unsigned kCf = bit_of(Flag::CF), kZf = bit_of(Flag::ZF), kSf = bit_of(Flag::SF),
+                     kOf = bit_of(Flag::OF);
+  constexpr unsigned kAsked[] = {kOf, kCf, kZf, kCf | kZf, kSf, bit_of(Flag::PF), kSf | kOf, kSf | kOf | kZf};
+  if (!(kAsked[condition >> 1] & f.others)) {
+    Value known;
+    if (f.origin == Origin::Order) known = order_holds(condition, f.a, f.b);
+    if (f.origin == Origin::Sub && !f.carry) known = compare_holds(condition, f.a, f.b);
+    if (f.origin == Origin::Value) known = logic_holds(condition, f.r);
+    if (known) return known;
+  }
   const Value result = flags_hold(condition >> 1);
   return condition & 1 ? ir.Not(result) : result;
 }
 
+void Lifter::set_flags_of_shift(Value r, Value carry, Value bits) {
+  ctx.flags = {
+      .origin = Origin::Value, .others = bit_of(Flag::CF) | bit_of(Flag::AF) | bit_of(Flag::OF), .r = r};
+  ctx.flags.value[static_cast<unsigned>(Flag::CF)] = ir.CmpNe(carry, imm(I32, 0));
+  ctx.flags.value[static_cast<unsigned>(Flag::AF)] = ir.True();
+  const Value word = ir.Or(ir.ZExt(status_of(ctx.flags), I32), bits);
+  put_status(ir.Trunc(ir.Or(word, imm(I32, status_mask(Flag::AF))), I16));
+}
+
 /// The condition after a - b as one op; no value where there is none.
 Value Lifter::compare_holds(unsigned condition, Value a, Value b) {
-  if (!ctx.flags.sub_carry && (condition & 12) == 0) return {};
   switch (condition) {
     case 2:
       return ir.CmpLtU(a, b);
@@ -288,9 +330,9 @@ Value Lifter::compare_holds(unsigned condition, Value a, Value b) {
     case 5:
       return ir.CmpNe(a, b);
     case 6:
-      return ctx.flags.sub_carry ? ir.CmpLeU(a, b) : Value{};
+      return ir.CmpLeU(a, b);
     case 7:
-      return ctx.flags.sub_carry ? ir.CmpLtU(b, a) : Value{};
+      return ir.CmpLtU(b, a);
     case 12:
       return ir.CmpLtS(a, b);
     case 13:
@@ -336,6 +378,13 @@ Value Lifter::logic_holds(unsigned condition, Value r) {
 
 /// The even condition of the pair.
 Value Lifter::flags_hold(unsigned pair) {
+  const bool only_word = ctx.flags.origin == Origin::None && ctx.flags.others == 0;
+  const auto less = [&] {
+    if (!only_word) return ir.CmpNe(flag(Flag::SF), flag(Flag::OF));
+    // The sign is bit 15, the overflow bit 0.
+    const Value word = ir.ZExt(status(), I32);
+    return ir.CmpTest(ir.Xor(ir.ShrU(word, imm(I32, status_bit(Flag::SF))), word), imm(I32, 1));
+  };
   switch (pair) {
     case 0:
       return flag(Flag::OF);
@@ -344,15 +393,16 @@ Value Lifter::flags_hold(unsigned pair) {
     case 2:
       return flag(Flag::ZF);
     case 3:
+      if (only_word) return ir.CmpTest(status(), imm(I16, status_mask(Flag::CF) | status_mask(Flag::ZF)));
       return ir.Or(flag(Flag::CF), flag(Flag::ZF));
     case 4:
       return flag(Flag::SF);
     case 5:
       return flag(Flag::PF);
     case 6:
-      return ir.CmpNe(flag(Flag::SF), flag(Flag::OF));
+      return less();
     default:
-      return ir.Or(ir.CmpNe(flag(Flag::SF), flag(Flag::OF)), flag(Flag::ZF));
+      return ir.Or(less(), flag(Flag::ZF));
   }
 }
 

@@ -9,6 +9,8 @@
 
 #include <array>
 #include <cstddef>
+#include <initializer_list>
+#include <utility>
 
 #include "base/bits.h"
 #include "frontend/x86/cpu_model.h"
@@ -31,18 +33,22 @@ using enum ir::Type;
 enum class Flag : uint8_t { CF, PF, AF, ZF, SF, OF };
 inline constexpr unsigned kFlagCount = 6;
 
-/// The status flags as this block last wrote them (I1), none where it did not. Where they come from
-/// a - b of two ints, or from comparing a result with 0, conditions become one compare.
+/// The status flags as this block last wrote them. Flags are made from where they come from only
+/// when something asks for them.
 struct KnownFlags {
-  std::array<Value, kFlagCount> value = {};
-  Value parity = {};  ///< what the state has for PF, if this block wrote it
-  Value sub_a = {}, sub_b = {};
-  bool sub_carry = false;  ///< CF is that of sub_a - sub_b, too (not after DEC)
-  Value logic = {};        ///< ZF and SF are its, CF and OF are clear
-  Value order = {};        ///< an FCompare: CF, PF and ZF say which order, the others are clear
-  Value order_equal = {};  ///< the same with unordered as equal
-  /// A flag was written on its own: they no longer come from one thing.
-  void forget_origin() { sub_a = sub_b = logic = order = order_equal = {}; }
+  enum class Origin : uint8_t {
+    None,
+    Add,    ///< r = a + b, + carry if there is one
+    Sub,    ///< r = a - b, - carry if there is one
+    Value,  ///< ZF, SF and PF are those of r, the others are clear
+    Order,  ///< a is an FCompare, b the same with unordered as equal: CF, PF and ZF say which, the others are
+            ///< clear
+  };
+  Origin origin = Origin::None;
+  uint8_t others = 0;  ///< (a bit for each Flag) not of that origin
+  Value a = {}, b = {}, carry = {}, r = {};
+  std::array<Value, kFlagCount> value = {};  ///< (I1) once asked for, or written one by one
+  Value word = {};                           ///< what the state has
 };
 
 /// One block being lifted.
@@ -114,34 +120,48 @@ class Lifter {
   void push(Value value);
 
   // --- flags
-  static constexpr uint32_t flag_offset(Flag flag) {
-    constexpr uint32_t kOffsets[] = {offsetof(X86State, cf),     offsetof(X86State, parity),
-                                     offsetof(X86State, adjust), offsetof(X86State, zf),
-                                     offsetof(X86State, sf),     offsetof(X86State, of)};
-    return kOffsets[static_cast<unsigned>(flag)];
+  /// Its bit of the status word.
+  static constexpr unsigned status_bit(Flag flag) {
+    constexpr uint8_t kBits[] = {8, 10, 12, 14, 15, 0};
+    return kBits[static_cast<unsigned>(flag)];
   }
+  static constexpr uint16_t status_mask(Flag flag) { return static_cast<uint16_t>(1u << status_bit(flag)); }
   Value flag(Flag flag);
-  void set_flag(Flag flag, Value value);
-  /// value if `condition`, else as before.
-  void set_flag_if(Value condition, Flag flag, Value value);
+  /// The status word.
+  Value status();
+  using FlagValue = std::pair<Flag, Value>;
+  /// Some flags; the others stay.
+  void set_flags(std::initializer_list<FlagValue> values, Value condition = {});
+  void set_flag(Flag flag, Value value) { set_flags({{flag, value}}); }
+  /// SF, ZF and PF are those of r, the others as listed, or clear. Nothing changes where there is a
+  /// condition that does not hold.
+  void set_flags_of_result(Value r, std::initializer_list<FlagValue> others, Value condition = {});
+  /// SF, ZF and PF are those of r, AF is set; `bits` (I32) has CF and OF in their places of the status word,
+  /// `carry` (I32) CF alone.
+  void set_flags_of_shift(Value r, Value carry, Value bits);
   /// After a helper has written flags.
   void forget_flags() { ctx.flags = {}; }
+  /// All of them, from bits 7:0 of EFLAGS and OF (bit 0 of an I16).
+  void set_status(Value word);
   // All six, as ADD, ADC, SUB, SBB, AND and so on set them; r is the result.
-  void set_flags_of_add(Value a, Value b, Value r);
-  void set_flags_of_add(Value a, Value b, Value carry, Value r);
-  void set_flags_of_sub(Value a, Value b, Value r);
-  void set_flags_of_sub(Value a, Value b, Value borrow, Value r);
-  void set_flags_of_logic(Value r);
+  void set_flags_of_add(Value a, Value b, Value r) { set_flags_of(KnownFlags::Origin::Add, a, b, {}, r); }
+  void set_flags_of_add(Value a, Value b, Value carry, Value r) {
+    set_flags_of(KnownFlags::Origin::Add, a, b, carry, r);
+  }
+  void set_flags_of_sub(Value a, Value b, Value r) { set_flags_of(KnownFlags::Origin::Sub, a, b, {}, r); }
+  void set_flags_of_sub(Value a, Value b, Value borrow, Value r) {
+    set_flags_of(KnownFlags::Origin::Sub, a, b, borrow, r);
+  }
+  /// The same but for CF, which stays.
+  void set_flags_of_step(bool down, Value a, Value one, Value r);
+  /// AF is undefined; processors clear it.
+  void set_flags_of_logic(Value r) { set_flags_of(KnownFlags::Origin::Value, {}, {}, {}, r); }
   /// As COMISD and FCOMI set them; `order` is an FCompare, `order_equal` the same with unordered as equal.
-  void set_flags_of_order(Value order, Value order_equal);
-  /// SF, ZF and PF.
-  void set_flags_of_result(Value r);
+  void set_flags_of_order(Value order, Value order_equal) {
+    set_flags_of(KnownFlags::Origin::Order, order, order_equal, {}, {});
+  }
   Value sign_of(Value r) { return ir.CmpLtS(r, imm(r.type, 0)); }
   Value is_zero(Value r) { return ir.CmpEq(r, imm(r.type, 0)); }
-  /// PF is the parity of r's low byte, if the condition (always without one) holds.
-  void set_parity_of(Value r, Value condition = {});
-  /// AF is the carry out of bit 3 of a + b or a - b, r the result.
-  void set_auxiliary_of(Value a, Value b, Value r);
   /// The condition cc of Jcc (SDM volume 1, appendix B).
   Value holds(unsigned condition);
 
@@ -197,6 +217,12 @@ class Lifter {
   Value logic_holds(unsigned condition, Value result);
   Value order_holds(unsigned condition, Value order, Value order_equal);
   Value flags_hold(unsigned pair);
+  void set_flags_of(KnownFlags::Origin origin, Value a, Value b, Value carry, Value r);
+  Value status_of(const KnownFlags& flags);
+  Value flag_of_origin(Flag flag);
+  /// Writes the status word that the flags say.
+  void put_status(Value word);
+  Value with_flags(Value word, uint16_t clear, std::initializer_list<FlagValue> values);
   Value segment_base(Segment segment);
 
   Value address_ = {};  ///< of insn.memory, once asked for

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Shifts and rotates (SDM volume 1, 7.3.5). The count is masked to 5 bits, to 6 for 64-bit operands;
 // 0 changes no flag. OF is defined for a count of 1; for others it is computed alike, as processors do.
+#include <algorithm>
+
 #include "frontend/x86/lift/chapter.h"
 
 namespace lyrebird::x86 {
@@ -11,54 +13,53 @@ struct Shifts : Lifter {
 
   bool SHL() {
     const Count n = count(1);
+    if (n.known > 0) return shifted_by_constant(Op::Shl, static_cast<unsigned>(n.known));
     const Value a = read(0);
     if (n.is_zero()) return nothing(a);
     Value r, carry;
     if (a.type == I64) {
       r = ir.Shl(a, n.value);
-      carry = ir.CmpTest(ir.ShrU(a, ir.Sub(imm(I64, 64), n.value)), imm(I64, 1));
+      carry = ir.CmpTest(ir.ShrU(a, from(64, n, I64)), imm(I64, 1));
     } else {
       const Value wide = ir.Shl(ir.ZExt(a, I64), n.value);
       r = ir.Trunc(wide, a.type);
       carry = ir.CmpTest(wide, imm(I64, uint64_t{1} << width(a)));
     }
     write(0, r);
-    set_if(n, Flag::OF, ir.CmpNe(sign_of(r), carry));
-    return shifted(n, r, carry);
+    return shifted(n, r, carry, ir.CmpNe(sign_of(r), carry));
   }
 
   bool SHR() {
     const Count n = count(1);
+    if (n.known > 0) return shifted_by_constant(Op::ShrU, static_cast<unsigned>(n.known));
     const Value a = read(0);
     if (n.is_zero()) return nothing(a);
-    const Value by = ir.Trunc(n.value, a.type), last = ir.Sub(by, imm(a.type, 1));
+    const Value by = as(n, a.type), last = less_one(n, a.type);
     const Value r = ir.ShrU(a, by), carry = ir.CmpTest(ir.ShrU(a, last), imm(a.type, 1));
     write(0, r);
     // OF is the highest bit of a: for other counts than 1, of what the last step started from.
-    set_if(n, Flag::OF, sign_of(ir.ShrU(a, last)));
-    return shifted(n, r, carry);
+    return shifted(n, r, carry, sign_of(ir.ShrU(a, last)));
   }
 
   bool SAR() {
     const Count n = count(1);
+    if (n.known > 0) return shifted_by_constant(Op::ShrS, static_cast<unsigned>(n.known));
     const Value a = read(0);
     if (n.is_zero()) return nothing(a);
-    const Value by = ir.Trunc(n.value, a.type), last = ir.Sub(by, imm(a.type, 1));
+    const Value by = as(n, a.type), last = less_one(n, a.type);
     const Value r = ir.ShrS(a, by), carry = ir.CmpTest(ir.ShrS(a, last), imm(a.type, 1));
     write(0, r);
-    set_if(n, Flag::OF, ir.False());
-    return shifted(n, r, carry);
+    return shifted(n, r, carry, ir.False());
   }
 
   bool ROL() {
     const Count n = count(1);
     const Value a = read(0);
     if (n.is_zero()) return nothing(a);
-    const Value by = ir.Trunc(n.value, a.type), r = ir.RotR(a, ir.Neg(by));
+    const Value r = ir.RotR(a, from(width(a), n, a.type));
     const Value carry = ir.CmpTest(r, imm(a.type, 1));
     write(0, r);
-    set_if(n, Flag::CF, carry);
-    set_if(n, Flag::OF, ir.CmpNe(sign_of(r), carry));
+    set_flags({{Flag::CF, carry}, {Flag::OF, ir.CmpNe(sign_of(r), carry)}}, n.nonzero);
     return true;
   }
 
@@ -66,11 +67,12 @@ struct Shifts : Lifter {
     const Count n = count(1);
     const Value a = read(0);
     if (n.is_zero()) return nothing(a);
-    const Value r = ir.RotR(a, ir.Trunc(n.value, a.type));
+    const Value r = ir.RotR(a, as(n, a.type));
     const Value carry = sign_of(r);
     write(0, r);
-    set_if(n, Flag::CF, carry);
-    set_if(n, Flag::OF, ir.CmpNe(carry, ir.CmpTest(r, imm(r.type, uint64_t{1} << (width(r) - 2)))));
+    set_flags({{Flag::CF, carry},
+               {Flag::OF, ir.CmpNe(carry, ir.CmpTest(r, imm(r.type, uint64_t{1} << (width(r) - 2))))}},
+              n.nonzero);
     return true;
   }
 
@@ -90,8 +92,7 @@ struct Shifts : Lifter {
       carry = ir.CmpTest(turned, imm(I64, uint64_t{1} << width(a)));
     }
     write(0, r);
-    set_if(n, Flag::CF, carry);
-    set_if(n, Flag::OF, ir.CmpNe(sign_of(r), carry));
+    set_flags({{Flag::CF, carry}, {Flag::OF, ir.CmpNe(sign_of(r), carry)}}, n.nonzero);
     return true;
   }
 
@@ -112,8 +113,9 @@ struct Shifts : Lifter {
       carry = ir.CmpTest(turned, imm(I64, uint64_t{1} << width(a)));
     }
     write(0, r);
-    set_if(n, Flag::CF, carry);
-    set_if(n, Flag::OF, ir.CmpNe(sign_of(r), ir.CmpTest(r, imm(r.type, uint64_t{1} << (width(r) - 2)))));
+    set_flags({{Flag::CF, carry},
+               {Flag::OF, ir.CmpNe(sign_of(r), ir.CmpTest(r, imm(r.type, uint64_t{1} << (width(r) - 2))))}},
+              n.nonzero);
     return true;
   }
 
@@ -129,13 +131,12 @@ struct Shifts : Lifter {
       r = ir.Trunc(ir.ShrU(wide, imm(I64, 32)), I16);
       carry = ir.And(ir.CmpTest(wide, imm(I64, uint64_t{1} << 48)), ir.CmpLeU(n.value, imm(I64, 16)));
     } else {
-      const Value bits = imm(a.type, width(a)), by = ir.Trunc(n.value, a.type), back = ir.Sub(bits, by);
+      const Value by = as(n, a.type), back = from(width(a), n, a.type);
       r = ir.Or(ir.Shl(a, by), ir.ShrU(b, back));
       carry = ir.CmpTest(ir.ShrU(a, back), imm(a.type, 1));
     }
     write(0, r);
-    set_if(n, Flag::OF, ir.CmpNe(sign_of(r), carry));
-    return shifted(n, r, carry);
+    return shifted(n, r, carry, ir.CmpNe(sign_of(r), carry));
   }
 
   bool SHRD() {
@@ -149,13 +150,13 @@ struct Shifts : Lifter {
       carry = ir.And(ir.CmpTest(ir.ShrU(x, ir.Sub(n.value, imm(I64, 1))), imm(I64, 1)),
                      ir.CmpLeU(n.value, imm(I64, 16)));
     } else {
-      const Value bits = imm(a.type, width(a)), by = ir.Trunc(n.value, a.type), back = ir.Sub(bits, by);
+      const Value by = as(n, a.type), back = from(width(a), n, a.type);
       r = ir.Or(ir.ShrU(a, by), ir.Shl(b, back));
-      carry = ir.CmpTest(ir.ShrU(a, ir.Sub(by, imm(a.type, 1))), imm(a.type, 1));
+      carry = ir.CmpTest(ir.ShrU(a, less_one(n, a.type)), imm(a.type, 1));
     }
     write(0, r);
-    set_if(n, Flag::OF, ir.CmpNe(sign_of(r), ir.CmpTest(r, imm(r.type, uint64_t{1} << (width(r) - 2)))));
-    return shifted(n, r, carry);
+    return shifted(n, r, carry,
+                   ir.CmpNe(sign_of(r), ir.CmpTest(r, imm(r.type, uint64_t{1} << (width(r) - 2)))));
   }
 
   // --- BMI2: no flags
@@ -173,6 +174,18 @@ struct Shifts : Lifter {
     Value nonzero = {};
     bool is_zero() const { return known == 0; }
   };
+
+  /// The count, less 1, and `bits` less it, in a type.
+  Value as(const Count& n, Type type) {
+    return n.known >= 0 ? imm(type, static_cast<unsigned>(n.known)) : ir.Trunc(n.value, type);
+  }
+  Value less_one(const Count& n, Type type) {
+    return n.known >= 0 ? imm(type, static_cast<unsigned>(n.known) - 1) : plus(as(n, type), -1);
+  }
+  Value from(unsigned bits, const Count& n, Type type) {
+    return n.known >= 0 ? imm(type, bits - static_cast<unsigned>(n.known))
+                        : ir.Sub(imm(type, bits), as(n, type));
+  }
 
   static unsigned width(Value v) { return ir::bit_width(v.type); }
   unsigned width_of(unsigned i) const { return 8u * operand(i).size; }
@@ -204,13 +217,6 @@ struct Shifts : Lifter {
   /// 16 bits twice, as an I64.
   Value doubled(Value b) { return ir.Mul(ir.ZExt(b, I64), imm(I64, 0x10001)); }
 
-  void set_if(const Count& n, Flag which, Value value) {
-    if (n.known >= 0)
-      set_flag(which, value);
-    else
-      set_flag_if(n.nonzero, which, value);
-  }
-
   /// A count of 0: the destination is written all the same (a 32-bit register's upper half is
   /// cleared, memory must be writable).
   bool nothing(Value a) {
@@ -218,13 +224,43 @@ struct Shifts : Lifter {
     return true;
   }
 
-  /// The flags of a shift but OF. AF is undefined; AMD's set it.
-  bool shifted(const Count& n, Value r, Value carry) {
-    set_if(n, Flag::SF, sign_of(r));
-    set_if(n, Flag::ZF, is_zero(r));
-    set_parity_of(r, n.nonzero);
-    set_if(n, Flag::CF, carry);
-    set_if(n, Flag::AF, ir.True());
+  /// The flags of a shift. AF is undefined; AMD's set it.
+  bool shifted(const Count& n, Value r, Value carry, Value overflow) {
+    set_flags_of_result(r, {{Flag::CF, carry}, {Flag::AF, ir.True()}, {Flag::OF, overflow}}, n.nonzero);
+    return true;
+  }
+
+  /// Bit `from` of a as bit `to` of an I32; the others are clear.
+  Value bit_at(Value a, unsigned from, unsigned to) {
+    Value moved = a;
+    if (from > to) moved = ir.ShrU(a, imm(a.type, from - to));
+    moved = ir.ZExtOrTrunc(moved, I32);
+    if (from < to) moved = ir.Shl(moved, imm(I32, to - from));
+    return ir.And(moved, imm(I32, uint64_t{1} << to));
+  }
+
+  /// The flags' bits are taken from the operand before it is shifted in its place.
+  bool shifted_by_constant(Op op, unsigned n) {
+    const Value a = read(0), by = imm(a.type, n);
+    const unsigned bits = width(a);
+    const bool left = op == Op::Shl;
+    Value r, carry = imm(I32, 0), overflow;
+    if (left && n <= bits) {
+      carry = bit_at(a, bits - n, status_bit(Flag::CF));
+      // The highest bit of the result is the one below the last that goes out.
+      overflow = bit_at(n < bits ? ir.Xor(a, ir.Shl(a, imm(a.type, 1))) : a, bits - n, status_bit(Flag::OF));
+    } else if (op == Op::ShrS) {
+      carry = bit_at(a, std::min(n, bits) - 1, status_bit(Flag::CF));
+    } else if (!left && n <= bits) {
+      carry = bit_at(a, n - 1, status_bit(Flag::CF));
+      if (n == 1) overflow = bit_at(a, bits - 1, status_bit(Flag::OF));
+    }
+    if (left)
+      r = ir.Shl(a, by);
+    else
+      r = op == Op::ShrU ? ir.ShrU(a, by) : ir.ShrS(a, by);
+    write(0, r);
+    set_flags_of_shift(r, carry, overflow ? ir.Or(carry, overflow) : carry);
     return true;
   }
 

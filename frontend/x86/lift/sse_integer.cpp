@@ -113,9 +113,13 @@ struct SseInteger : Vector {
   // --- compares that set flags
 
   void set_test_flags(Value any_of_and, Value any_of_andn) {
-    set_flag(Flag::ZF, ir.Not(any_of_and));
-    set_flag(Flag::CF, ir.Not(any_of_andn));
-    for (const Flag clear : {Flag::PF, Flag::AF, Flag::SF, Flag::OF}) set_flag(clear, ir.False());
+    const Value no = ir.False(), zero = ir.Not(any_of_and), carry = ir.Not(any_of_andn);
+    set_flags({{Flag::CF, carry},
+               {Flag::PF, no},
+               {Flag::AF, no},
+               {Flag::ZF, zero},
+               {Flag::SF, no},
+               {Flag::OF, no}});
   }
   /// `mask`: the bits that count.
   bool test(uint64_t mask) {

@@ -188,12 +188,13 @@ struct SseSystem : Vector {
     else
       set_gpr(kRcx, ir.And(r, imm(I32, 31)));
     if (gives_mask && is_vex()) clear_upper(0);
-    set_flag(Flag::CF, ir.CmpTest(r, imm(I32, 1 << 8)));
-    set_flag(Flag::ZF, ir.CmpTest(r, imm(I32, 1 << 9)));
-    set_flag(Flag::SF, ir.CmpTest(r, imm(I32, 1 << 10)));
-    set_flag(Flag::OF, ir.CmpTest(r, imm(I32, 1 << 11)));
-    set_flag(Flag::AF, ir.False());
-    set_flag(Flag::PF, ir.False());
+    const auto bit = [&](unsigned n) { return ir.CmpTest(r, imm(I32, uint64_t{1} << n)); };
+    set_flags({{Flag::CF, bit(8)},
+               {Flag::PF, ir.False()},
+               {Flag::AF, ir.False()},
+               {Flag::ZF, bit(9)},
+               {Flag::SF, bit(10)},
+               {Flag::OF, bit(11)}});
     return true;
   }
   bool PCMPESTRM() { return compare_strings(true, true); }

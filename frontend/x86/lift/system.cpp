@@ -102,8 +102,13 @@ struct System : Lifter {
 
   bool random() {
     write(0, ir.Trunc(ir.CallHelper(kHelperRandom, I64, {}), type(0)));
-    for (const Flag f : {Flag::PF, Flag::AF, Flag::ZF, Flag::SF, Flag::OF}) set_flag(f, ir.False());
-    set_flag(Flag::CF, ir.True());
+    const Value no = ir.False();
+    set_flags({{Flag::CF, ir.True()},
+               {Flag::PF, no},
+               {Flag::AF, no},
+               {Flag::ZF, no},
+               {Flag::SF, no},
+               {Flag::OF, no}});
     return true;
   }
 };

@@ -193,12 +193,11 @@ struct X87Arithmetic : X87Unit {
     return end_changed();
   }
 
+  /// Unordered is less and equal, too.
   void set_flags_of_order(Value order) {
     const Value unordered = ir.CmpEq(order, imm(I8, ir::kFpUnordered));
-    set_flag(Flag::ZF, ir.Or(ir.CmpEq(order, imm(I8, ir::kFpEqual)), unordered));
-    set_flag(Flag::PF, unordered);
-    set_flag(Flag::CF, ir.CmpTest(order, imm(I8, 1)));
-    for (const Flag f : {Flag::AF, Flag::SF, Flag::OF}) set_flag(f, ir.False());
+    const Value order_equal = ir.Select(unordered, imm(I8, ir::kFpEqual), order);
+    Lifter::set_flags_of_order(order, order_equal);
   }
 };
 

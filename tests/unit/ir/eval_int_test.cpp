@@ -245,6 +245,74 @@ TEST(EvalInt, EveryLanewiseOpIsChecked) {
   }
 }
 
+// The ops that name it define each bit.
+TEST(EvalInt, StatusWords) {
+  const auto result = [](Op op, Type type, uint64_t a, uint64_t b, bool carry) {
+    const Constant args[3] = {Constant::of(type, a), Constant::of(type, b), Constant::of(Type::I1, carry)};
+    Constant out;
+    uint32_t flags = 0;
+    EXPECT_TRUE(evaluate({.op = op, .type = Type::I16, .elem = type}, {args, info(op).args}, &out, &flags));
+    return out.low() & 0xffff;
+  };
+  const auto word = [](uint64_t r, bool carry, bool adjust, bool overflow) {
+    bool even = true;
+    for (unsigned k = 0; k < 8; ++k) even ^= r >> k & 1;
+    r &= 0xff;
+    return 0x200u | (overflow ? 1u : 0) | (carry ? 0x100u : 0) | (even ? 0x400u : 0) |
+           (adjust ? 0x1000u : 0) | (r == 0 ? 0x4000u : 0) | (r & 0x80 ? 0x8000u : 0);
+  };
+  for (int a = 0; a < 256; ++a) {
+    ASSERT_EQ(result(Op::StatusOfValue, Type::I8, static_cast<unsigned>(a), 0, false),
+              word(static_cast<unsigned>(a), false, false, false));
+    for (int b = 0; b < 256; ++b)
+      for (int c = 0; c < 2; ++c) {
+        const int x = static_cast<int8_t>(a), y = static_cast<int8_t>(b);
+        const int sum = x + y + c, difference = x - y - c;
+        ASSERT_EQ(
+            result(Op::StatusOfAdd, Type::I8, static_cast<unsigned>(a), static_cast<unsigned>(b), c != 0),
+            word(static_cast<unsigned>(a + b + c), a + b + c > 255, (a & 15) + (b & 15) + c > 15,
+                 sum != static_cast<int8_t>(sum)));
+        ASSERT_EQ(
+            result(Op::StatusOfSub, Type::I8, static_cast<unsigned>(a), static_cast<unsigned>(b), c != 0),
+            word(static_cast<unsigned>(a - b - c), a < b + c, (a & 15) < (b & 15) + c,
+                 difference != static_cast<int8_t>(difference)));
+      }
+  }
+  EXPECT_EQ(result(Op::StatusOfSub, Type::I64, 0, 1, false), 0x9700u);
+  EXPECT_EQ(result(Op::StatusOfOrder, Type::I8, kFpUnordered, kFpEqual, false), 0x4700u);
+  EXPECT_EQ(result(Op::StatusOfOrder, Type::I8, kFpLess, kFpLess, false), 0x300u);
+  EXPECT_EQ(result(Op::StatusOfOrder, Type::I8, kFpGreater, kFpGreater, false), 0x200u);
+}
+
+TEST(EvalInt, DivisionOfTwoWords) {
+  const auto result = [](Op op, Type type, uint64_t low, uint64_t high, uint64_t divisor) {
+    const Constant args[3] = {Constant::of(type, low), Constant::of(type, high), Constant::of(type, divisor)};
+    Constant out;
+    uint32_t flags = 0;
+    EXPECT_TRUE(evaluate({.op = op, .type = type, .elem = type}, {args, 3}, &out, &flags));
+    return out.low() & low_mask(bit_width(type));
+  };
+  for (int all = 0; all < 65536; all += 7)
+    for (int divisor = 0; divisor < 256; ++divisor) {
+      const auto low = static_cast<unsigned>(all & 255), high = static_cast<unsigned>(all >> 8);
+      const auto d = static_cast<unsigned>(divisor);
+      const bool fits = divisor != 0 && all / divisor < 256;
+      ASSERT_EQ(result(Op::DivWideU, Type::I8, low, high, d), fits ? all / divisor : 0u);
+      ASSERT_EQ(result(Op::RemWideU, Type::I8, low, high, d), fits ? all % divisor : d);
+      const int x = static_cast<int16_t>(all), y = static_cast<int8_t>(divisor);
+      const bool fits_signed = y != 0 && x / y == static_cast<int8_t>(x / y);
+      ASSERT_EQ(result(Op::DivWideS, Type::I8, low, high, d), fits_signed ? (x / y) & 255 : 0);
+      ASSERT_EQ(result(Op::RemWideS, Type::I8, low, high, d),
+                fits_signed ? static_cast<unsigned>(x % y) & 255 : d);
+    }
+  constexpr uint64_t kMin = uint64_t{1} << 63, kOnes = ~uint64_t{0};
+  EXPECT_EQ(result(Op::DivWideS, Type::I64, kMin, kOnes, 1), kMin);
+  EXPECT_EQ(result(Op::RemWideS, Type::I64, kMin, kOnes, kOnes), kOnes);  // does not fit
+  EXPECT_EQ(result(Op::RemWideS, Type::I64, 0, kMin, kOnes), kOnes);
+  EXPECT_EQ(result(Op::DivWideS, Type::I64, kMin, 0, kOnes), kMin);
+  EXPECT_EQ(result(Op::DivWideU, Type::I64, 0, 1, 2), kMin);
+}
+
 /// What the reference's own 128 bits are too narrow for.
 TEST(EvalInt, SixtyFourBitShiftsAndDoublingProducts) {
   constexpr uint64_t kMin = uint64_t{1} << 63, kMax = kMin - 1, kOnes = ~uint64_t{0};
