@@ -16,6 +16,8 @@
 #include "devices/virtio/net.h"
 #include "devices/virtio/pci.h"
 #include "devices/virtio/rng.h"
+#include "net/packet_fd.h"
+#include "net/stream.h"
 #include "net/user.h"
 #include "tools/machine/property_reader.h"
 
@@ -399,6 +401,82 @@ Result<void> AttachedDevices::add_disk(PropertyReader& p) {
 
 // --- networks ---
 
+using NetworkResult = Result<std::unique_ptr<net::Backend>>;
+
+NetworkResult open_tap(const std::string& id, PropertyReader& p, system::EventLoop& loop) {
+  net::TapOptions options;
+  options.id = id;
+  p.text("ifname", options.interface);
+  p.number("fd", 3, 65535, options.fd);
+  p.text("br", options.bridge);
+  p.flag("vnet_hdr", options.vnet_header);
+  p.only("script", "no");
+  p.only("downscript", "no");
+  p.only("vhost", "off");
+  if (auto ok = p.finish(); !ok) return ok.error();
+  return net::open_tap(options, loop);
+}
+
+NetworkResult open_bridge(const std::string& id, PropertyReader& p, system::EventLoop& loop) {
+  net::TapOptions options;
+  options.id = id;
+  options.bridge = "br0";
+  p.text("br", options.bridge);
+  if (auto ok = p.finish(); !ok) return ok.error();
+  return net::open_tap(options, loop);
+}
+
+/// "addr.type", "addr.host", "addr.port", "addr.path" with another word for addr. The names live as long as
+/// `names`.
+net::SocketAddress read_address(PropertyReader& p, const std::array<std::string_view, 4>& names) {
+  net::SocketAddress address;
+  std::string type = "inet";
+  p.text(names[0], type);
+  p.text(names[1], address.host);
+  p.text(names[2], address.port);
+  p.text(names[3], address.path);
+  if (type != "inet" && type != "unix") p.fail(Error{fmt::format("{}={}: is inet or unix", names[0], type)});
+  return address;
+}
+
+NetworkResult open_stream(const std::string& id, PropertyReader& p, system::EventLoop& loop) {
+  net::StreamOptions options;
+  options.id = id;
+  options.address = read_address(p, {"addr.type", "addr.host", "addr.port", "addr.path"});
+  p.flag("server", options.server);
+  if (!options.address.given()) p.fail(Error{"wants addr.host=HOST,addr.port=PORT or addr.path=PATH"});
+  if (auto ok = p.finish(); !ok) return ok.error();
+  return net::open_stream(options, loop);
+}
+
+NetworkResult open_datagram(const std::string& id, PropertyReader& p, system::EventLoop& loop) {
+  net::DatagramOptions options;
+  options.id = id;
+  options.local = read_address(p, {"local.type", "local.host", "local.port", "local.path"});
+  options.remote = read_address(p, {"remote.type", "remote.host", "remote.port", "remote.path"});
+  if (!options.remote.given()) p.fail(Error{"wants remote.host=HOST,remote.port=PORT or remote.path=PATH"});
+  if (auto ok = p.finish(); !ok) return ok.error();
+  return net::open_datagram(options, loop);
+}
+
+/// The older way to say stream and dgram.
+NetworkResult open_socket(const std::string& id, PropertyReader& p, system::EventLoop& loop) {
+  const auto listen = p.text("listen"), connect = p.text("connect"), udp = p.text("udp"),
+             local = p.text("localaddr");
+  if (p.text("mcast")) p.fail(Error{"mcast: is not supported yet"});
+  if (listen.has_value() + connect.has_value() + udp.has_value() != 1) {
+    p.fail(Error{"wants one of listen=, connect=, udp="});
+  }
+  if (udp && !local) p.fail(Error{"udp= wants localaddr=HOST:PORT"});
+  if (auto ok = p.finish(); !ok) return ok.error();
+  auto address = net::parse_host_port(listen ? *listen : connect ? *connect : *udp);
+  if (!address) return address.error();
+  if (!udp) return net::open_stream({.id = id, .address = *address, .server = listen.has_value()}, loop);
+  auto own = net::parse_host_port(*local);
+  if (!own) return own.error();
+  return net::open_datagram({.id = id, .local = *own, .remote = *address}, loop);
+}
+
 Result<void> AttachedDevices::open_user(const std::string& id, PropertyReader& p) {
   net::UserOptions options;
   options.id = id;
@@ -447,7 +525,22 @@ Result<void> AttachedDevices::open_network(const std::string& id, const std::str
                                            PropertyReader& p) {
   if (networks_.contains(id)) return Error{fmt::format("{}: two networks have this id", id)};
   if (type == "user") return open_user(id, p);
-  return Error{fmt::format("{}: no such network{}; there is user", type, did_you_mean(type, {"user"}))};
+  Result<std::unique_ptr<net::Backend>> (*const open)(const std::string&, PropertyReader&,
+                                                      system::EventLoop&) =
+      type == "tap"                         ? open_tap
+      : type == "bridge"                    ? open_bridge
+      : type == "socket"                    ? open_socket
+      : type == "stream" || type == "dgram" ? (type == "stream" ? open_stream : open_datagram)
+                                            : nullptr;
+  if (!open) {
+    const std::vector<std::string_view> known = {"user", "tap", "bridge", "socket", "stream", "dgram"};
+    return Error{fmt::format("{}: no such network{}; there are user, tap, bridge, socket, stream, dgram",
+                             type, did_you_mean(type, known))};
+  }
+  auto backend = open(id, p, to_.loop);
+  if (!backend) return backend.error();
+  networks_[id] = {std::move(backend.value())};
+  return {};
 }
 
 Result<void> AttachedDevices::add_netdev(const std::string& text) {
