@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "machines/virt.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cassert>
+#include <cerrno>
+#include <cstring>
 
 #include "base/bits.h"
+#include "base/log.h"
 #include "frontend/arm/cpu_model.h"
 #include "machines/virt_cpu.h"
 #include "machines/virt_map.h"
@@ -45,7 +50,9 @@ Result<void> VirtMachine::build(const EngineFactory& engine) {
   config_.el2 = o.virtualization;
   config_.el3 = o.secure;
   config_.gicv3 = o.gic_version == 3;
-  config_.psci = o.secure || o.virtualization ? arm::PsciConduit::Smc : arm::PsciConduit::Hvc;
+  config_.psci = o.secure && has_firmware()     ? arm::PsciConduit::None
+                 : o.secure || o.virtualization ? arm::PsciConduit::Smc
+                                                : arm::PsciConduit::Hvc;
   config_.pa_bits = 44;
   if (config_.gicv3 && o.virtualization)
     return Error{"-M virtualization=on: not supported with gic-version=3 yet; use gic-version=2"};
@@ -65,6 +72,9 @@ Result<void> VirtMachine::build(const EngineFactory& engine) {
   add_interrupt_controller();
   add_devices();
   add_pci();
+  add_fw_cfg();
+  for (unsigned chip = 0; chip < 2 && has_firmware(); ++chip)
+    if (Result<void> result = add_flash(chip); !result.ok()) return result;
   if (Result<void> result = add_cpus(); !result.ok()) return result;
   if (Result<void> result = load(); !result.ok()) return result;
   reset_board();
@@ -137,6 +147,55 @@ void VirtMachine::add_devices() {
       std::make_unique<system::Timer>(clock(), [this] { gpio_->set_irq(kPowerButtonLine, false); });
 }
 
+void VirtMachine::add_fw_cfg() {
+  fw_cfg_ = std::make_unique<devices::FwCfg>(*memory_);
+  fw_cfg_->set_number(devices::FwCfg::kRamSize, ram_->size(), 8);
+  fw_cfg_->set_number(devices::FwCfg::kCpuCount, options_.cpus, 2);
+  map("fw_cfg", kFwCfg, devices::FwCfg::kSize, *fw_cfg_, "", devices::FwCfg::kSizes);
+}
+
+Result<void> VirtMachine::add_flash(unsigned chip) {
+  const FlashOptions& o = options_.flash[chip];
+  auto contents = system::RamBlock::create(fmt::format("virt.flash{}", chip), kFlashSize);
+  if (!contents.ok()) return contents.error();
+  flash_contents_[chip] = std::move(*contents);
+  uint8_t* const bytes = flash_contents_[chip]->host();
+  std::fill_n(bytes, kFlashSize, 0xff);
+  devices::CfiFlash::Written written;
+  if (!o.file.empty()) {
+    auto file = read_file(o.file);
+    if (!file.ok()) return Error{"flash: " + file.error().message};
+    if (file->size() > kFlashSize)
+      return Error{fmt::format("flash: {}: larger than {} MiB", o.file, kFlashSize >> 20)};
+    std::copy(file->begin(), file->end(), bytes);
+    if (!o.read_only) {
+      const int fd = open(o.file.c_str(), O_RDWR | O_CLOEXEC);
+      if (fd < 0)
+        return Error{
+            fmt::format("flash: {}: {}; readonly=on leaves it as it is", o.file, std::strerror(errno))};
+      written = [bytes,
+                 file = std::shared_ptr<const int>(new int(fd),
+                                                   [](const int* f) {
+                                                     close(*f);
+                                                     delete f;
+                                                   }),
+                 size = file->size()](uint64_t offset, uint64_t count) {
+        // What is behind the file's end was never in it.
+        if (offset < size &&
+            pwrite(*file, bytes + offset, std::min(count, size - offset), static_cast<off_t>(offset)) < 0)
+          log_always("flash: the file can't be written; changes are lost at the end\n");
+      };
+    }
+  }
+  flash_[chip] = std::make_unique<devices::CfiFlash>(fmt::format("flash{}", chip), *flash_contents_[chip],
+                                                     o.read_only, std::move(written));
+  const uint64_t address = kFlash + chip * kFlashSize;
+  root_->add(flash_[chip]->region(), address);
+  to_reset_.push_back(flash_[chip].get());
+  board_.push_back({"cfi-flash", fmt::format("{:#010x}", address)});
+  return {};
+}
+
 void VirtMachine::add_pci() {
   std::array<system::IrqLine, 4> lines;
   for (unsigned i = 0; i < 4; ++i) lines[i] = spi(kPciIrq + i);
@@ -203,7 +262,33 @@ Result<void> VirtMachine::add_cpus() {
 
 arm::A64SystemState& VirtMachine::state(size_t cpu) { return cpus_[cpu]->state_; }
 
+Result<void> VirtMachine::load_for_firmware() {
+  using devices::FwCfg;
+  const auto hand_over = [&](const std::string& path, const char* option, uint16_t size,
+                             uint16_t data) -> Result<void> {
+    if (path.empty()) return {};
+    auto file = read_file(path);
+    if (!file.ok()) return Error{fmt::format("{} {}", option, file.error().message)};
+    fw_cfg_->set_number(size, file->size(), 4);
+    fw_cfg_->set(data, std::move(*file));
+    return {};
+  };
+  if (Result<void> r = hand_over(options_.kernel, "-kernel", FwCfg::kKernelSize, FwCfg::kKernelData); !r.ok())
+    return r;
+  if (Result<void> r = hand_over(options_.initrd, "-initrd", FwCfg::kInitrdSize, FwCfg::kInitrdData); !r.ok())
+    return r;
+  if (!options_.append.empty()) {
+    Bytes text(options_.append.begin(), options_.append.end());
+    text.push_back(0);
+    fw_cfg_->set_number(FwCfg::kCommandLineSize, text.size(), 4);
+    fw_cfg_->set(FwCfg::kCommandLine, std::move(text));
+  }
+  dtb_ = make_device_tree(0, 0);
+  return {};
+}
+
 Result<void> VirtMachine::load() {
+  if (has_firmware() && options_.dtb.empty()) return load_for_firmware();
   uint64_t free_from = kRam + (2u << 20);
   const uint64_t ram_end = kRam + ram_->size();
   entry_ = kRam;
@@ -264,7 +349,8 @@ void VirtMachine::reset_board() {
     cpu->reset_timers();
     arm::reset_vcpu(cpu->state_, cpu->mpidr_);
     cpu->on_ = cpu->index_ == 0;
-    if (cpu->on_) arm::set_entry(cpu->state_, entry_, arm::entry_el(config_), kRam);
+    // Firmware starts where the processor does after a reset.
+    if (cpu->on_ && !has_firmware()) arm::set_entry(cpu->state_, entry_, arm::entry_el(config_), kRam);
     cpu->thread().set_power(cpu->on_);
   }
 }

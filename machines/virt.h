@@ -23,11 +23,13 @@
 #include <string>
 #include <vector>
 
+#include "devices/flash/cfi_flash.h"
 #include "devices/gpio/pl061.h"
 #include "devices/intc/gicv2.h"
 #include "devices/intc/gicv2m.h"
 #include "devices/intc/gicv3.h"
 #include "devices/intc/gicv3_its.h"
+#include "devices/misc/fw_cfg.h"
 #include "devices/pci/pci_host.h"
 #include "devices/serial/pl011.h"
 #include "devices/timer/pl031.h"
@@ -42,6 +44,13 @@ namespace lyrebird::machines {
 
 class FdtWriter;
 
+/// The contents of a flash chip. A file that is smaller is followed by erased flash; one that may be written
+/// is changed with it.
+struct FlashOptions {
+  std::string file;
+  bool read_only = false;
+};
+
 struct VirtOptions {
   std::string cpu = "cortex-a57";
   unsigned cpus = 1;
@@ -50,7 +59,9 @@ struct VirtOptions {
   unsigned gic_version = 0;  ///< 2, 3; 0: 2 as long as there are 8 CPUs at most
   bool virtualization = false, secure = false;
   bool random_seeds = true;  ///< kaslr-seed and rng-seed in the device tree
-  std::string kernel, initrd, append, dtb, firmware;
+  std::string kernel, initrd, append, dtb;
+  /// Firmware, and its variables. Without firmware there is no flash.
+  FlashOptions flash[2];
   /// Time of day, in seconds, when the machine's clock shows 0.
   uint32_t epoch = 0;
   system::CharBackend* serial = nullptr;  ///< null: nothing is connected
@@ -102,6 +113,10 @@ class VirtMachine final : public Machine {
   static uint64_t mpidr(unsigned index, bool gicv3);
   void add_devices();
   void add_pci();
+  void add_fw_cfg();
+  Result<void> add_flash(unsigned chip);
+  bool has_firmware() const { return !options_.flash[0].file.empty(); }
+  Result<void> load_for_firmware();
   void describe_pci(FdtWriter& fdt) const;
   Result<void> add_cpus();
   system::IrqLine spi(unsigned n);
@@ -134,6 +149,9 @@ class VirtMachine final : public Machine {
   std::unique_ptr<devices::GicV2m> v2m_;
   std::unique_ptr<devices::GicV3Its> its_;
   std::unique_ptr<devices::PciHost> pci_;
+  std::unique_ptr<devices::FwCfg> fw_cfg_;
+  std::unique_ptr<system::RamBlock> flash_contents_[2];
+  std::unique_ptr<devices::CfiFlash> flash_[2];
   std::unique_ptr<devices::Pl011> uart_;
   std::unique_ptr<devices::Pl031> rtc_;
   std::unique_ptr<devices::Pl061> gpio_;

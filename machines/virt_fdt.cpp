@@ -178,6 +178,20 @@ void VirtMachine::describe_devices(FdtWriter& fdt) const {
     fdt.end();
   }
 
+  fdt.begin(fmt::format("fw-cfg@{:x}", kFwCfg));
+  fdt.text("compatible", "qemu,fw-cfg-mmio");
+  fdt.wide("reg", {kFwCfg, devices::FwCfg::kSize});
+  fdt.flag("dma-coherent");
+  fdt.end();
+
+  if (has_firmware()) {
+    fdt.begin(fmt::format("flash@{:x}", kFlash));
+    fdt.text("compatible", "cfi-flash");
+    fdt.wide("reg", {kFlash, kFlashSize, kFlash + kFlashSize, kFlashSize});
+    fdt.cells("bank-width", {4});
+    fdt.end();
+  }
+
   fdt.begin("gpio-keys");
   fdt.text("compatible", "gpio-keys");
   fdt.begin("poweroff");

@@ -29,11 +29,16 @@ class Boot:
         self.initrd = payload.initrd(work / "initrd.gz")
 
     def run(self, *options: str, append: str = "", typed: dict[str, str] | None = None,
-            kernel: pathlib.Path | None = None, initrd: pathlib.Path | None = None, status: int = 0) -> str:
+            kernel: pathlib.Path | bool | None = None, initrd: pathlib.Path | None = None,
+            firmware: pathlib.Path | None = None, status: int = 0) -> str:
         """Boots and returns the console's text. `typed`: once the first has been seen, the second is typed."""
         command = [self.emulator, "-M", "virt", "-m", "512", "-nographic", "-no-reboot",
-                   "-kernel", str(kernel or self.payload.kernel), "-initrd", str(initrd or self.initrd),
-                   "-append", f"console=ttyAMA0 {append}".strip(), *options]
+                   *options]
+        if kernel is not False:
+            command += ["-kernel", str(kernel or self.payload.kernel), "-initrd", str(initrd or self.initrd),
+                        "-append", f"console=ttyAMA0 {append}".strip()]
+        if firmware:
+            command += ["-bios", str(firmware)]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         waiting, text, end = list((typed or {}).items()), "", time.monotonic() + TIMEOUT
         with selectors.DefaultSelector() as selector:
@@ -128,10 +133,28 @@ def reset_ends_with_no_reboot(boot: Boot):
         raise Failure("it went on after the reset")
 
 
+FIRMWARE = pathlib.Path("/usr/share/qemu-efi-aarch64/QEMU_EFI.fd")
+
+
+def firmware_shell(boot: Boot):
+    if not FIRMWARE.exists():
+        raise Failure(f"no {FIRMWARE}; it is in Debian's qemu-efi-aarch64")
+    text = boot.run(firmware=FIRMWARE, kernel=False, typed={"any other key": "\x1b", "Shell> ": "reset -s\r"})
+    expect(text, "UEFI Interactive Shell")
+
+
+def firmware_kernel(boot: Boot):
+    """The kernel's EFI stub, handed to the firmware by fw_cfg."""
+    if not FIRMWARE.exists():
+        raise Failure(f"no {FIRMWARE}; it is in Debian's qemu-efi-aarch64")
+    text = boot.run(firmware=FIRMWARE)
+    expect(text, "EFI stub: Booting Linux Kernel", "efi: EFI v2", "boot: done", "reboot: Power down")
+
+
 CASES = {
     "gicv2": gicv2, "gicv3": gicv3, "smp4": four_cpus, "smp4-gicv3": four_cpus_gicv3, "memory": much_memory,
     "gzip": compressed_kernel, "input": console_input, "quit": quit_key, "monitor": monitor,
-    "no-reboot": reset_ends_with_no_reboot,
+    "no-reboot": reset_ends_with_no_reboot, "efi-shell": firmware_shell, "efi-kernel": firmware_kernel,
 }
 
 

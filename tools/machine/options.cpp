@@ -127,6 +127,39 @@ Result<void> set_memory(MachineSettings& s, const std::string& text) {
   return {};
 }
 
+/// -drive if=pflash is the machine's own; the rest is for attach.h.
+Result<void> set_drive(MachineSettings& s, const std::string& text) {
+  const auto properties = parse_properties(text, "file");
+  const auto has = [](const Property& p) { return p.name == "if" && p.value == "pflash"; };
+  if (std::none_of(properties.begin(), properties.end(), has))
+    return s.drives.push_back(text), Result<void>();
+  uint64_t unit = s.virt.flash[0].file.empty() ? 0 : 1;
+  machines::FlashOptions flash;
+  for (const auto& [name, value] : properties) {
+    Result<void> result;
+    if (name == "file")
+      flash.file = value;
+    else if (name == "unit")
+      result = assign(unit, parse_number("-drive unit", value, 0, 1));
+    else if (name == "readonly" || name == "read-only")
+      result = assign(flash.read_only, parse_switch("-drive readonly", value));
+    else if (name == "format" && value != "raw")
+      result = Error{fmt::format("-drive if=pflash,format={}: flash is raw", value)};
+    else if (name != "if" && name != "format" && name != "id")
+      result = Error{fmt::format("-drive if=pflash,{}: no such property{}", name,
+                                 did_you_mean(name, {"file", "unit", "readonly", "format", "id"}))};
+    if (!result.ok()) return result;
+  }
+  if (flash.file.empty()) return Error{fmt::format("-drive {}: wants file=", text)};
+  s.virt.flash[unit] = flash;
+  return {};
+}
+
+Result<void> set_firmware(MachineSettings& s, const std::string& file) {
+  s.virt.flash[0] = {file, true};
+  return {};
+}
+
 Result<void> set_rtc(MachineSettings& s, const std::string& text) {
   for (const auto& [name, value] : parse_properties(text, "base")) {
     if (name == "base") {
@@ -251,8 +284,8 @@ constexpr Row kRows[] = {
     {"initrd", "FILE", "its initial file system", TEXT(virt.initrd)},
     {"append", "TEXT", "its command line", TEXT(virt.append)},
     {"dtb", "FILE", "device tree instead of the machine's own", TEXT(virt.dtb)},
-    {"bios", "FILE", "firmware", TEXT(virt.firmware)},
-    {"drive", "PROPERTIES", "a disk: file=...,format=raw,if=virtio|none,id=...", LIST(drives)},
+    {"bios", "FILE", "firmware, into the first flash chip", set_firmware},
+    {"drive", "PROPERTIES", "a disk: file=...,format=raw,if=virtio|none,id=...", set_drive},
     {"blockdev", "PROPERTIES", "a node of block storage", LIST(block_devices)},
     {"device", "TYPE[,PROPERTY=VALUE]...", "a device; -device help lists them", add_device},
     {"netdev", "TYPE,id=...", "a network on the host's side", LIST(netdevs)},
