@@ -8,6 +8,7 @@
 
 #include <algorithm>
 
+#include "frontend/x86/system/x86_state_stream.h"
 #include "machines/acpi/tables.h"
 #include "machines/mp_table.h"
 
@@ -212,6 +213,54 @@ Result<void> MicrovmMachine::load() {
   }
   reset_board();
   return reset_status_;
+}
+
+Result<void> MicrovmMachine::save(system::StateWriter& to) {
+  to.begin("microvm", 1);
+  to.field("cpus", options_.cpus);
+  to.field("ram_size", ram_->size());
+  to.bytes("ram", {ram_->host(), ram_->size()});
+  to.field("clock", clock().now_ns());
+  for (const auto& cpu : cpus_) {
+    if (auto read = cpu->vcpu->read_state(); !read) return read;
+    x86::save_state(cpu->state, to);
+  }
+  if (auto saved = kvm_->vm().save(to); !saved) return saved;
+  for (system::Device* const device : to_reset_) {
+    const std::lock_guard lock(device->mutex());
+    device->save(to);
+  }
+  to.end();
+  return {};
+}
+
+Result<void> MicrovmMachine::load(system::StateReader& from) {
+  unsigned cpus = 0;
+  uint64_t ram_size = 0;
+  int64_t now = 0;
+  from.begin("microvm", 1);
+  from.field("cpus", cpus);
+  from.field("ram_size", ram_size);
+  if (from.ok() && cpus != options_.cpus) from.fail(fmt::format("of a machine with -smp {}", cpus));
+  if (from.ok() && ram_size != ram_->size())
+    from.fail(fmt::format("of a machine with -m {}M", ram_size >> 20));
+  if (!from.ok()) return from.status();
+  from.array("ram", std::span<uint8_t>(ram_->host(), ram_->size()));
+  ram_->mark(0, ram_->size());
+  from.field("clock", now);
+  if (from.ok()) clock().set_ns(now);
+  for (const auto& cpu : cpus_) {
+    if (auto read = cpu->vcpu->read_state(); !read) return read;
+    if (auto loaded = x86::load_state(cpu->state, from); !loaded) return loaded;
+    if (auto written = cpu->vcpu->write_state(); !written) return written;
+  }
+  if (auto loaded = kvm_->vm().load(from); !loaded) return loaded;
+  for (system::Device* const device : to_reset_) {
+    const std::lock_guard lock(device->mutex());
+    if (auto loaded = device->load(from); !loaded) return loaded;
+  }
+  from.end();
+  return from.status();
 }
 
 Result<void> MicrovmMachine::plug(devices::VirtioDevice& device) {

@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "system/address_space.h"
 #include "system/irq_line.h"
+#include "system/state_stream.h"
 
 struct kvm_coalesced_mmio_ring;
 
@@ -43,6 +44,9 @@ class Vm final : public system::IrqSink, public system::MsiSink {
   void set_irq(unsigned gsi, bool level) override;
   /// The controllers in the kernel (but the local APICs, which are vCPUs') as after power-on.
   void reset_controllers();
+  /// Those controllers and the paravirtual clock; no vCPU runs.
+  Result<void> save(system::StateWriter& to) const;
+  Result<void> load(system::StateReader& from);
   /// Needs local APICs in the kernel.
   void send(uint64_t address, uint32_t data, uint32_t requester) override;
 

@@ -26,7 +26,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PAYLOAD = ROOT / "build/payload/amd64-system"
 OUTER_MODULES = ["irqbypass", "kvm", "ccp", "kvm-amd"]
-INNER_MODULES = ["virtio_ring", "virtio", "virtio_mmio", "virtio_blk"]
+INNER_MODULES = ["virtio_ring", "virtio", "virtio_mmio", "virtio_blk", "failover", "net_failover", "virtio_net"]
 DISK_BYTES = 4 << 20
 
 
@@ -107,6 +107,17 @@ if [ -b /dev/vda ]; then
   echo 3 >/proc/sys/vm/drop_caches
   echo "INNER written $(md5sum </dev/vda | cut -d' ' -f1)"
 fi
+if [ -d /sys/class/net/eth0 ]; then
+  ip address add 10.0.2.15/24 dev eth0; ip link set eth0 up
+  wget -q -O /tmp/fetched http://10.0.2.2:8080/kernel
+  echo "INNER fetched $(md5sum </tmp/fetched | cut -d' ' -f1)"
+fi
+seconds() { awk -v a=$1 -v b=$(cut -d' ' -f1 /proc/uptime) 'BEGIN { printf "%.2f", b - a }'; }
+start=$(cut -d' ' -f1 /proc/uptime); dd if=/dev/port of=/dev/null bs=1 skip=1024 count=4000 2>/dev/null
+echo "INNER ports 4000 reads in $(seconds $start) s"
+start=$(cut -d' ' -f1 /proc/uptime)
+for i in 1 2 3; do dd if=/dev/vda of=/dev/null bs=4k count=1000 iflag=direct 2>/dev/null; done
+echo "INNER direct 3000 reads of 4 KiB in $(seconds $start) s"
 echo "INNER interrupts $(grep -c virtio /proc/interrupts)"
 echo "INNER off"
 [ -d /sys/firmware/acpi ] && poweroff -f
@@ -156,6 +167,11 @@ def outer_initramfs(arguments):
             for folder in ("/usr/share/qemu", "/usr/share/seabios"):
                 if (path := pathlib.Path(folder, rom)).exists():
                     cpio.file(f"usr/share/qemu/{rom}", path)
+    slirp = next((p for f in ("/usr/lib/x86_64-linux-gnu", "/usr/lib64") for p in pathlib.Path(f).glob("libslirp.so.0")), None)
+    if not slirp:
+        raise Missing("libslirp0 is not installed")
+    programs.append(slirp)
+    cpio.file(f"lib/x86_64-linux-gnu/{slirp.name}", slirp)
     for program in programs:
         for library in libraries(program):
             cpio.file(library.lstrip("/"), library)
@@ -165,7 +181,7 @@ def outer_initramfs(arguments):
         cpio.add("guest/vmlinux", stat.S_IFREG | 0o644, unpack_kernel(kernel.read_bytes()))
     cpio.add("guest/initrd", stat.S_IFREG | 0o644, inner_initramfs())
     script = PRELUDE % " ".join(OUTER_MODULES)
-    script += "ls -l /dev/kvm\n"
+    script += "ls -l /dev/kvm\nip link set lo up; httpd -p 8080 -h /guest\n"
     if arguments.conformance:
         # The peer's VMRUN takes DR7 over without setting its breakpoints.
         script += "echo OUTER begin conformance; conformance --gtest_brief=1 --gtest_filter=-*BreakpointStops*\n"
@@ -174,11 +190,12 @@ def outer_initramfs(arguments):
         "-kernel /guest/KERNEL -initrd /guest/initrd -nographic -no-reboot -m 256"
         " -append 'console=ttyS0 quiet panic=-1 reboot=t'"
         " -drive file=/tmp/disk,format=raw,if=none,id=d0 -device virtio-blk-device,drive=d0"
+        " -netdev user,id=n0 -device virtio-net-device,netdev=n0"
     )
     runs = [("lyrebird " + case, "lyrebird-system-x86_64 -stats", CASES[case]) for case in arguments.case]
     if arguments.peer:
-        runs += [("peer " + case, "qemu-system-x86_64 -nodefaults -no-user-config -serial stdio -display none",
-                  CASES[case]) for case in arguments.case if case in ("one", "two")]
+        runs += [("peer " + case, "qemu-system-x86_64 -L /usr/share/qemu -nodefaults -no-user-config -serial stdio -display none",
+                  CASES[case]) for case in arguments.case if case in ("one", "two", "pvh")]
     for name, program, (cpus, options, kind) in runs:
         machine = " ".join(options) if "-M" in options else "-M microvm " + " ".join(options)
         accel = "" if "-accel" in options else "-accel kvm -cpu host"
@@ -240,7 +257,7 @@ def judge(arguments, lines):
             found[current].setdefault("time " + m[2], when)
     names = (["conformance"] if arguments.conformance else []) + ["lyrebird " + case for case in arguments.case]
     if arguments.peer:
-        names += ["peer " + case for case in arguments.case if case in ("one", "two")]
+        names += ["peer " + case for case in arguments.case if case in ("one", "two", "pvh")]
     for name in names:
         run = found.get(name, {})
         expected = {"outer status": "0"}
@@ -248,12 +265,14 @@ def judge(arguments, lines):
             cpus = CASES[name.split()[1]][0]
             expected |= {"inner init": f"cpus={cpus} kvm=1", "inner off": ""}
             if name.split()[1] != "noacpi":
-                expected |= {"inner read": before, "inner written": after, "outer disk": after}
+                expected |= {"inner read": before, "inner written": after, "outer disk": after,
+                             "inner fetched": hashlib.md5(next((PAYLOAD / "boot").glob("vmlinuz-*")).read_bytes()).hexdigest()}
         wrong = [f"{key} is {run.get(key)!r}, not {value!r}" for key, value in expected.items() if run.get(key) != value]
         problems += [f"{name}: {w}" for w in wrong]
         if "time init" in run:
             print(f"{name}: {run['time init'] - run['begin']:.2f} s to the guest's init, "
-                  f"{run.get('time status', 0) - run['begin']:.2f} s to its end")
+                  f"{run.get('time status', 0) - run['begin']:.2f} s to its end; {run.get('inner ports')}; "
+                  f"{run.get('inner direct')}")
         elif not wrong:
             print(f"{name}: {run['time status'] - run['begin']:.2f} s")
     return problems

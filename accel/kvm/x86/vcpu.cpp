@@ -39,6 +39,7 @@ void transfer_msrs(const Fd& fd, unsigned long request, std::vector<kvm_msr_entr
   }
 }
 
+constexpr uint32_t kMsrTscDeadline = 0x6e0;
 constexpr uint32_t kLapicBytes = sizeof(kvm_lapic_state);
 
 constexpr struct {
@@ -180,6 +181,7 @@ Result<void> KvmVcpu::write_state() {
   std::vector<kvm_msr_entry> msrs;
   for (const uint32_t index : owner_.msrs_) {
     const uint64_t value = x86::msr_value(state, index);
+    if (index == kMsrTscDeadline) continue;
     const auto was =
         std::find_if(read_msrs_.begin(), read_msrs_.end(), [&](const auto& m) { return m.index == index; });
     if (was == read_msrs_.end() || was->value != value) msrs.push_back({index, 0, value});
@@ -193,6 +195,10 @@ Result<void> KvmVcpu::write_state() {
   if (vm.options().irqchip != Irqchip::None) {
     if (state.lapic.size() == kLapicBytes && state.lapic != read_lapic_)
       SET(KVM_SET_LAPIC, state.lapic.data());
+    // The timer takes a deadline only when its APIC is in that mode.
+    std::vector<kvm_msr_entry> deadline = {{kMsrTscDeadline, 0, x86::msr_value(state, kMsrTscDeadline)}};
+    if (state.lapic != read_lapic_ && deadline[0].data != 0)
+      transfer_msrs(fd_, KVM_SET_MSRS, deadline, [](uint32_t) {});
     if (state.activity != read_activity_) {
       kvm_mp_state activity{};
       for (const auto& [ours, theirs] : kActivities)

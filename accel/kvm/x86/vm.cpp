@@ -70,6 +70,65 @@ Result<void> Vm::prepare() {
   return {};
 }
 
+Result<void> Vm::save(system::StateWriter& to) const {
+  to.begin("kvm", 1);
+  kvm_clock_data clock{};
+  if (const int result = fd_.control(KVM_GET_CLOCK, &clock); result < 0)
+    return Error{failure("KVM_GET_CLOCK", result)};
+  to.field("clock", uint64_t{clock.clock});
+  to.field("chips", static_cast<uint32_t>(power_on_chips_.size()));
+  for (size_t i = 0; i < power_on_chips_.size(); ++i) {
+    kvm_irqchip chip{};
+    chip.chip_id = static_cast<__u32>(i);
+    if (const int result = fd_.control(KVM_GET_IRQCHIP, &chip); result < 0)
+      return Error{failure("KVM_GET_IRQCHIP", result)};
+    to.bytes("chip", {reinterpret_cast<const uint8_t*>(&chip), sizeof chip});
+  }
+  to.field("pit", !power_on_pit_.empty());
+  if (!power_on_pit_.empty()) {
+    kvm_pit_state2 pit{};
+    if (const int result = fd_.control(KVM_GET_PIT2, &pit); result < 0)
+      return Error{failure("KVM_GET_PIT2", result)};
+    to.bytes("pit_state", {reinterpret_cast<const uint8_t*>(&pit), sizeof pit});
+  }
+  to.end();
+  return {};
+}
+
+Result<void> Vm::load(system::StateReader& from) {
+  kvm_clock_data clock{};
+  uint64_t nanoseconds = 0;
+  uint32_t chips = 0;
+  bool has_pit = false;
+  from.begin("kvm", 1);
+  from.field("clock", nanoseconds);
+  from.field("chips", chips);
+  if (from.ok() && chips != power_on_chips_.size()) from.fail("another kernel-irqchip than this machine has");
+  for (uint32_t i = 0; from.ok() && i < chips; ++i) {
+    kvm_irqchip chip{};
+    from.array("chip", std::span<uint8_t>(reinterpret_cast<uint8_t*>(&chip), sizeof chip));
+    chip.chip_id = i;
+    if (!from.ok()) break;
+    if (const int result = fd_.control(KVM_SET_IRQCHIP, &chip); result < 0)
+      return Error{failure("KVM_SET_IRQCHIP", result)};
+  }
+  from.field("pit", has_pit);
+  if (from.ok() && has_pit != !power_on_pit_.empty())
+    from.fail("one machine has a PIT, and the other has not");
+  if (from.ok() && has_pit) {
+    kvm_pit_state2 pit{};
+    from.array("pit_state", std::span<uint8_t>(reinterpret_cast<uint8_t*>(&pit), sizeof pit));
+    if (const int result = fd_.control(KVM_SET_PIT2, &pit); from.ok() && result < 0)
+      return Error{failure("KVM_SET_PIT2", result)};
+  }
+  from.end();
+  if (!from.ok()) return from.status();
+  clock.clock = nanoseconds;
+  if (const int result = fd_.control(KVM_SET_CLOCK, &clock); result < 0)
+    return Error{failure("KVM_SET_CLOCK", result)};
+  return {};
+}
+
 void Vm::reset_controllers() {
   for (const auto& chip : power_on_chips_) fd_.control(KVM_SET_IRQCHIP, chip.data());
   if (!power_on_pit_.empty()) fd_.control(KVM_SET_PIT2, power_on_pit_.data());
