@@ -8,8 +8,10 @@
 #include <cstdlib>
 
 #include "base/log.h"
+#include "devices/virtio/balloon.h"
 #include "devices/virtio/blk.h"
 #include "devices/virtio/console.h"
+#include "devices/virtio/input.h"
 #include "devices/virtio/net.h"
 #include "devices/virtio/rng.h"
 #include "tests/unit/devices/memory_node.h"
@@ -76,7 +78,7 @@ struct Subject {
   Subject(Board& board, unsigned kind) : node(board.loop, 1 << 16) {
     const VirtioOptions options = {.id = "fuzz", .packed = true};
     system::AddressSpace& memory = *board.memory;
-    switch (kind % 4) {
+    switch (kind % 6) {
       case 0:
         device = std::make_unique<VirtioBlk>(VirtioBlkOptions{.virtio = options, .queues = 2}, node, memory,
                                              board.loop);

@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "block/file_node.h"
+#include "devices/virtio/balloon.h"
 #include "devices/virtio/blk.h"
 #include "devices/virtio/console.h"
 #include "devices/virtio/net.h"
@@ -33,10 +34,12 @@ constexpr DeviceType kDeviceTypes[] = {
     {"virtio-net-pci", "a network card: netdev=ID"},
     {"virtio-rng-pci", "random numbers of the host"},
     {"virtio-serial-pci", "a bus for virtconsole and virtserialport"},
+    {"virtio-balloon-pci", "lets the guest give memory back: free-page-reporting=on,deflate-on-oom=on"},
     {"virtio-blk-device", "these in a virtio-mmio slot"},
     {"virtio-net-device", ""},
     {"virtio-rng-device", ""},
     {"virtio-serial-device", ""},
+    {"virtio-balloon-device", ""},
     {"virtconsole", "a console (hvc0) on the virtio-serial device before it: chardev=ID"},
     {"virtserialport", "a port on the virtio-serial device before it: chardev=ID,name=NAME"},
 };
@@ -695,6 +698,14 @@ Result<void> AttachedDevices::add_device(const std::string& text) {
     read_virtio(p, options);
     if (auto ok = p.finish(); !ok) return ok;
     return at(keep(std::make_unique<devices::VirtioRng>(options, to_.memory, to_.loop)));
+  }
+  if (base == "virtio-balloon") {
+    devices::VirtioBalloonOptions options{.free_page_reporting = false};
+    read_virtio(p, options.virtio);
+    p.flag("free-page-reporting", options.free_page_reporting);
+    p.flag("deflate-on-oom", options.deflate_on_oom);
+    if (auto ok = p.finish(); !ok) return ok;
+    return at(keep(std::make_unique<devices::VirtioBalloon>(options, to_.memory, to_.loop)));
   }
   if (base == "virtio-serial") {
     const bool pci = on_pci_;
