@@ -17,7 +17,9 @@
 namespace {
 
 constexpr lyrebird::tools::Command kCommands[] = {
-    {"run", "[-cpu M] [-L ROOT] ... program [argument...]: run a Linux program of another machine",
+    {"run",
+     "[-cpu M] [-L ROOT] ... program [argument...]: run a Linux program of another machine;\n           "
+     "KERNEL|IMAGE [option of lyrebird-system-aarch64...]: start a machine with it",
      lyrebird::tools::run},
     {"binfmt", "print or register the binfmt_misc entries", lyrebird::tools::binfmt},
     {"cache", "list, check or remove the translations that are kept on disk", lyrebird::tools::cache},

@@ -38,7 +38,7 @@ class Boot:
             command += ["-kernel", str(kernel or self.payload.kernel), "-initrd", str(initrd or self.initrd),
                         "-append", f"console=ttyAMA0 {append}".strip()]
         if firmware:
-            command += ["-bios", str(firmware)]
+            command += ["-bios", str(firmware), "-nic", "none"]  # or it tries to boot from the network first
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         waiting, text, end = list((typed or {}).items()), "", time.monotonic() + TIMEOUT
         with selectors.DefaultSelector() as selector:
