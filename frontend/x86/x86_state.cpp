@@ -46,9 +46,9 @@ class Layout {
   Layout() {
     names_.reserve(256);
     header();
+    add("status", offsetof(X86State, status), Type::I16);
     for (unsigned i = 0; i < 16; ++i)
       add(kGprNames[i], offsetof(X86State, gpr) + 8 * i, Type::I64, hotness_of(i));
-    add("status", offsetof(X86State, status), Type::I16);
     for (const FlagField& flag : kFlags) add(flag.name, flag.offset, Type::I8);
     segments();
     x87();

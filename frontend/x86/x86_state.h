@@ -36,11 +36,12 @@ struct TableState {
 struct X86State {
   ir::CpuHeader header;  ///< pc, mode (x86_mode.h), collected SSE flags (MXCSR bits 5:0)
 
+  /// CF, PF, AF, ZF, SF and OF as the IR's status word has them (ir/ops.inc): bits 7:0 of EFLAGS in
+  /// bits 15:8, OF in bit 0. Nearly every block writes it: it is in reach of a short displacement.
+  uint16_t status = 0;
+
   uint64_t gpr[16] = {};  ///< rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8 .. r15
 
-  /// CF, PF, AF, ZF, SF and OF as the IR's status word has them (ir/ops.inc): bits 7:0 of EFLAGS in
-  /// bits 15:8, OF in bit 0.
-  uint16_t status = 0;
   /// The rest of EFLAGS, 0 or 1 each.
   uint8_t df = 0;
   uint8_t tf = 0, if_ = 0, iopl = 0, nt = 0, rf = 0, vm = 0, ac = 0, vif = 0, vip = 0, id = 0;

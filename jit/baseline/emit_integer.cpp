@@ -804,7 +804,9 @@ bool Emitter::emit_convert(const ir::Inst& inst) {
       if (!ints) return false;
       const uint8_t reg = use_gpr(a);
       const uint8_t d = def_gpr(a);
-      if (from == Type::I1 || from == Type::I8)
+      if (from == Type::I1 && plan_[a].clean) {
+        if (d != reg) (void)a_.mov(gp32(d), gp32(reg));
+      } else if (from == Type::I1 || from == Type::I8)
         (void)a_.movzx(gp32(d), x86::gpb_lo(reg));
       else if (from == Type::I16)
         (void)a_.movzx(gp32(d), x86::gpw(reg));

@@ -48,7 +48,7 @@ struct Arithmetic : Lifter {
 
   bool CMP() {
     const Value a = read(0), b = read(1);
-    set_flags_of_sub(a, b, ir.Sub(a, b));
+    set_flags_of_sub(a, b, {});
     return true;
   }
 

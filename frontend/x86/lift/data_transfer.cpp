@@ -45,7 +45,10 @@ struct DataTransfer : SegmentLoader {
   }
 
   bool LEA() {
-    write(0, ir.ZExtOrTrunc(offset(), type(0)));
+    if (operand(0).size < insn.address_size)
+      write(0, offset(type(0)));
+    else
+      write(0, ir.ZExtOrTrunc(offset(), type(0)));
     return true;
   }
 
@@ -91,7 +94,7 @@ struct DataTransfer : SegmentLoader {
       equal = ir.CmpEq(accumulator, a);
       if (is_memory(0)) write(0, ir.Select(equal, b, a));
     }
-    set_flags_of_sub(accumulator, a, ir.Sub(accumulator, a));
+    set_flags_of_sub(accumulator, a, {});
     const Value rax = gpr(kRax);
     if (is_memory(0)) {
       set_gpr(kRax, ir.Select(equal, rax, with_low(rax, a)));

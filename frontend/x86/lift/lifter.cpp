@@ -43,23 +43,30 @@ void Lifter::write(unsigned i, Value value) {
 }
 
 void Lifter::set_gpr(unsigned reg, Value value) {
-  ir.SetState(gpr_offset(reg), value.type == I32 ? ir.ZExt(value, I64) : value);
+  if (value.type != I32) return ir.SetState(gpr_offset(reg), value);
+  const ir::Inst& made = ir.block().insts[value.id];
+  const Value wide = made.op == Op::Const ? imm(I64, made.imm) : ir.ZExt(value, I64);
+  ir.SetState(gpr_offset(reg), wide);
 }
 
 // --- memory
 
 // SDM volume 1, 3.7.5; volume 2, 2.2.1.6.
 Value Lifter::offset() {
+  const Value sum = offset(ir::int_type(8u * insn.address_size));
+  const ir::Inst& made = ir.block().insts[sum.id];
+  return made.op == Op::Const ? imm(I64, made.imm) : ir.ZExt(sum, I64);
+}
+
+Value Lifter::offset(Type as) {
   const MemoryOperand& m = insn.memory;
-  const Type as = ir::int_type(8u * insn.address_size);
   const int64_t bias = m.base == kRsp ? stack_bias_ : 0;
   const auto displacement = static_cast<uint64_t>(m.displacement + bias);
   if (m.base == kRip) {
     const uint64_t at = next_pc() + displacement;
-    return imm(I64, as == I32 ? static_cast<uint32_t>(at) : at);
+    return imm(as, at);
   }
-  if (m.base == kNoRegister && m.index == kNoRegister)
-    return imm(I64, displacement & low_mask(ir::bit_width(as)));
+  if (m.base == kNoRegister && m.index == kNoRegister) return imm(as, displacement);
   Value sum;
   if (m.base != kNoRegister) sum = gpr(m.base, as);
   if (m.index != kNoRegister) {
@@ -68,7 +75,7 @@ Value Lifter::offset() {
     sum = sum ? ir.Add(sum, index) : index;
   }
   if (displacement != 0) sum = ir.Add(sum, imm(as, displacement));
-  return ir.ZExt(sum, I64);
+  return sum;
 }
 
 Value Lifter::segment_base(Segment segment) {
@@ -148,7 +155,9 @@ Value Lifter::flag(Flag flag) {
 }
 
 Value Lifter::flag_of_origin(Flag flag) {
-  const KnownFlags& f = ctx.flags;
+  KnownFlags& f = ctx.flags;
+  const bool of_result = flag == Flag::PF || flag == Flag::SF || flag == Flag::AF;
+  if (f.origin == Origin::Sub && !f.r && of_result) f.r = ir.Sub(f.a, f.b);
   const bool sub = f.origin == Origin::Sub;
   if (f.origin == Origin::Order) {
     if (flag == Flag::CF) return ir.CmpTest(f.a, imm(I8, 1));
@@ -159,7 +168,7 @@ Value Lifter::flag_of_origin(Flag flag) {
     case Flag::PF:
       return ir.Not(ir.CmpTest(ir.PopCount(ir.Trunc(f.r, I8)), imm(I8, 1)));
     case Flag::ZF:
-      return sub && !f.carry ? ir.CmpEq(f.a, f.b) : is_zero(f.r);
+      return f.r ? is_zero(f.r) : ir.CmpEq(f.a, f.b);
     case Flag::SF:
       return sign_of(f.r);
     default:
@@ -301,7 +310,10 @@ Value Lifter::holds(unsigned condition) {
   if (!(kAsked[condition >> 1] & f.others)) {
     Value known;
     if (f.origin == Origin::Order) known = order_holds(condition, f.a, f.b);
-    if (f.origin == Origin::Sub && !f.carry) known = compare_holds(condition, f.a, f.b);
+    // The result rather than what it was made of, which is overwritten.
+    const bool zero = (condition & 14) == 4 && f.r;
+    if (f.origin == Origin::Sub && !f.carry && !zero) known = compare_holds(condition, f.a, f.b);
+    if (f.origin == Origin::Sub && zero) known = logic_holds(condition, f.r);
     if (f.origin == Origin::Value) known = logic_holds(condition, f.r);
     if (known) return known;
   }

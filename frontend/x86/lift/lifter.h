@@ -39,7 +39,7 @@ struct KnownFlags {
   enum class Origin : uint8_t {
     None,
     Add,    ///< r = a + b, + carry if there is one
-    Sub,    ///< r = a - b, - carry if there is one
+    Sub,    ///< r = a - b, - carry if there is one; no r if nothing else wants it
     Value,  ///< ZF, SF and PF are those of r, the others are clear
     Order,  ///< a is an FCompare, b the same with unordered as equal: CF, PF and ZF say which, the others are
             ///< clear
@@ -92,6 +92,8 @@ class Lifter {
   Value address(unsigned size, bool write);
   /// The offset of insn.memory, cut to the address size, as an I64.
   Value offset();
+  /// The same, cut to a narrower type as well.
+  Value offset(Type as);
   /// Linear address of an offset (I64, cut already).
   Value linear(Segment segment, Value offset, unsigned size, bool write);
   Value load(Type as, Value linear_address) { return ir.Load(as, linear_address, load_rule(as)); }

@@ -43,7 +43,7 @@ struct Strings : Lifter {
     const Value a = load(type(0), from), b = load(type(0), to), more = goes_on(count, a, b);
     if (at_once(count))
       done_ = ir.CallHelper(kHelperCompareMany, I64, {to, from, left(count, 2, more), packed()});
-    set_flags_of_sub(a, b, ir.Sub(a, b));
+    set_flags_of_sub(a, b, {});
     advance(kRsi);
     advance(kRdi);
     return repeat(count, more);
@@ -55,7 +55,7 @@ struct Strings : Lifter {
     const Value a = gpr(kRax, type(0)), b = load(type(0), to), more = goes_on(count, a, b);
     if (at_once(count))
       done_ = ir.CallHelper(kHelperScanMany, I64, {to, ir.ZExt(a, I64), left(count, 2, more), packed()});
-    set_flags_of_sub(a, b, ir.Sub(a, b));
+    set_flags_of_sub(a, b, {});
     advance(kRdi);
     return repeat(count, more);
   }
