@@ -38,6 +38,13 @@ class VcpuServices {
   /// From now on the spaces in the mask are translated for `context` (Arm: ASID). Entries of other contexts
   /// that are not global may not be used until their context is back; those of the same one stay valid.
   virtual void context_changed(uint32_t spaces, uint32_t context) = 0;
+  /// Said before context_changed(): from then on what these spaces have at addresses with bit 55 set comes
+  /// from tables of its own at `base`, whatever the context (Arm: TTBR1). A flush by context still counts for
+  /// it unless several contexts have used the same tables.
+  virtual void upper_table_changed(uint32_t /*spaces*/, uint64_t /*base*/) {}
+  /// CpuHeader::mode is for code of another space now; said by helpers, so that the jump behind them is a
+  /// short one.
+  virtual void mode_changed() {}
   /// Code in [address, address + size), virtual, or all of it (size 0) may have been changed by anybody.
   virtual void invalidate_code(uint64_t address, uint64_t size) = 0;
   /// Interrupts may have been unmasked: if a line is up, take_interrupt() is asked at the end of the running

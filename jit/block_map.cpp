@@ -190,8 +190,8 @@ void BlockMap::bump_stamps(uint64_t first_page, uint64_t last_page) {
   for (uint64_t i = 0; i < count; ++i) ++stamps_[stamp_of(first_page + i)];
 }
 
-void BlockMap::invalidate(uint64_t start, uint64_t size) {
-  if (size == 0) return;
+size_t BlockMap::invalidate(uint64_t start, uint64_t size) {
+  if (size == 0) return 0;
   const uint64_t last = start + size - 1 < start ? ~uint64_t{0} : start + size - 1;
   const uint64_t first_page = start >> kPageBits, last_page = last >> kPageBits;
 
@@ -217,11 +217,12 @@ void BlockMap::invalidate(uint64_t start, uint64_t size) {
   }
   std::sort(hit.begin(), hit.end());
   hit.erase(std::unique(hit.begin(), hit.end()), hit.end());
-  if (hit.empty()) return;
+  if (hit.empty()) return 0;
   stats_.invalidated += hit.size();
   for (CompiledBlock* block : hit) remove(block);
   raise_generation();
   free_retired();
+  return hit.size();
 }
 
 void BlockMap::raise_generation() {

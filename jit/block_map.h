@@ -69,8 +69,8 @@ class BlockMap {
     Stamps stamps;
   };
   bool publish_region(std::unique_ptr<CompiledBlock> region, std::span<const Seen> seen);
-  /// Takes out every block made from a byte of [start, start + size) (places).
-  void invalidate(uint64_t start, uint64_t size);
+  /// Takes out every block made from a byte of [start, start + size) (places): how many there were.
+  size_t invalidate(uint64_t start, uint64_t size);
   /// Calls f under the mutex if no block lies in the page of the place, and refuses what was translated there
   /// before.
   template <typename F>

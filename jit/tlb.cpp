@@ -58,11 +58,15 @@ void Tlb::fault(uint64_t va, unsigned size, Access access) {
   cpu_.fault_access = static_cast<uint32_t>(access);
 }
 
-void Tlb::put(TlbEntry& e, uint64_t va, const GuestPage& page) {
+void Tlb::put(TlbEntry& e, uint64_t va, const GuestPage& page, bool split) {
   const uint64_t tag = va & kTlbPageMask;
   const uint64_t physical =
       (page.physical & ~low_mask(page.bits)) | (va & low_mask(page.bits) & kTlbPageMask);
-  e.physical = physical | (page.global ? kTlbGlobal : 0) | (page.bits > kTlbPageBits ? kTlbLarge : 0);
+  e.physical = physical |
+               (page.global            ? kTlbGlobal
+                : split && bit(va, 55) ? kTlbUpper
+                                       : 0) |
+               (page.bits > kTlbPageBits ? kTlbLarge : 0);
   const auto host = memory_.host(physical);
   const bool plain =
       host && host->size >= kTlbPageSize && (reinterpret_cast<uint64_t>(host->pointer) & ~kTlbPageMask) == 0;
@@ -84,9 +88,9 @@ TlbEntry* Tlb::fill(uint64_t va, Access access, unsigned space) {
   const std::lock_guard lock(mutex_);
   Table& t = table(space);
   TlbEntry& e = t.entries[index_of(va)];
-  put(e, va, page);
+  put(e, va, page, spaces_[space].split);
   t.live = true;
-  ++(page.global ? t.globals : t.locals);
+  ++(e.physical & (kTlbGlobal | kTlbUpper) ? t.globals : t.locals);
   if (page.bits > kTlbPageBits) {
     const uint64_t first = va & ~low_mask(page.bits) & kTagless;
     t.large_first = std::min(t.large_first, first);
@@ -223,10 +227,8 @@ bool Tlb::write(uint64_t va, unsigned size, unsigned space, const uint8_t* from)
 // --- code
 
 bool Tlb::find_code(uint64_t pc, uint32_t mode, Code& code) {
-  fetch_space_ = walker_.fetch_space(mode);
+  mode_changed(mode);
   Table& t = table(fetch_space_);
-  if (t.jump_tag == 0) new_tag(t);
-  cpu_.jump_tag = t.jump_tag;
   const CodeEntry& e = t.code[pc >> kTlbPageBits & (kCodeSize - 1)];
   if (e.page != (pc & kTlbPageMask)) return false;
   code = e.code;
@@ -259,7 +261,9 @@ bool Tlb::locate_code(uint64_t pc, uint32_t mode, Code& code) {
     e.code.offset = host->ram_offset;
   }
   t.any_code = true;
-  t.local_code |= !page.global;
+  const bool upper = spaces_[fetch_space_].split && bit(pc, 55);
+  t.local_code |= !page.global && !upper;
+  t.upper_code |= !page.global && upper;
   t.live = true;
   if (page.bits > kTlbPageBits) {
     const uint64_t first = pc & ~low_mask(page.bits) & kTagless;
@@ -285,7 +289,7 @@ void Tlb::clear_code(Table& t) {
   if (!t.any_code) return;
   for (CodeEntry& e : t.code) e.page = kTlbNone;
   std::memset(t.code_seen, 0, sizeof t.code_seen);
-  t.any_code = t.local_code = false;
+  t.any_code = t.local_code = t.upper_code = false;
   new_tag(t);
   // The wrap of the tags takes all of them away.
   Table& fetch = table(fetch_space_);
@@ -309,15 +313,17 @@ void Tlb::clear(Table& t) {
   t.large_first = ~uint64_t{0};
   t.large_last = 0;
   clear_code(t);
+  t.sharers = 0;
   t.live = false;
 }
 
-void Tlb::drop_locals(Table& t) {
-  if (t.locals != 0)
+void Tlb::drop_locals(Table& t, uint64_t kept) {
+  const bool upper = !(kept & kTlbUpper);
+  if (t.locals != 0 || upper)
     for (TlbEntry& e : t.entries)
-      if (!(e.physical & kTlbGlobal)) drop(e);
+      if (!(e.physical & kept)) drop(e);
   t.locals = 0;
-  if (t.local_code) clear_code(t);
+  if (t.local_code || (upper && t.upper_code)) clear_code(t);
 }
 
 void Tlb::flush_pages(Table& t, uint64_t address, uint64_t size) {
@@ -360,6 +366,8 @@ void Tlb::flush(const TlbScope& scope) {
         flush_pages(*t, scope.address, scope.size);
       else if (!scope.by_context)
         clear(*t);
+      else if (spaces_[space].split && t->sharers < kShared)
+        drop_locals(*t, kTlbGlobal);
       else if (t->context == scope.context)
         drop_locals(*t);
     }
@@ -370,43 +378,77 @@ void Tlb::flush_all() { flush({}); }
 
 void Tlb::forget() {
   flush_all();
-  for (Space& space : spaces_)
-    for (auto& t : space.tables) t->context = ~uint32_t{0};
+  for (Space& space : spaces_) {
+    space.split = false;
+    for (auto& t : space.tables) {
+      t->context = ~uint32_t{0};
+      t->id = ~uint64_t{0};
+    }
+  }
+}
+
+void Tlb::set_upper_table(uint32_t spaces, uint64_t base) {
+  for (unsigned number = 0; number < kTlbSpaces; ++number) {
+    if (!(spaces >> number & 1)) continue;
+    spaces_[number].split = true;
+    spaces_[number].upper = base;
+  }
 }
 
 void Tlb::context_changed(uint32_t spaces, uint32_t context) {
   const std::lock_guard lock(mutex_);
   for (unsigned number = 0; number < kTlbSpaces; ++number) {
     if (!(spaces >> number & 1)) continue;
-    Space& space = spaces_[number];
-    Table& now = *space.current;
-    if (now.context == context) continue;
-    ++stats_.context_switches;
-    if (!now.live || now.globals > now.locals) {
-      // A kernel's.
-      if (now.live) drop_locals(now);
-      now.context = context;
-      continue;
-    }
-    Table* found = nullptr;
-    for (auto& t : space.tables)
-      if (t->context == context) found = t.get();
-    if (!found && space.tables.size() < kTablesPerSpace) {
-      space.tables.push_back(std::make_unique<Table>());
-      found = space.tables.back().get();
-    }
-    if (!found) {
-      found = std::min_element(space.tables.begin(), space.tables.end(), [](const auto& a, const auto& b) {
-                return a->used < b->used;
-              })->get();
-      clear(*found);
-    }
-    found->context = context;
-    use(number, *found);
+    spaces_[number].context = context;
+    select(number);
   }
   Table& fetch = table(fetch_space_);
   if (fetch.jump_tag == 0) new_tag(fetch);
   cpu_.jump_tag = fetch.jump_tag;
+}
+
+/// Makes the table for the space's context the current one.
+void Tlb::select(unsigned number) {
+  Space& space = spaces_[number];
+  Table& now = *space.current;
+  const uint64_t id = space.split ? space.upper : space.context;
+  if (now.id == id && now.context == space.context) return;
+  ++stats_.context_switches;
+  if (!space.split && (!now.live || now.globals > now.locals)) {
+    // A kernel's.
+    if (now.live) drop_locals(now);
+    now.id = id;
+    now.context = space.context;
+    return;
+  }
+  Table* found = nullptr;
+  for (auto& t : space.tables)
+    if (t->id == id) found = t.get();
+  if (!found && space.tables.size() < kTablesPerSpace) {
+    space.tables.push_back(std::make_unique<Table>());
+    found = space.tables.back().get();
+    found->context = space.context;
+  }
+  if (!found) {
+    found = std::min_element(space.tables.begin(), space.tables.end(), [](const auto& a, const auto& b) {
+              return a->used < b->used;
+            })->get();
+    clear(*found);
+  }
+  found->id = id;
+  if (found->context != space.context) {
+    drop_locals(*found);
+    found->context = space.context;
+    if (found->sharers < kShared) ++found->sharers;
+  }
+  use(number, *found);
+}
+
+void Tlb::mode_changed(uint32_t mode) {
+  fetch_space_ = walker_.fetch_space(mode);
+  Table& t = table(fetch_space_);
+  if (t.jump_tag == 0) new_tag(t);
+  cpu_.jump_tag = t.jump_tag;
 }
 
 void Tlb::protect(const uint8_t* host_page) {

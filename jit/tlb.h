@@ -53,7 +53,8 @@ struct TlbEntry {
 };
 inline constexpr unsigned kTlbEntryBits = 5;
 static_assert(sizeof(TlbEntry) == 1u << kTlbEntryBits);
-inline constexpr uint64_t kTlbGlobal = 1, kTlbLarge = 2;
+/// kTlbUpper: not global, but in the half that a split space shares among contexts (Tlb::set_upper_table()).
+inline constexpr uint64_t kTlbGlobal = 1, kTlbLarge = 2, kTlbUpper = 4;
 
 /// What CpuHeader::tlb points to: the current table of each space.
 struct TlbTables {
@@ -160,6 +161,11 @@ class Tlb : private TlbTables {
   void flush(const TlbScope& scope);
   void flush_all();
   void context_changed(uint32_t spaces, uint32_t context);
+  /// Translations of addresses with bit 55 set come from tables of their own at `base`, as long as it is the
+  /// same they do for every context. Counts from the next context_changed() on.
+  void set_upper_table(uint32_t spaces, uint64_t base);
+  /// Code of the mode runs next.
+  void mode_changed(uint32_t mode);
   /// flush_all(), and nothing is known about contexts until the next context_changed().
   void forget();
 
@@ -176,37 +182,49 @@ class Tlb : private TlbTables {
     uint64_t page = kTlbNone;
     Code code;
   };
-  static constexpr unsigned kCodeSize = 256, kSeenBits = 12, kTablesPerSpace = 8;
+  static constexpr unsigned kCodeSize = 1024, kSeenBits = 15, kTablesPerSpace = 8;
   struct Table {
     TlbEntry entries[kTlbSize];
+    uint64_t id = 0;  ///< the context's, or the upper table's
     uint32_t context = 0;
-    bool live = false;  ///< has entries that count
-    uint64_t used = 0;  ///< when it was current last
+    uint8_t sharers = 0;  ///< contexts that an upper table was used with, up to kShared
+    bool live = false;    ///< has entries that count
+    uint64_t used = 0;    ///< when it was current last
     uint32_t globals = 0, locals = 0;
     uint64_t large_first = ~uint64_t{0}, large_last = 0;  ///< hull of large pages
     uint64_t jump_tag = 0;
-    bool any_code = false, local_code = false;
+    bool any_code = false, local_code = false, upper_code = false;
     CodeEntry code[kCodeSize];
     uint64_t code_seen[(1u << kSeenBits) / 64] = {};  ///< pages whose blocks may be in the jump cache
   };
   struct Space {
     std::vector<std::unique_ptr<Table>> tables;
     Table* current = nullptr;
+    uint32_t context = 0;
+    uint64_t upper = 0;
+    bool split = false;
   };
+  /// Tables that so many contexts used are flushed for one context as if what they share were global: a guest
+  /// that changes it must flush it for all of them.
+  static constexpr uint8_t kShared = 3;
 
   static unsigned index_of(uint64_t va) { return va >> kTlbPageBits & (kTlbSize - 1); }
+  /// By hash, but never the same for both halves of the address space.
   static unsigned seen_of(uint64_t page) {
-    return static_cast<unsigned>((page >> kTlbPageBits ^ page >> (kTlbPageBits + kSeenBits)) &
-                                 ((1u << kSeenBits) - 1));
+    constexpr unsigned kHalf = kSeenBits - 1;
+    const uint64_t number = page >> kTlbPageBits;
+    return static_cast<unsigned>(((number ^ number >> kHalf) & ((1u << kHalf) - 1)) | (page >> 55 & 1)
+                                                                                          << kHalf);
   }
   Table& table(unsigned space) { return *spaces_[space].current; }
   TlbEntry* fill(uint64_t va, ir::Access access, unsigned space);
-  void put(TlbEntry& entry, uint64_t page_address, const GuestPage& page);
+  void put(TlbEntry& entry, uint64_t va, const GuestPage& page, bool split);
   void fault(uint64_t va, unsigned size, ir::Access access);
   void clear(Table& table);
   void clear_code(Table& table);
   void drop(TlbEntry& entry);
-  void drop_locals(Table& table);
+  void drop_locals(Table& table, uint64_t kept = kTlbGlobal | kTlbUpper);
+  void select(unsigned space);
   void flush_pages(Table& table, uint64_t address, uint64_t size);
   void use(unsigned space, Table& table);
   void new_tag(Table& table);

@@ -100,7 +100,12 @@ void SoftSystem::watch(const jit::Tlb::Code& code) {
 void SoftSystem::code_written(system::RamBlock& ram, uint64_t offset, uint64_t size) {
   code_writes_.fetch_add(1, std::memory_order_relaxed);
   const auto place = reinterpret_cast<uint64_t>(ram.host()) + offset;
-  map_->invalidate(place, size);
+  if (map_->invalidate(place, size) != 0) {
+    // A page that is used for something else: its blocks go at once, as each time costs every jump cache.
+    const uint64_t page = place & jit::kTlbPageMask;
+    if (last_page_hit_.exchange(page, std::memory_order_relaxed) == page)
+      map_->invalidate(page, jit::kTlbPageSize);
+  }
   for (uint64_t page = place & jit::kTlbPageMask; page < place + size; page += jit::kTlbPageSize)
     map_->if_empty(page, [&] { ram.set_has_code(page - reinterpret_cast<uint64_t>(ram.host()), false); });
 }

@@ -64,6 +64,7 @@ class SoftSystem final : public Accelerator, private system::CodeWriteListener {
   jit::WritablePages writable_;
   std::mutex protect_mutex_;
   std::vector<std::unique_ptr<TopologyListener>> listeners_;
+  std::atomic<uint64_t> last_page_hit_{0};  ///< by a write to the bytes of a block
   std::atomic<uint64_t> translations_{0}, instructions_{0}, code_writes_{0};
 
   mutable std::mutex mutex_;  ///< what follows

@@ -72,6 +72,8 @@ class SystemVcpu final : public Vcpu, private frontend::VcpuServices, private ji
   // frontend::VcpuServices
   void tlb_flush(const frontend::TlbFlush& flush) override;
   void context_changed(uint32_t spaces, uint32_t context) override;
+  void upper_table_changed(uint32_t spaces, uint64_t base) override { tlb_.set_upper_table(spaces, base); }
+  void mode_changed() override { tlb_.mode_changed(state_.mode); }
   void invalidate_code(uint64_t address, uint64_t size) override;
   void recheck_interrupts() override;
   void send_event() override;

@@ -81,6 +81,7 @@ uint64_t smc(void* cpu, uint64_t immediate, uint64_t next, uint64_t, uint64_t) {
 uint64_t eret(void* cpu, uint64_t to, uint64_t, uint64_t, uint64_t) {
   A64SystemState& state = state_of(cpu);
   exception_return(state, to);
+  state.vcpu->mode_changed();
   return state.header.pc;
 }
 

@@ -79,11 +79,20 @@ void context_changed(A64SystemState& state, bool host) {
   state.vcpu->context_changed(host ? kMmuSpacesEl2Host : kAllEl1Spaces, current_context(state, host));
 }
 
+/// TTBRx_ELy without the ASID.
+constexpr uint64_t kTableBase = low_mask(48) & ~uint64_t{1};
+
 void write_table_base(A64SystemState& state, SysReg r, uint64_t value) {
   const bool host = r == TTBR0_EL2 || r == TTBR1_EL2;
+  const bool upper = r == TTBR1_EL1 || r == TTBR1_EL2;
   const uint32_t before = current_context(state, host);
+  const bool moved = upper && ((state.reg(r) ^ value) & kTableBase) != 0;
   state.reg(r) = value;
-  if (current_context(state, host) != before) context_changed(state, host);
+  if (moved)
+    state.vcpu->upper_table_changed(
+        host ? 1u << kMmuEl2Host | 1u << kMmuEl2HostPan : 1u << kMmuEl1 | 1u << kMmuEl1Pan,
+        value & kTableBase);
+  if (moved || current_context(state, host) != before) context_changed(state, host);
 }
 
 void write_tcr(A64SystemState& state, SysReg r, uint64_t value) {
