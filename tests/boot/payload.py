@@ -22,8 +22,9 @@ class Payload:
         self.kernel = kernels[-1]
         self.busybox = busybox.read_bytes()
 
-    def initrd(self, path: pathlib.Path, script: str = "") -> pathlib.Path:
-        """One whose init runs `script`, too (boot.script=script on the command line)."""
-        files = {"script": script.encode()} if script else None
+    def initrd(self, path: pathlib.Path, script: str = "", programs: list[pathlib.Path] = []) -> pathlib.Path:
+        """One whose init runs `script`, too (boot.script=script on the command line), which finds `programs` in /."""
+        files = {"script": script.encode()} if script else {}
+        files |= {program.name: program.read_bytes() for program in programs}
         initramfs.write(path, initramfs.make(self.busybox, (HERE / "init.sh").read_bytes(), files))
         return path

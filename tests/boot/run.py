@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 
-from payload import Payload
+from payload import SKIPPED, Payload
 
 TIMEOUT = int(os.environ.get("LYREBIRD_BOOT_TIMEOUT", "600"))  # for a busy machine
 
@@ -151,10 +151,40 @@ def firmware_kernel(boot: Boot):
     expect(text, "EFI stub: Booting Linux Kernel", "efi: EFI v2", "boot: done", "reboot: Power down")
 
 
+def guest_program(boot: Boot, name: str) -> pathlib.Path:
+    program = pathlib.Path(os.environ.get("LYREBIRD_BOOT_PROGRAMS", "build/release/tests/boot")) / name
+    if not program.exists():
+        print(f"skipped: no {program}; it needs aarch64-linux-gnu-gcc")
+        sys.exit(SKIPPED)
+    return boot.payload.initrd(boot.work / f"{name}.gz", f"/{name}\n", [program])
+
+
+def cpu_model(boot: Boot):
+    """Exceptions, single steps, faults and threads as programs see them."""
+    initrd = guest_program(boot, "cpu_model")
+    expect(boot.run("-smp", "2", "-cpu", "max", initrd=initrd, append="boot.script=script"), "cpu: good", "boot: done")
+
+
+def kvm_guest(boot: Boot):
+    """The kernel's own KVM at EL2, with and without the host extensions."""
+    initrd = guest_program(boot, "kvm_guest")
+    for cpu, started in (("cortex-a57", "Hyp mode initialized"), ("max", "VHE mode initialized")):
+        text = boot.run("-M", "virt,virtualization=on", "-cpu", cpu, initrd=initrd, append="boot.script=script")
+        expect(text, started, "kvm: write 8000004 size 4 data 5050", "kvm: read 8000008 size 1",
+               "kvm: write 8000010 size 8 data 254", "kvm: write 8000018 size 8 data 4", "kvm: exit 24 type 1",
+               "boot: done")
+
+
+def secure(boot: Boot):
+    """With EL3, whose firmware the board itself is."""
+    expect(boot.run("-M", "virt,secure=on"), "boot: done", "reboot: Power down")
+
+
 CASES = {
     "gicv2": gicv2, "gicv3": gicv3, "smp4": four_cpus, "smp4-gicv3": four_cpus_gicv3, "memory": much_memory,
     "gzip": compressed_kernel, "input": console_input, "quit": quit_key, "monitor": monitor,
     "no-reboot": reset_ends_with_no_reboot, "efi-shell": firmware_shell, "efi-kernel": firmware_kernel,
+    "cpu": cpu_model, "kvm": kvm_guest, "secure": secure,
 }
 
 

@@ -93,6 +93,7 @@ bool A64SystemFrontend::raise(ir::CpuHeader& cpu, ir::ExitKind kind, uint64_t de
       take_abort(state, static_cast<ir::Access>(cpu.fault_access), cpu.pc);
       break;
     case ir::ExitKind::FetchFault:
+      if (cpu.pc & 3) return take_unaligned(state), true;  // comes before translation (D1.3.5)
       take_abort(state, ir::Access::Fetch, cpu.pc);
       break;
     case ir::ExitKind::Unaligned:
