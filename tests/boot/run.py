@@ -30,9 +30,10 @@ class Boot:
 
     def run(self, *options: str, append: str = "", typed: dict[str, str] | None = None,
             kernel: pathlib.Path | bool | None = None, initrd: pathlib.Path | None = None,
-            firmware: pathlib.Path | None = None, status: int = 0) -> str:
-        """Boots and returns the console's text. `typed`: once the first has been seen, the second is typed."""
-        command = [self.emulator, "-M", "virt", "-m", "512", "-nographic", "-no-reboot",
+            firmware: pathlib.Path | None = None, boots: int = 1, status: int = 0) -> str:
+        """Boots and returns the console's text. `typed`: once the first has been seen, the second is typed. `boots`
+        above 1: resets are done, and it is ended when so many kernels have reached their init."""
+        command = [self.emulator, "-M", "virt", "-m", "512", "-nographic", *(["-no-reboot"] if boots == 1 else []),
                    *options]
         if kernel is not False:
             command += ["-kernel", str(kernel or self.payload.kernel), "-initrd", str(initrd or self.initrd),
@@ -50,6 +51,8 @@ class Boot:
                 if not piece:
                     break
                 text += piece.decode(errors="replace")
+                if boots > 1 and text.count("boot: uptime") == boots:
+                    waiting, boots = [("", "\x01x")], 1
                 while waiting and waiting[0][0] in text:
                     process.stdin.write(waiting.pop(0)[1].encode())
                     process.stdin.flush()
@@ -133,6 +136,22 @@ def reset_ends_with_no_reboot(boot: Boot):
         raise Failure("it went on after the reset")
 
 
+def reset(boot: Boot):
+    """The kernel is there again each time, and all CPUs come up."""
+    initrd = boot.payload.initrd(boot.work / "again.gz", "reboot -f\n")
+    text = boot.run("-smp", "2", initrd=initrd, append="boot.script=script", boots=3)
+    if text.count("smp: Brought up 1 node, 2 CPUs") != 3:
+        raise Failure(f"not every boot had both CPUs:\n{text[-3000:]}")
+
+
+def cpu_hotplug(boot: Boot):
+    script = ("cd /sys/devices/system/cpu/cpu1\nfor n in 1 2 3 4 5; do echo 0 > online; echo 1 > online; done\n"
+              "echo cpus after hotplug: $(nproc)\n")
+    initrd = boot.payload.initrd(boot.work / "hotplug.gz", script)
+    text = boot.run("-smp", "2", initrd=initrd, append="boot.script=script")
+    expect(text, "psci: CPU1 killed", "cpus after hotplug: 2", "boot: done", "reboot: Power down")
+
+
 FIRMWARE = pathlib.Path("/usr/share/qemu-efi-aarch64/QEMU_EFI.fd")
 
 
@@ -185,6 +204,7 @@ CASES = {
     "gzip": compressed_kernel, "input": console_input, "quit": quit_key, "monitor": monitor,
     "no-reboot": reset_ends_with_no_reboot, "efi-shell": firmware_shell, "efi-kernel": firmware_kernel,
     "cpu": cpu_model, "kvm": kvm_guest, "secure": secure,
+    "reset": reset, "hotplug": cpu_hotplug,
 }
 
 
