@@ -141,10 +141,7 @@ class Run {
       }
     }
     if (!good) return false;
-    arm::update_mode(state);
-    // State was changed behind the accelerator's back.
-    state.vcpu->tlb_flush({});
-    state.vcpu->context_changed(arm::kMmuSpacesEl1, 0);
+    arm::state_changed(state);
     for (uint32_t line = 1; line <= arm::kLineVirtualFiq; line <<= 1)
       m_.vcpu->set_interrupt(line, lines & line);
     set_breakpoints();

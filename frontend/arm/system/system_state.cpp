@@ -7,6 +7,7 @@
 #include "base/bits.h"
 #include "frontend/arm/system/control_bits.h"
 #include "frontend/arm/system/exceptions.h"
+#include "frontend/arm/system/mmu.h"
 #include "frontend/arm/system/system_registers.h"
 #include "frontend/arm/system/timers.h"
 
@@ -40,6 +41,8 @@ struct Layout {
     add("access_failed", state_offset::kAccessFailed, Type::I8);
     add("wait_for_interrupt", state_offset::kWaitForInterrupt, Type::I8);
     add("event", state_offset::kEvent, Type::I8);
+    add("uses_bti", state_offset::kUsesBti, Type::I8);
+    add("cycle_base", state_offset::kCycleBase, Type::I64);
     layout = {fields, sizeof(A64SystemState)};
   }
 
@@ -197,6 +200,18 @@ void update_mode(A64SystemState& state) {
   state.header.mode = mode;
   state.pac_enabled = (control & sctlr::kEnIa ? 1 : 0) | (control & sctlr::kEnIb ? 2 : 0) |
                       (control & sctlr::kEnDa ? 4 : 0) | (control & sctlr::kEnDb ? 8 : 0);
+}
+
+void state_changed(A64SystemState& state) {
+  state.header.mode = (state.header.mode & kModeBtypeMask) | mode_of_fpcr(state.fpcr);
+  update_mode(state);
+  note_virtual_interrupts(state);
+  state.header.exclusive_size = 0;
+  state.vcpu->tlb_flush({});
+  state.vcpu->context_changed(kMmuSpacesEl1, current_context(state, false));
+  state.vcpu->context_changed(kMmuSpacesEl2Host, current_context(state, true));
+  reset_timers(state);
+  state.vcpu->recheck_interrupts();
 }
 
 uint64_t system_pstate(const A64SystemState& state) {

@@ -103,7 +103,9 @@ inline constexpr uint32_t kRegs = offsetof(A64SystemState, regs), kEl = offsetof
                           kSingleStep = offsetof(A64SystemState, single_step),
                           kAccessFailed = offsetof(A64SystemState, access_failed),
                           kWaitForInterrupt = offsetof(A64SystemState, wait_for_interrupt),
-                          kEvent = offsetof(A64SystemState, event);
+                          kEvent = offsetof(A64SystemState, event),
+                          kUsesBti = offsetof(A64SystemState, uses_bti),
+                          kCycleBase = offsetof(A64SystemState, cycle_base);
 #if defined(__clang__) || defined(__GNUC__)
 #pragma GCC diagnostic pop
 #endif
@@ -125,6 +127,9 @@ unsigned entry_el(const SystemConfig& config);
 void set_el_and_sp(A64SystemState& state, unsigned el, unsigned sp_sel);
 /// Makes header.mode and pac_enabled from the rest of the state.
 void update_mode(A64SystemState& state);
+/// After fields were written from outside (a debugger, a snapshot): everything that follows from them, here,
+/// in the accelerator and on the board.
+void state_changed(A64SystemState& state);
 /// PSTATE as SPSR_ELx has it.
 uint64_t system_pstate(const A64SystemState& state);
 /// PSTATE besides EL, SP, IL and SS from an SPSR value.

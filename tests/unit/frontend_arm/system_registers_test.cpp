@@ -175,6 +175,41 @@ TEST(SystemRegisters, ContextsAndFlushes) {
   EXPECT_FALSE(m.state.header.mode & kModeAlign);
 }
 
+TEST(SystemRegisters, WhatFollowsFromFieldsIsMadeAnew) {
+  Machine m({.el2 = true});
+  m.go(1);
+  m.flushes.clear();
+  m.contexts.clear();
+  m.reg(TTBR0_EL1) = uint64_t{9} << 48;
+  m.reg(CNTV_CTL_EL0) = 1;
+  m.reg(CNTV_CVAL_EL0) = 4242;
+  m.reg(CPACR_EL1) = 3 << 20;
+  m.reg(HCR_EL2) = hcr::kVi | hcr::kImo;
+  m.state.fpcr = kFpcrDn;
+  m.state.header.mode = ~0u;
+  state_changed(m.state);
+  EXPECT_EQ(m.state.header.mode & kModeFpcrMask, mode_of_fpcr(kFpcrDn));
+  EXPECT_FALSE(m.state.header.mode & (kModeFpTrap | kModeStep | kModeIllegal));
+  EXPECT_EQ(m.contexts.at(0), 9u);
+  EXPECT_EQ(m.flushes.size(), 1u);
+  EXPECT_EQ(m.timers[static_cast<unsigned>(GenericTimer::Virtual)].deadline, 4242u);
+  EXPECT_TRUE(m.state.header.interrupt_lines & kLineHypervisor);
+}
+
+TEST(SystemRegisters, LayoutIsSortedAndComplete) {
+  const ir::StateLayout& layout = a64_system_layout();
+  uint32_t end = 0;
+  std::set<std::string_view> names;
+  for (const ir::StateField& field : layout.fields) {
+    EXPECT_GE(field.offset, end) << field.name;
+    end = field.offset + ir::byte_size(field.type);
+    EXPECT_TRUE(names.insert(field.name).second) << field.name;
+  }
+  EXPECT_LE(end, layout.size);
+  EXPECT_EQ(layout.size, sizeof(A64SystemState));
+  EXPECT_TRUE(names.contains("SCTLR_EL1") && names.contains("x0") && names.contains("daif"));
+}
+
 TEST(SystemRegisters, TlbMaintenance) {
   Machine m({.el2 = true});
   m.reg(TCR_EL1) = uint64_t{1} << 36;
