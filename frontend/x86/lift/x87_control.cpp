@@ -105,10 +105,10 @@ struct X87Control : X87Unit {
     return true;
   }
 
-  /// All registers become empty; TOP stays.
+  /// All registers become empty; TOP is 0 (SDM volume 3, table 12-1).
   bool EMMS() {
     wait();
-    ctx.mode &= ~kModeX87UsedMask;
+    ctx.mode &= ~(kModeX87UsedMask | kModeX87TopMask);
     set_mode(imm(I32, ctx.mode));
     return true;
   }

@@ -79,12 +79,13 @@ struct X87Data : X87Unit {
   bool store_float(uint8_t pops) {
     if (!is_memory(0)) {
       const uint8_t i = operand(0).reg;
-      // The undocumented D9 D8+i does not look whether ST0 is empty.
-      if (insn.opcode == 0xd9)
+      // The undocumented D9 D8+i raises nothing if ST0 is empty, and does nothing but pop.
+      const bool quiet = insn.opcode == 0xd9;
+      if (quiet)
         wait();
       else if (!is_simple({0}))
         return execute({X87Op::Store, X87Operand::Register, i, pops});
-      set_st(i, st(0));
+      if (!quiet || is_used(0)) set_st(i, st(0));
       pop(pops);
       return done(0);
     }

@@ -296,6 +296,11 @@ bool Generator::place_memory(const Insn& insn, Case& c) {
   const bool image =
       name.starts_with("X") && size == 64 && (name.starts_with("XSAVE") || name.starts_with("XRS"));
   if (image || name.starts_with("FX")) size = 1024;
+  if (image) {
+    // Only components that we have, too; before addresses are made of these registers.
+    m.gpr[0] &= 7;
+    m.gpr[2] = 0;
+  }
   if (name == "FNSAVE" || name == "FRSTOR" || name == "FNSTENV" || name == "FLDENV") size = 128;
   if (vector_index) {
     uint8_t* const index = m.legacy.xmm[insn.memory.index];

@@ -38,6 +38,7 @@ void load(const Machine& from, x86::Mode mode, X86State& state) {
     std::memcpy(state.x87[(top + i) & 7], from.legacy.st[i], 16);
     std::memset(state.x87[(top + i) & 7] + 10, 0, 6);
   }
+  state.x87_cs = state.x87_ds = 0;  // the host is entered in 64-bit mode
   // AMD's FXRSTOR takes the pointers only if an exception is pending.
   if (from.legacy.status & ~from.legacy.control & 0x3f) {
     state.x87_opcode = from.legacy.opcode;

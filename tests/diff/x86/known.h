@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Where this host does what Intel's manual does not say, or leaves open, and we do otherwise on purpose.
+#pragma once
+
+#include "tests/diff/x86/machine.h"
+
+namespace lyrebird::x86diff {
+
+/// Why the case can't be compared; nullptr: it can.
+const char* known_difference(const x86::Insn& insn, const Case& c);
+
+/// The parts of an image are accessed in an order of the processor's own: only that there is a fault in it
+/// is compared, not where.
+bool is_image(const x86::Insn& insn);
+
+/// In the host's memory, MXCSR_MASK of an FXSAVE or XSAVE image may have AMD's MXCSR.MM, which we have not.
+void forget_mm(const x86::Insn& insn, Case& c, const Machine& ours);
+
+/// The linear address of the memory operand.
+uint64_t memory_address(const x86::Insn& insn, const Case& c);
+
+}  // namespace lyrebird::x86diff
