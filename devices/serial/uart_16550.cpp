@@ -15,8 +15,7 @@ constexpr uint8_t kIirNone = 1, kIirModem = 0, kIirTransmit = 2, kIirReceive = 4
 constexpr uint8_t kFcrEnable = 1, kFcrClearReceive = 2, kFcrClearTransmit = 4;
 constexpr uint8_t kLcrDivisor = 0x80;
 constexpr uint8_t kMcrLoop = 0x10;
-constexpr uint8_t kLsrReady = 1, kLsrOverrun = 2, kLsrBreak = 0x10, kLsrEmpty = 0x60,
-                  kLsrFifoError = 0x80;
+constexpr uint8_t kLsrReady = 1, kLsrOverrun = 2, kLsrBreak = 0x10, kLsrEmpty = 0x60, kLsrFifoError = 0x80;
 constexpr uint8_t kMsrCts = 0x10, kMsrDsr = 0x20, kMsrCarrier = 0x80;
 
 }  // namespace

@@ -16,8 +16,8 @@ namespace lyrebird::conformance {
 
 /// The machine's map, the same for every guest.
 inline constexpr uint64_t kRamSize = 2 << 20;     ///< at Guest::ram_base()
-inline constexpr uint64_t kCodeAt = 0x10000;        ///< offset in RAM of the program
-inline constexpr uint64_t kDataAt = 0x20000;        ///< ... of what it works on
+inline constexpr uint64_t kCodeAt = 0x10000;      ///< offset in RAM of the program
+inline constexpr uint64_t kDataAt = 0x20000;      ///< ... of what it works on
 inline constexpr uint64_t kProbe = 0x1000'0000;   ///< device that remembers its accesses
 inline constexpr uint64_t kBell = 0x1000'1000;    ///< device; a write ends run()
 inline constexpr uint64_t kQuiet = 0x1000'2000;   ///< device; a write lowers the interrupt line

@@ -6,9 +6,8 @@
 namespace lyrebird::conformance {
 
 std::span<const GuestKind> guest_kinds() {
-  static constexpr GuestKind kKinds[] = {{"x86_kvm", make_x86_kvm},
-                                         {"a64_interp", make_a64_interp},
-                                         {"a64_baseline", make_a64_baseline}};
+  static constexpr GuestKind kKinds[] = {
+      {"x86_kvm", make_x86_kvm}, {"a64_interp", make_a64_interp}, {"a64_baseline", make_a64_baseline}};
   return kKinds;
 }
 
