@@ -101,7 +101,13 @@ std::string list(std::span<const Command> commands, std::string_view prefix) {
 
 std::string info(HumanMonitor& m, std::string_view arguments) {
   const auto [name, rest] = split(arguments);
-  if (name.empty()) return list(kInfo, "info ");
+  if (name.empty()) {
+    std::string text = list(kInfo, "info ");
+    for (const auto& one : m.more_info()) text += fmt::format("{:<28} {}\n", "info " + one.name, one.help);
+    return text;
+  }
+  for (const auto& one : m.more_info())
+    if (one.name == name) return one.show();
   for (const Command& c : kInfo)
     if (c.name == name) return c.run(m, rest);
   return fmt::format("info {}: no such thing; info lists them\n", name);

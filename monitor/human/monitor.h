@@ -8,6 +8,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "machines/machine.h"
 #include "system/char_backend.h"
@@ -18,6 +19,16 @@ class HumanMonitor final : public system::CharReceiver {
  public:
   HumanMonitor(machines::Machine& machine, system::CharBackend& backend, std::function<void()> on_quit);
   ~HumanMonitor() override;
+
+  /// `info NAME` shows what `show` returns: for what is not the machine's (disks, networks).
+  void add_info(std::string name, std::string help, std::function<std::string()> show) {
+    more_info_.push_back({std::move(name), std::move(help), std::move(show)});
+  }
+  struct MoreInfo {
+    std::string name, help;
+    std::function<std::string()> show;
+  };
+  const std::vector<MoreInfo>& more_info() const { return more_info_; }
 
   /// What a command prints. For tests and other front ends.
   std::string execute(std::string_view line);
@@ -38,6 +49,7 @@ class HumanMonitor final : public system::CharReceiver {
   const std::function<void()> on_quit_;
   std::string line_;
   bool greeted_ = false;
+  std::vector<MoreInfo> more_info_;
 };
 
 }  // namespace lyrebird::monitor

@@ -71,6 +71,8 @@ class Terminal(unittest.TestCase):
         self.read_until(b"VM status: paused")
         os.write(self.master, b"inof\r")
         self.read_until(b"no such command")
+        os.write(self.master, b"info\r")
+        self.read_until(b"info network")
         os.write(self.master, b"info qtree\r")
         self.read_until(b"pl031")
         os.write(self.master, b"cont\rinfo status\r")

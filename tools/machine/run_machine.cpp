@@ -148,9 +148,9 @@ Result<void> Session::build() {
   if (!machine.ok()) return machine.error();
   machine_ = std::move(*machine);
   auto attached = attach_devices(
-      settings_, {machine_->memory(), loop_,
-                  [this](devices::VirtioDevice& device) { return machine_->plug(device); },
-                  [this](const std::string& id) { return char_devices_.find(id); }, &machine_->pci()});
+      settings_,
+      {machine_->memory(), loop_, [this](devices::VirtioDevice& device) { return machine_->plug(device); },
+       [this](const std::string& id) { return char_devices_.find(id); }, &machine_->pci()});
   if (!attached.ok()) return attached.error();
   attached_ = std::move(*attached);
   machine_->allow_reset = settings_.reboot;
@@ -161,8 +161,17 @@ Result<void> Session::build() {
     }
     end(reason == machines::Shutdown::Error ? 1 : 0);
   };
-  if (monitor_end_)
+  if (monitor_end_) {
     monitor_ = std::make_unique<monitor::HumanMonitor>(*machine_, *monitor_end_, [this] { end(0); });
+    const auto lines = [](const std::vector<std::string>& all) {
+      std::string text;
+      for (const std::string& one : all) text += one + "\n";
+      return text;
+    };
+    monitor_->add_info("block", "the disks", [this, lines] { return lines(attached_->describe_disks()); });
+    monitor_->add_info("network", "the networks",
+                       [this, lines] { return lines(attached_->describe_networks()); });
+  }
   return {};
 }
 
