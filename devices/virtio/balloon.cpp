@@ -128,7 +128,8 @@ void VirtioBalloon::read_statistics(const Chain& chain) {
   statistics_ = {};
   for (uint64_t at = 0; at + sizeof one <= chain.readable_size; at += sizeof one) {
     chain.read(at, &one, sizeof one);
-    if (one.tag < kStatistics) statistics_[one.tag] = one.value;
+    const uint64_t value = one.value;  // by reference it would be misaligned
+    if (one.tag < kStatistics) statistics_[one.tag] = value;
   }
 }
 

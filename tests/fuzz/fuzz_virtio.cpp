@@ -13,6 +13,7 @@
 #include "devices/virtio/console.h"
 #include "devices/virtio/input.h"
 #include "devices/virtio/net.h"
+#include "devices/virtio/nine_p.h"
 #include "devices/virtio/rng.h"
 #include "tests/unit/devices/memory_node.h"
 #include "tests/unit/devices/virtio_driver.h"
@@ -78,7 +79,7 @@ struct Subject {
   Subject(Board& board, unsigned kind) : node(board.loop, 1 << 16) {
     const VirtioOptions options = {.id = "fuzz", .packed = true};
     system::AddressSpace& memory = *board.memory;
-    switch (kind % 6) {
+    switch (kind % 7) {
       case 0:
         device = std::make_unique<VirtioBlk>(VirtioBlkOptions{.virtio = options, .queues = 2}, node, memory,
                                              board.loop);
@@ -92,8 +93,19 @@ struct Subject {
             options, std::vector<VirtioConsolePort>{{&lines[0], ""}, {&lines[1], "port", false}}, memory,
             board.loop);
         break;
-      default:
+      case 3:
         device = std::make_unique<VirtioRng>(options, memory, board.loop);
+        break;
+      case 4:
+        device = std::make_unique<VirtioBalloon>(VirtioBalloonOptions{.virtio = options}, memory, board.loop);
+        break;
+      case 5:
+        device = std::make_unique<VirtioInput>(options, VirtioInputModel::tablet(), memory, board.loop);
+        break;
+      default:
+        device = std::make_unique<Virtio9p>(
+            Virtio9pOptions{.virtio = options, .path = "/proc/self/task", .tag = "fuzz", .read_only = true},
+            memory, board.loop);
         break;
     }
   }

@@ -15,6 +15,7 @@
 #include "devices/virtio/blk.h"
 #include "devices/virtio/console.h"
 #include "devices/virtio/net.h"
+#include "devices/virtio/nine_p.h"
 #include "devices/virtio/pci.h"
 #include "devices/virtio/rng.h"
 #include "net/packet_fd.h"
@@ -35,11 +36,13 @@ constexpr DeviceType kDeviceTypes[] = {
     {"virtio-rng-pci", "random numbers of the host"},
     {"virtio-serial-pci", "a bus for virtconsole and virtserialport"},
     {"virtio-balloon-pci", "lets the guest give memory back: free-page-reporting=on,deflate-on-oom=on"},
+    {"virtio-9p-pci", "a folder of the host: path=FOLDER,mount_tag=TAG,readonly=off"},
     {"virtio-blk-device", "these in a virtio-mmio slot"},
     {"virtio-net-device", ""},
     {"virtio-rng-device", ""},
     {"virtio-serial-device", ""},
     {"virtio-balloon-device", ""},
+    {"virtio-9p-device", ""},
     {"virtconsole", "a console (hvc0) on the virtio-serial device before it: chardev=ID"},
     {"virtserialport", "a port on the virtio-serial device before it: chardev=ID,name=NAME"},
 };
@@ -698,6 +701,16 @@ Result<void> AttachedDevices::add_device(const std::string& text) {
     read_virtio(p, options);
     if (auto ok = p.finish(); !ok) return ok;
     return at(keep(std::make_unique<devices::VirtioRng>(options, to_.memory, to_.loop)));
+  }
+  if (base == "virtio-9p") {
+    devices::Virtio9pOptions options;
+    read_virtio(p, options.virtio);
+    p.text("path", options.path);
+    p.text("mount_tag", options.tag);
+    p.flag("readonly", options.read_only);
+    if (auto ok = p.finish(); !ok) return ok;
+    if (auto ok = devices::Virtio9p::check(options); !ok) return at(ok);
+    return at(keep(std::make_unique<devices::Virtio9p>(options, to_.memory, to_.loop)));
   }
   if (base == "virtio-balloon") {
     devices::VirtioBalloonOptions options{.free_page_reporting = false};
