@@ -92,7 +92,8 @@ void EventLoop::run_once(int timeout_ms) {
   const int count = epoll_wait(epoll_fd_, events, 32, timeout_ms);
   for (int i = 0; i < count; ++i) {
     if (events[i].data.u64 != 0) {
-      ready.emplace_back(events[i].data.u64, events[i].events);
+      // A copy: the struct is packed, its members are not aligned.
+      ready.emplace_back(uint64_t{events[i].data.u64}, uint32_t{events[i].events});
       continue;
     }
     uint64_t value;

@@ -363,7 +363,7 @@ void VirtioNet::load_device(system::StateReader& from) {
   for (auto [name, table] : {std::pair{"unicast", &unicast_}, {"multicast", &multicast_}}) {
     const std::vector<uint8_t> bytes = from.bytes(name, kMaxAddresses * 6);
     table->resize(bytes.size() / 6);
-    std::memcpy(table->data(), bytes.data(), table->size() * 6);
+    if (!table->empty()) std::memcpy(table->data(), bytes.data(), table->size() * 6);
   }
   const std::vector<uint8_t> vlans = from.bytes("vlans", 4096 / 8);
   for (size_t i = 0; i < 4096 && vlans.size() == 4096 / 8; ++i) vlans_[i] = vlans[i / 8] >> i % 8 & 1;
