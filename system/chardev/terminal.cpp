@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <iterator>
 
 namespace lyrebird::system {
 
@@ -29,9 +30,14 @@ void restore() {
   is_raw = 0;
 }
 
+constexpr int kFatal[] = {SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGQUIT};
+/// Whose turn it is after ours: the default, or a sanitizer's report.
+struct sigaction before[std::size(kFatal)];
+
 void on_fatal(int number) {
   restore();
-  signal(number, SIG_DFL);
+  for (size_t i = 0; i < std::size(kFatal); ++i)
+    if (kFatal[i] == number) sigaction(number, &before[i], nullptr);
   raise(number);
 }
 
@@ -56,9 +62,12 @@ void make_raw(bool signals) {
   raw.c_cc[VMIN] = 1;
   raw.c_cc[VTIME] = 0;
   std::atexit(restore);
-  for (const int number : {SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGQUIT}) {
-    struct sigaction before{};
-    if (sigaction(number, nullptr, &before) == 0 && before.sa_handler == SIG_DFL) signal(number, on_fatal);
+  for (size_t i = 0; i < std::size(kFatal); ++i) {
+    struct sigaction now{};
+    if (sigaction(kFatal[i], nullptr, &now) != 0 || now.sa_handler == SIG_IGN || now.sa_handler == on_fatal)
+      continue;
+    before[i] = now;
+    signal(kFatal[i], on_fatal);
   }
   signal(SIGTSTP, on_stop);
   if (tcsetattr(STDIN_FILENO, TCSANOW, &raw) == 0) is_raw = 1;
