@@ -39,10 +39,10 @@ int main(void) {
   siginfo_t info;
   memset(&info, 0, sizeof info);
   kill(pid, SIGSTOP);
+  // A stopped child can be waited for before its signal is made, which then has no status any more.
+  for (int i = 0; i < 5000 && !child_pid; i++) usleep(1000);
   int r = waitid(P_PID, pid, &info, WSTOPPED);
   print_info("stopped", r, &info, pid);
-  // A stopped child can be waited for before its signal is sent.
-  for (int i = 0; i < 5000 && !child_pid; i++) usleep(1000);
   printf("sigchld: %d %d %d\n", child_code, child_status, child_pid == pid);
   kill(pid, SIGCONT);
   r = waitid(P_PID, pid, &info, WCONTINUED);
