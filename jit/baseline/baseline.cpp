@@ -461,6 +461,7 @@ void collect_f80(ir::CpuHeader& cpu) {
     bool jumped = false;
     Place from;
     ExitPlan site;
+    const uint64_t generation = thread.cached_generation;
     if (!block->code) {
       const Stop stop = interpret(*block, cpu, thread);
       if (stop.kind != ir::ExitKind::None) return stop;
@@ -496,6 +497,8 @@ void collect_f80(ir::CpuHeader& cpu) {
     const CompiledBlock* const next = thread.find_block(cpu);
     if (!next) return {};
     const auto* const target = static_cast<const BaselineBlock*>(next);
+    // After a change of the map the block that was left may be freed by now.
+    if (thread.cached_generation != generation) jumped = false;
     if (thread.chaining && target->code) {
       if (!jumped || !may_link(from, *target))
         thread.note_jump(cpu, *target);
