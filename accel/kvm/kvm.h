@@ -69,7 +69,7 @@ class KvmAccelerator final : public Accelerator {
   std::string_view name() const override { return "kvm"; }
   Result<std::unique_ptr<Vcpu>> create_vcpu(unsigned index, ir::CpuHeader& state,
                                             system::AddressSpace& memory) override;
-  /// At most four for now, in the debug registers; says so once if there are more.
+  /// At most four, in the debug registers; says so once if there are more.
   void set_breakpoints(std::vector<uint64_t> addresses) override;
   void report(Report& report) const override;
 
