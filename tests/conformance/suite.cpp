@@ -58,8 +58,9 @@ class Call final : public Plain {
   uint64_t read(uint64_t, unsigned) override { return 0; }
   void write(uint64_t, unsigned, uint64_t value) override {
     last = value;
-    count.fetch_add(1);
     if (then) then();
+    // Last: who waits for the count raises the line anew, which `then` must not lower any more.
+    count.fetch_add(1);
   }
   std::function<void()> then;
   std::atomic<uint64_t> last{0};

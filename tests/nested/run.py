@@ -14,13 +14,16 @@ import argparse
 import hashlib
 import lzma
 import pathlib
+import queue
 import re
 import shutil
+import socket
 import stat
 import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -184,7 +187,7 @@ def outer_initramfs(arguments):
     script += "ls -l /dev/kvm\nip link set lo up; httpd -p 8080 -h /guest\n"
     if arguments.conformance:
         # The peer's VMRUN takes DR7 over without setting its breakpoints.
-        script += "echo OUTER begin conformance; conformance --gtest_brief=1 --gtest_filter=-*BreakpointStops*\n"
+        script += f"echo OUTER begin conformance; conformance --gtest_brief={0 if arguments.verbose else 1} --gtest_repeat={arguments.repeat} --gtest_filter={arguments.filter}\n"
         script += "echo OUTER status $?\n"
     common = (
         "-kernel /guest/KERNEL -initrd /guest/initrd -nographic -no-reboot -m 256"
@@ -216,32 +219,119 @@ def disk_sums():
     return hashlib.md5(data).hexdigest(), hashlib.md5(turned).hexdigest()
 
 
+class Peer:
+    """The machine outside: its serial line as lines with times, and its monitor."""
+
+    def __init__(self, arguments, work, kernel):
+        self.lines = []
+        self.verbose = arguments.verbose
+        self.monitor_path = work / "monitor"
+        # One processor: with two the peer's, on a busy host, come to wait for each other for ever.
+        command = [
+            "qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-smp", str(arguments.outer_cpus), "-m", "2048",
+            "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+            "-chardev", "stdio,id=line,signal=off", "-serial", "chardev:line",
+            "-monitor", f"unix:{self.monitor_path},server=on,wait=off",
+            "-kernel", str(kernel), "-initrd", str(work / "initrd"),
+            "-append", "console=ttyS0 quiet panic=-1 mitigations=off nokaslr sysrq_always_enabled " + arguments.outer_append,
+        ]
+        self.begin = time.monotonic()
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.queue = queue.Queue()
+        threading.Thread(target=self.read, daemon=True).start()
+
+    def read(self):
+        for raw in self.process.stdout:
+            text = raw.decode(errors="replace").rstrip("\r\n")
+            now = time.monotonic() - self.begin
+            self.lines.append((now, text))
+            if self.verbose:
+                print(f"{now:7.2f} {text}", flush=True)
+            self.queue.put(text)
+        self.queue.put(None)
+
+    def next_line(self, timeout):
+        """None at the end, "" if nothing came in time."""
+        try:
+            return self.queue.get(timeout=timeout)
+        except queue.Empty:
+            return ""
+
+    def command(self, text):
+        """What the monitor prints."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(5)
+            try:
+                connection.connect(str(self.monitor_path))
+                connection.sendall(text.encode() + b"\n")
+                answer = b""
+                while answer.count(b"(qemu)") < 2:
+                    piece = connection.recv(65536)
+                    if not piece:
+                        break
+                    answer += piece
+            except OSError as reason:
+                return f"no monitor: {reason}"
+        return re.sub(r".*\x1b\[[KD]", "", answer.decode(errors="replace")).replace("\r", "")
+
+    def cpu_seconds(self):
+        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / 100
+
+    def examine(self):
+        """Where a machine that says nothing stands: printed, and for the log."""
+        before, began = self.cpu_seconds(), time.monotonic()
+        print("examining the machine outside:")
+        for _ in range(6):
+            registers = self.command("info registers")
+            for line in registers.splitlines():
+                if re.match(r"(CPU#|RIP|EIP|RAX|RSP|CR0|CS )", line) or "RIP=" in line:
+                    print("  " + line)
+            time.sleep(0.3)
+        for what in ("info registers -a", "info lapic", "info pic"):
+            print(self.command(what))
+        print(f"  the peer's process used {self.cpu_seconds() - before:.2f} s of CPU in {time.monotonic() - began:.2f} s")
+        # Does its kernel still take interrupts? A break on the serial line and a letter: magic SysRq.
+        for letter in "lw":
+            self.command("chardev-send-break line")
+            self.process.stdin.write(letter.encode())
+            self.process.stdin.flush()
+            end = time.monotonic() + 4
+            answered = 0
+            while time.monotonic() < end:
+                text = self.next_line(0.5)
+                if text:
+                    answered += 1
+                    print("  | " + text)
+            print(f"  SysRq {letter}: {answered} lines")
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+
+
 def boot(arguments, work):
     kernel, initrd = outer_initramfs(arguments)
     (work / "initrd").write_bytes(initrd)
-    # One processor: with two the peer's, on a busy host, come to wait for each other for ever.
-    command = [
-        "qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-smp", "1", "-m", "2048",
-        "-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio", "-no-reboot",
-        "-kernel", str(kernel), "-initrd", str(work / "initrd"),
-        "-append", "console=ttyS0 quiet panic=-1 mitigations=off",
-    ]
-    begin = time.monotonic()
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    lines = []
+    peer = Peer(arguments, work, kernel)
     try:
-        for raw in process.stdout:
-            text = raw.decode(errors="replace").rstrip("\r\n")
-            now = time.monotonic() - begin
-            lines.append((now, text))
-            if arguments.verbose:
-                print(f"{now:7.2f} {text}", flush=True)
-            if now > arguments.timeout:
-                process.kill()
+        last = time.monotonic()
+        while True:
+            text = peer.next_line(1)
+            now = time.monotonic()
+            if text is None:
+                break
+            if text:
+                last = now
+            if now - last > arguments.silence:
+                print(f"nothing was said for {arguments.silence} s")
+                peer.examine()
+                break
+            if now - peer.begin > arguments.timeout:
+                break
     finally:
-        process.kill()
-        process.wait()
-    return lines
+        peer.stop()
+    return peer.lines
 
 
 def judge(arguments, lines):
@@ -281,15 +371,20 @@ def judge(arguments, lines):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("lyrebird")
-    parser.add_argument("--case", action="append", choices=CASES)
+    parser.add_argument("--case", action="append", choices=[*CASES, "none"])
     parser.add_argument("--conformance")
     parser.add_argument("--peer", action="store_true")
     parser.add_argument("--keep")
     parser.add_argument("--limit", type=int, default=150, help="seconds for each run")
     parser.add_argument("--timeout", type=float, default=290)
+    parser.add_argument("--silence", type=float, default=60, help="seconds without a line after which the machine counts as dead")
+    parser.add_argument("--outer-cpus", type=int, default=1)
+    parser.add_argument("--outer-append", default="", help="more for the command line of the kernel outside")
+    parser.add_argument("--filter", default="-*BreakpointStops*", help="of the conformance suite")
+    parser.add_argument("--repeat", type=int, default=1, help="of the conformance suite")
     parser.add_argument("-v", "--verbose", action="store_true")
     arguments = parser.parse_args()
-    arguments.case = arguments.case or ["one", "two"]
+    arguments.case = [case for case in arguments.case or ["one", "two"] if case != "none"]
     try:
         if not shutil.which("qemu-system-x86_64"):
             raise Missing("qemu-system-x86_64 is not installed")
