@@ -39,6 +39,13 @@ template <typename U>
 [[gnu::always_inline]] inline void write_plain(uint64_t host, U value) {
   __atomic_store_n(reinterpret_cast<U*>(host), value, __ATOMIC_RELAXED);
 }
+/// Faults where a write would.
+[[gnu::always_inline]] inline void write_nothing(uint64_t host) {
+  uint8_t* const at = reinterpret_cast<uint8_t*>(host);
+  uint8_t value = __atomic_load_n(at, __ATOMIC_RELAXED);
+  // Adding 0 would become a load.
+  __atomic_compare_exchange_n(at, &value, value, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
 
 /// 16 bytes in one piece if they are aligned.
 [[gnu::always_inline]] inline u128 read16(uint64_t host) {
@@ -125,6 +132,11 @@ LYREBIRD_GUEST_ACCESS inline void write_memory(const Access& access, const uint8
       write_plain(host, load_unaligned<uint64_t>(from));
       break;
     case 10:
+      // All or nothing, over the end of a page as well.
+      if ((host & 0xfff) > 0x1000 - 10) {
+        write_nothing(host);
+        write_nothing((host + 9) & ~uint64_t{0xfff});
+      }
       write_plain(host, load_unaligned<uint64_t>(from));
       write_plain(host + 8, load_unaligned<uint16_t>(from + 8));
       break;

@@ -106,6 +106,15 @@ Value Lifter::address(unsigned size, bool write) {
   return address_;
 }
 
+void Lifter::probe_write(Value at, Value size) {
+  // The first byte, and the first one on the second page, if there is one.
+  const Value last = ir.And(plus(ir.Add(at, size), -1), imm(I64, ~uint64_t{0xfff}));
+  for (const Value byte : {at, ir.MaxU(at, last)}) {
+    const Value value = load(I8, byte);
+    ir.CompareSwap(byte, value, value, locked_rule(I8));
+  }
+}
+
 // --- the stack
 
 Type Lifter::stack_type() const { return is64() ? I64 : ctx.mode & kModeStack32 ? I32 : I16; }

@@ -107,6 +107,10 @@ class Lifter {
   static MemInfo locked_rule(Type type) {
     return {.size = static_cast<uint8_t>(ir::byte_size(type)), .order = ir::Order::SeqCst};
   }
+  /// Faults where a write of the size (at most a page) would: before several stores, of which none may
+  /// happen then. Not for hot code: it writes what is there.
+  void probe_write(Value at, unsigned size) { probe_write(at, imm(I64, size)); }
+  void probe_write(Value at, Value size);
   /// A value plus a constant, in the value's type.
   Value plus(Value a, int64_t n) { return n == 0 ? a : ir.Add(a, imm(a.type, static_cast<uint64_t>(n))); }
 

@@ -156,6 +156,8 @@ struct SseMoves : Vector {
 
   void store_masked(Value at, const Halves& mask, const Halves& value, Type elem) {
     const Value bits = sign_bits(mask, elem);
+    // Bytes fault where the whole would, whatever the mask says, on the processors that we compare with.
+    if (elem == I8) probe(at, ir::byte_size(mask.part[0].type));
     skip_if_none(bits);
     const Value first = first_of(bits);
     const unsigned size = ir::byte_size(elem), lanes = ir::byte_size(mask.part[0].type) / size;
@@ -163,8 +165,6 @@ struct SseMoves : Vector {
     Value first_lane = lane_at(0);
     for (unsigned i = 1; i < lanes * mask.count; ++i)
       first_lane = ir.Select(ir.CmpEq(first, imm(I64, i)), lane_at(i), first_lane);
-    // Bytes fault where the whole does, on the first page that one of them is on.
-    if (elem == I8) load(I8, ir.MaxU(at, ir.And(ir.Add(at, first), imm(I64, ~uint64_t{0xfff}))));
     // No lane is stored if one faults.
     for (unsigned i = 0; i < lanes * mask.count; ++i) load(elem, ir.Add(at, offset_of(bits, first, i, size)));
     for (unsigned i = 0; i < lanes * mask.count; ++i)

@@ -49,6 +49,7 @@ struct SseSystem : Vector {
 
   bool FXSAVE() {
     const Value at = image_at(512, true, 16);
+    probe_write(at, 512);
     for (unsigned i = 0; i < 4; ++i) store(plus(at, 8 * i), image_word(i));
     for (unsigned i = 0; i < 16; ++i) store(plus(at, kStAt + 8 * i), st_part(i / 2, i % 2));
     for (unsigned i = 0; i < xmm_count(); ++i) store(plus(at, kXmmAt + 16 * i), xmm(i));
@@ -105,6 +106,7 @@ struct SseSystem : Vector {
     const Value at = image_at(kXsaveSize, true, 64);
     const Value set = requested();
     const Value x87 = has_bits(set, kX87Bit), sse = has_bits(set, kSseBit), avx = has_bits(set, kAvxBit);
+    probe_write(at, ir.Select(avx, imm(I64, kXsaveSize), imm(I64, kYmmAt)));
     for (unsigned i = 0; i < 3; ++i) store_if(x87, plus(at, 8 * i), image_word(i));
     store_if(has_bits(set, compact ? kSseBit : kSseBit | kAvxBit), plus(at, 24), image_word(3));
     for (unsigned i = 0; i < 16; ++i) store_if(x87, plus(at, kStAt + 8 * i), st_part(i / 2, i % 2));
@@ -136,19 +138,26 @@ struct SseSystem : Vector {
     load(I8, at);
     const Value set = requested(), bv = load(I64, header), compact = load(I64, plus(header, 8));
     const Value is_compact = ir.CmpLtS(compact, imm(I64, 0));
-    // The standard form has zeros there, the compact one the components that have room.
-    const Value zeros = ir.Or(load(I64, plus(header, 16)), ir.Select(is_compact, imm(I64, 0), compact));
-    ir.RaiseIf(ir.CmpNe(zeros, imm(I64, 0)), ExitKind::ProtectionFault);
-    const Value known =
-        ir.And(field(offsetof(X86State, xcr0), I64), ir.Select(is_compact, compact, imm(I64, ~uint64_t{0})));
+    // What is reserved (SDM volume 1, 13.8.1 and 13.8.2): the standard form has two words of zeros, the
+    // compact one says in the first of them which components have room, and all behind it is zero.
+    const Value xcr0 = field(offsetof(X86State, xcr0), I64);
+    const Value room = ir.And(compact, imm(I64, ~(uint64_t{1} << 63)));
+    Value zeros = ir.AndNot(room, xcr0);
+    for (unsigned i = 3; i < 8; ++i) zeros = ir.Or(zeros, load(I64, plus(header, 8 * i)));
+    const Value reserved = ir.Or(ir.Select(is_compact, zeros, compact), load(I64, plus(header, 16)));
+    ir.RaiseIf(ir.CmpNe(reserved, imm(I64, 0)), ExitKind::ProtectionFault);
+    const Value known = ir.Select(is_compact, room, xcr0);
     ir.RaiseIf(ir.CmpNe(ir.AndNot(bv, known), imm(I64, 0)), ExitKind::ProtectionFault);
 
     Image image;
     load_legacy(image, at);
     const Value there = ir.And(set, bv), load_avx = has_bits(there, kAvxBit);
     for (unsigned i = 0; i < xmm_count(); ++i) image.ymm[i] = load(V128, upper_at(at, load_avx, i));
-    const Value load_mxcsr = has_bits(set, kSseBit | kAvxBit);
-    const Value wanted = ir.Select(load_mxcsr, new_mxcsr(image), imm(I64, 0));
+    // The compact form has MXCSR with the registers, and its start if they are in theirs.
+    const Value start_mxcsr = ir.And(is_compact, ir.Not(has_bits(there, kSseBit)));
+    const Value wants_mxcsr = ir.Select(is_compact, has_bits(set, kSseBit), has_bits(set, kSseBit | kAvxBit));
+    const Value there_mxcsr = ir.Select(start_mxcsr, imm(I64, 0x1f80), new_mxcsr(image));
+    const Value wanted = ir.Select(wants_mxcsr, there_mxcsr, imm(I64, 0));
     ir.RaiseIf(ir.CmpTest(wanted, imm(I64, 0xffff0000)), ExitKind::ProtectionFault);
 
     const Value x87 = has_bits(set, kX87Bit), load_x87 = has_bits(there, kX87Bit);
@@ -168,7 +177,7 @@ struct SseSystem : Vector {
       ir.SetState(ymm_offset(i), ir.BitSelect(sse, ir.And(image.xmm[i], load_sse), xmm(i)));
       ir.SetState(ymm_offset(i) + 16, ir.BitSelect(avx, ir.And(image.ymm[i], avx_there), xmm(i, 1)));
     }
-    const Value mxcsr = ir.Select(load_mxcsr, wanted, ir.ZExt(ir.CallHelper(kHelperGetMxcsr, I32, {}), I64));
+    const Value mxcsr = ir.Select(wants_mxcsr, wanted, ir.ZExt(ir.CallHelper(kHelperGetMxcsr, I32, {}), I64));
     set_mode(ir.CallHelper(kHelperSetMxcsr, I32, {mxcsr}));
     return end_block();
   }

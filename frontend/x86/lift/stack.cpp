@@ -47,11 +47,14 @@ struct Stack : SegmentLoader {
   bool POPA() {
     const Type as = operand_type();
     const int64_t size = insn.operand_size;
-    Value values[8];
-    for (unsigned i = 0; i < 8; ++i) values[7 - i] = stack_load(as, size * static_cast<int64_t>(i));
+    // What has been popped stays if a later one faults, as on the processors that we compare with. rSP is
+    // as it was, so that all of it can be done again.
+    for (unsigned i = 0; i < 8; ++i) {
+      const Value value = stack_load(as, size * static_cast<int64_t>(i));
+      if (7 - i != kRsp) set_gpr(7 - i, value);
+      ir.Insn(ctx.pc, insn.length);
+    }
     add_to_stack(8 * size);
-    for (unsigned i = 0; i < 8; ++i)
-      if (i != kRsp) set_gpr(i, values[i]);
     return true;
   }
 

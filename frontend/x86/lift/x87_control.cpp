@@ -44,6 +44,7 @@ struct X87Control : X87Unit {
   /// Masks all exceptions afterwards.
   bool FNSTENV() {
     const Value at = address(environment_size(), true);
+    probe_write(at, environment_size());
     store_environment(at);
     ir.CallHelper(kHelperX87SetControl, None,
                   {ir.Or(ir.ZExt(field(offsetof(X86State, x87_control), I16), I64), imm(I64, 0x3f))});
@@ -69,6 +70,7 @@ struct X87Control : X87Unit {
   bool FNSAVE() {
     const unsigned size = environment_size();
     const Value at = address(size + 80, true);
+    probe_write(at, size + 80);
     store_environment(at);
     for (unsigned i = 0; i < 8; ++i) store(plus(at, size + 10 * i), st(i));
     ir.CallHelper(kHelperX87Reset, None, {});

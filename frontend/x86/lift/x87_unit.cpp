@@ -76,6 +76,7 @@ bool X87Unit::execute_store(X87Insn what) {
   const Value low = ir.CallHelper(kHelperX87Stored, I64, {packed, imm(I64, 0)});
   const Value high = ir.CallHelper(kHelperX87Stored, I64, {packed, imm(I64, 1)});
   const Value stores = ir.CmpTest(high, imm(I64, kX87Stored << 16));
+  if (wide) probe_write(at, 10);
   const auto put = [&](Value to, Value value) { store(to, ir.Select(stores, value, load(value.type, to))); };
   put(at, ir.Trunc(low, as));
   if (wide) put(plus(at, 8), ir.Trunc(high, I16));

@@ -347,6 +347,19 @@ bool Generator::place_memory(const Insn& insn, Case& c) {
   return true;
 }
 
+/// An image that XRSTOR takes, mostly, in its standard or its compact form.
+void Generator::make_image(const Insn& insn, Machine& m) {
+  constexpr unsigned kMxcsr = 24, kHeader = 512, kHeaderSize = 64;
+  const uint64_t at = effective_address(insn, m) - kData;
+  if (at > kPage - kHeader - kHeaderSize || chance(8)) return;
+  uint8_t* const image = m.memory + at;
+  store_unaligned(image + kMxcsr, static_cast<uint32_t>(random_() & 0xffff));
+  std::memset(image + kHeader, 0, kHeaderSize);
+  store_unaligned(image + kHeader, random_() & 7);
+  if (chance(2)) store_unaligned(image + kHeader + 8, (random_() & (chance(4) ? 15 : 7)) | uint64_t{1} << 63);
+  if (chance(8)) image[kHeader + random_() % kHeaderSize] = static_cast<uint8_t>(random_());
+}
+
 /// The stack, strings, and what else is addressed without an operand.
 bool Generator::place_implicit(const Insn& insn, Case& c) {
   Machine& m = c.in;
@@ -366,7 +379,10 @@ bool Generator::place_implicit(const Insn& insn, Case& c) {
   }
   if (name == "XLAT") set_address(x86::kRbx);
   if (name == "MASKMOVQ" || name == "MASKMOVDQU" || name == "VMASKMOVDQU") {
-    m.gpr[x86::kRdi] = in_page() - segment_base(insn, m);
+    m.gpr[x86::kRdi] = (chance(8) ? target(16) : in_page()) - segment_base(insn, m);
+    // No byte at all, more often than by chance.
+    if (chance(8)) std::memset(m.legacy.xmm[insn.operands[1].reg], 0x7f, 16);
+    if (chance(8)) std::memset(m.legacy.st[(insn.operands[1].reg - (m.legacy.status >> 11)) & 7], 0, 8);
     if (insn.address_size == 4) m.gpr[x86::kRdi] = static_cast<uint32_t>(m.gpr[x86::kRdi]);
   }
   if (name == "POPF") {  // neither TF nor AC
@@ -503,6 +519,7 @@ bool Generator::make(const Row& row, Mode mode, const x86::Features& features, C
   if (has_memory(insn, OperandKind::Relative) && insn.relative_target(kStart) - kStart < insn.length)
     return false;
   const std::string_view name = x86::name_of(insn.row);
+  if (name.starts_with("XRSTOR")) make_image(insn, out.in);
   const bool reaches = has_memory(insn, OperandKind::Memory) || has_memory(insn, OperandKind::Vsib);
   const bool only_address = name == "LEA" || name == "NOP" || name.starts_with("PREFETCH");
   if (reaches && !only_address && insn.address_size != 2) {

@@ -34,6 +34,7 @@ class Generator {
   void append_readers(Case& c);
   void make_sparse(const x86::Insn& insn, Case& c);
   bool place_memory(const x86::Insn& insn, Case& c);
+  void make_image(const x86::Insn& insn, Machine& m);
   bool place_implicit(const x86::Insn& insn, Case& c);
   bool patch_displacement(Case& c, const x86::Insn& insn, int64_t to);
   uint64_t target(unsigned size);

@@ -28,12 +28,8 @@ const char* known_difference(const x86::Insn& insn, const Case& c) {
   if ((name.starts_with("VMASKMOV") || name.starts_with("VPMASKMOV")) && c.mode != x86::Mode::k64 &&
       insn.memory.segment == x86::Segment::CS && c.ending.signal == SIGTRAP)
     return "AMD's masked stores do not ask whether the segment may be written";
-  // Ours are several stores; those before the one that faults are done.
-  const bool wide = name == "FBSTP" || (name == "FSTP" && insn.operands[0].size == 10);
-  if (wide && c.ending.signal == SIGSEGV) return "an 80-bit store over the end of a page";
-  if ((name == "FNSAVE" || name == "FNSTENV") && c.ending.signal == SIGSEGV)
-    return "an image over the end of a page";
-  if (name.starts_with("XSAVE") && (c.in.gpr[0] & 0x3e0) != 0) return "components that we have not";
+  if ((name.starts_with("XSAVE") || name.starts_with("XRSTOR")) && (c.in.gpr[0] & 0x3e0) != 0)
+    return "components that we have not";
   return nullptr;
 }
 
