@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 
+import disk_image
 from payload import SKIPPED, Payload
 
 TIMEOUT = int(os.environ.get("LYREBIRD_BOOT_TIMEOUT", "600"))  # for a busy machine
@@ -170,6 +171,20 @@ def firmware_kernel(boot: Boot):
     expect(text, "EFI stub: Booting Linux Kernel", "efi: EFI v2", "boot: done", "reboot: Power down")
 
 
+def firmware_disk(boot: Boot):
+    """The kernel's EFI stub, from the EFI system partition of a virtio disk."""
+    if not FIRMWARE.exists():
+        raise Failure(f"no {FIRMWARE}; it is in Debian's qemu-efi-aarch64")
+    size, disk = 64 << 20, boot.work / "disk.img"
+    [start] = disk_image.write_table(disk, [(disk_image.SYSTEM, "EFI", size)])
+    disk_image.write_fat(disk, start, size, {
+        "linux.efi": boot.payload.kernel, "initrd.gz": boot.initrd,
+        "startup.nsh": b"fs0:\r\nlinux.efi initrd=\\initrd.gz console=ttyAMA0\r\n"})
+    text = boot.run("-drive", f"file={disk},format=raw,if=none,id=disk", "-device", "virtio-blk-pci,drive=disk",
+                    firmware=FIRMWARE, kernel=False, typed={"any other key": "\r"})
+    expect(text, "EFI stub: Booting Linux Kernel", "efi: EFI v2", "boot: done")
+
+
 def guest_program(boot: Boot, name: str) -> pathlib.Path:
     program = pathlib.Path(os.environ.get("LYREBIRD_BOOT_PROGRAMS", "build/release/tests/boot")) / name
     if not program.exists():
@@ -203,6 +218,7 @@ CASES = {
     "gicv2": gicv2, "gicv3": gicv3, "smp4": four_cpus, "smp4-gicv3": four_cpus_gicv3, "memory": much_memory,
     "gzip": compressed_kernel, "input": console_input, "quit": quit_key, "monitor": monitor,
     "no-reboot": reset_ends_with_no_reboot, "efi-shell": firmware_shell, "efi-kernel": firmware_kernel,
+    "efi-disk": firmware_disk,
     "cpu": cpu_model, "kvm": kvm_guest, "secure": secure,
     "reset": reset, "hotplug": cpu_hotplug,
 }
