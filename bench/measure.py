@@ -49,8 +49,8 @@ class Way:
 class Runner:
     """Namespaces of its own (tests/programs/sandbox.py) where the machine permits them."""
 
-    def __init__(self, root: pathlib.Path, native_root: pathlib.Path | None, peers: list[Way]):
-        self.root, self.native_root = root, native_root
+    def __init__(self, guest, root: pathlib.Path, native_root: pathlib.Path | None, peers: list[Way]):
+        self.guest, self.root, self.native_root = guest, root, native_root
         self.work = pathlib.Path(tempfile.mkdtemp(prefix="lyrebird-bench."))
         self.data = self.work / "data"
         self.data.mkdir()
@@ -61,8 +61,8 @@ class Runner:
         if sandbox.inside():
             try:
                 self.box = sandbox.Sandbox(root)
-                for peer in peers:
-                    self.box.register(peer.emulator, "OCFP", peer.name)
+                for peer in peers if guest.peers_start_others else ():
+                    self.box.register(peer.emulator, "OCFP", peer.name, guest.name)
                 if native_root:
                     for folder in ("proc", "dev", "tmp"):
                         sandbox.bind(f"/{folder}", native_root / folder)
@@ -73,25 +73,28 @@ class Runner:
     def close(self) -> None:
         shutil.rmtree(self.work, ignore_errors=True)
 
+    def _native(self, p: programs.Program, words: list[str]) -> tuple[list[str], list[str]] | None:
+        if self.box:
+            self.box.select("")  # no handler takes what the machine runs itself
+        if p.kernel:
+            words[0] = str(programs.binary(p, self.guest.name if self.guest.runs_here else "native"))
+            return ([], [words[0], *words]) if p.native else None
+        if p.native == "cc1" and self.guest.native_cc1:
+            words[0] = self.guest.native_cc1
+            return ([], [words[0], *words]) if os.path.exists(words[0]) else None
+        return (["-r", str(self.native_root)], [words[0], *words]) if self.box and self.native_root and p.native else None
+
     def _command(self, p: programs.Program, way: Way, quick: bool) -> tuple[list[str], list[str]] | None:
         """(the launcher's options, argv[0] and what is executed with its arguments)"""
-        words = p.words(quick, str(self.data))
-        emulator = [way.emulator, *way.options]
-        if p.kernel:
-            folder = "guest" if way.emulator else "native"
-            words[0] = str(programs.BUILD / folder / words[0])
-            if way.emulator:
-                return [], [way.emulator, *emulator, *words]
-            return ([], [words[0], *words]) if p.native else None
+        words = p.words(quick, str(self.data), self.guest.cc1)
         if not way.emulator:
-            if p.native == "root":
-                return (["-r", str(self.native_root)], [words[0], *words]) if self.box and self.native_root else None
-            if not p.native or not os.path.exists(p.native.split()[0]):
-                return None
-            words = p.native.format(data=self.data).split()
-            return [], [words[0], *words]
+            return self._native(p, words)
+        emulator = [way.emulator, *way.options, *(["-cpu", p.cpu] if p.cpu else [])]
+        if p.kernel:
+            words[0] = str(programs.binary(p, self.guest.name))
+            return [], [way.emulator, *emulator, *words]
         if p.forks and not way.starts_others:
-            if not self.box:
+            if not self.box or not self.guest.peers_start_others:
                 return None
             self.box.select(way.name)
             return ["-r", str(self.root)], [words[0], *words]

@@ -22,6 +22,7 @@ class Row:
     native: float | None = None  # our time / the machine's own
     peer: str = ""  # which was the faster
     broken: str = ""
+    wrong: str = ""  # peers whose output is not the machine's own
     seconds: dict[str, float] = field(default_factory=dict)  # medians, for people who ask
 
 
@@ -51,7 +52,8 @@ def line(row: Row) -> str:
     if row.broken:
         return f"{row.name:26} broken: {row.broken}"
     return (f"{row.name:26}" + "".join(f"{number(getattr(row, c)):>11}" for c, _ in COLUMNS)
-            + f"{number(row.native):>11}  {row.peer}")
+            + f"{number(row.native):>11}  {row.peer}"
+            + (f"; wrong: {row.wrong}" if row.wrong else ""))
 
 
 def markdown(rows: list[Row], memory: float | None, about: str) -> str:
@@ -65,12 +67,12 @@ def markdown(rows: list[Row], memory: float | None, about: str) -> str:
     return "\n".join(text) + "\n"
 
 
-def into_readme(path: pathlib.Path, text: str) -> None:
-    """Between the two marks."""
+def into_readme(path: pathlib.Path, name: str, text: str) -> None:
+    """Between the two marks of that name."""
     old = path.read_text()
-    new, count = re.subn(r"(<!-- bench -->\n).*?(<!-- /bench -->)", lambda m: m[1] + text + m[2], old, flags=re.S)
+    new, count = re.subn(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", lambda m: m[1] + text + m[2], old, flags=re.S)
     if count != 1:
-        raise SystemExit(f"bench: {path} has no place marked <!-- bench --> ... <!-- /bench -->")
+        raise SystemExit(f"bench: {path} has no place marked <!-- {name} --> ... <!-- /{name} -->")
     path.write_text(new)
 
 

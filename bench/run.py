@@ -20,6 +20,7 @@ import tempfile
 import time
 from dataclasses import asdict
 
+import guests
 import measure
 import programs
 import report
@@ -57,13 +58,17 @@ def median_ratio(rounds: list[dict[str, Taken]], over: str, under: str, what: st
     return statistics.median(a / b for a, b in pairs) if pairs else None
 
 
-def judge(p: programs.Program, rounds: list[dict[str, Taken]], peers: list[Way]) -> report.Row:
+def judge(p: programs.Program, rounds: list[dict[str, Taken]], peers: list[Way], guest: guests.Guest) -> report.Row:
     row = report.Row(p.name, p.group)
     outputs = {way: {r[way].output for r in rounds if way in r} for way in rounds[0]}
-    if len(set.union(*(o for way, o in outputs.items()))) != 1:
-        different = [way for way, o in outputs.items() if o != outputs[peers[0].name]]
-        row.broken = f"the output of {', '.join(different) or peers[0].name} is not that of {peers[0].name}"
+    # The same binary on the machine itself knows best; else the peers have to agree with us.
+    known = NATIVE.name if guest.runs_here and NATIVE.name in outputs else peers[0].name
+    different = [way for way, o in outputs.items() if o != outputs[known] or len(o) != 1]
+    wrong_peers = [way for way in different if way in {peer.name for peer in peers}]
+    if different and (different != wrong_peers or not guest.runs_here):
+        row.broken = f"the output of {', '.join(different)} is not that of {known}"
         return row
+    row.wrong = ", ".join(wrong_peers)
     for way in rounds[0]:
         row.seconds[way] = statistics.median(r[way].wall for r in rounds)
         row.seconds[way + ", CPU"] = statistics.median(r[way].cpu for r in rounds)
@@ -83,7 +88,7 @@ def judge(p: programs.Program, rounds: list[dict[str, Taken]], peers: list[Way])
 
 def bench(p: programs.Program, runner: Runner, all_ways: list[Way], peers: list[Way], options) -> report.Row:
     if p.kernel:
-        programs.build(p)
+        programs.build(p, runner.guest)
     rounds = []
     count = options.rounds or (1 if options.quick else p.rounds)
     try:
@@ -100,7 +105,7 @@ def bench(p: programs.Program, runner: Runner, all_ways: list[Way], peers: list[
             rounds.append(turn)
     except Failed as error:
         return report.Row(p.name, p.group, broken=f"{way.name}: {error}")
-    row = judge(p, rounds, peers)
+    row = judge(p, rounds, peers, runner.guest)
     options.raw[p.name] = [{way: asdict(t) for way, t in turn.items()} for turn in rounds]
     return row
 
@@ -123,12 +128,17 @@ def options_from(argv):
     p.add_argument("--minutes", type=float, default=0, metavar="N", help="stop after so long, with what is measured")
     p.add_argument("--list", action="store_true", help="only name the programs")
     p.add_argument("--readme", action="store_true", help="put table and plot into README.md and docs/speed.svg")
-    p.add_argument("--emulator", default=str(TREE / "build/release/lyrebird-aarch64"))
-    p.add_argument("--peers", default=f"qemu-aarch64 {TREE}/build/peer/backports/usr/bin/qemu-aarch64")
-    p.add_argument("--root", default=str(TREE / "build/payload/arm64"))
-    p.add_argument("--native-root", default=str(TREE / "build/payload/amd64"))
+    p.add_argument("--guest", default="aarch64", choices=guests.GUESTS, help="whose programs (aarch64)")
+    p.add_argument("--emulator", help="instead of build/release/lyrebird-GUEST; options may follow it")
+    p.add_argument("--peers", help="instead of qemu-GUEST and the newer one in build/peer")
+    p.add_argument("--root", help="instead of build/payload's")
+    p.add_argument("--native-root", help="where this machine's own programs are")
     options = p.parse_args(argv)
     options.only += options.names
+    options.guest = guests.GUESTS[options.guest]
+    for name in ("emulator", "peers", "root", "native_root"):
+        if getattr(options, name) is None:
+            setattr(options, name, str(getattr(options.guest, name)))
     options.raw = {}
     return options
 
@@ -141,27 +151,30 @@ def finish(rows: list[report.Row], peers: list[Way], options) -> int:
     slower = [r.name for r in rows if r.cold and r.cold < 1]
     if slower:
         print("slower than the peer: " + ", ".join(slower))
-    title = f"times as fast as the faster of {' and '.join(p.name for p in peers)}"
-    out = programs.BUILD / "result.json"
+    title = f"{options.guest.name} programs: times as fast as the faster of {' and '.join(p.name for p in peers)}"
+    suffix = "" if options.guest.name == "aarch64" else f"-{options.guest.name}"
+    out = programs.BUILD / f"result{suffix}.json"
     out.write_text(json.dumps({"date": report.today(), "rows": [asdict(r) for r in rows], "memory": memory,
                                "rounds": options.raw}, indent=1))
-    (programs.BUILD / "speed.svg").write_text(report.plot(rows, title))
-    print(f"{out.relative_to(TREE)} has all figures, {(programs.BUILD / 'speed.svg').relative_to(TREE)} the plot")
+    picture = programs.BUILD / f"speed{suffix}.svg"
+    picture.write_text(report.plot(rows, title))
+    print(f"{out.relative_to(TREE)} has all figures, {picture.relative_to(TREE)} the plot")
+    count = sum(p.suits(options.guest.name) for p in programs.PROGRAMS)
     if options.readme:
         about = (f"Measured on {report.today()} on a shared {os.cpu_count()}-core x86-64 virtual machine, in turn: {title},\n"
                  "in wall time and in CPU time of all threads; the median of the rounds"
                  + (", here one round with less to do (`--quick`)" if options.quick else "")
-                 + (f"; the first {len(rows)} of {len(programs.PROGRAMS)} programs." if len(rows) < len(programs.PROGRAMS) else "."))
-        report.into_readme(TREE / "README.md", "![speed beside QEMU](docs/speed.svg)\n\n"
+                 + (f"; the first {len(rows)} of {count} programs." if len(rows) < count else "."))
+        report.into_readme(TREE / "README.md", "bench" + suffix, f"![speed beside QEMU](docs/speed{suffix}.svg)\n\n"
                            + report.markdown(rows, memory, about))
-        (TREE / "docs" / "speed.svg").write_text(report.plot(rows, title))
+        (TREE / "docs" / f"speed{suffix}.svg").write_text(report.plot(rows, title))
     return 1 if any(r.broken for r in rows) else 0
 
 
 def main() -> int:
     options = options_from(sys.argv[1:])
-    chosen = [p for p in programs.PROGRAMS
-              if not options.only or any(t in p.name or t in p.group for t in options.only)]
+    chosen = [p for p in programs.PROGRAMS if p.suits(options.guest.name)
+              and (not options.only or any(t in p.name or t in p.group for t in options.only))]
     if options.list:
         print("\n".join(f"{p.group:16} {p.name:26} {p.run}" for p in chosen))
         return 0
@@ -173,7 +186,7 @@ def main() -> int:
     cache = tempfile.mkdtemp(prefix="lyrebird-bench-cache.")
     ours, warm, peers = ways(options, cache)
     native_root = pathlib.Path(options.native_root)
-    runner = Runner(pathlib.Path(options.root), native_root if native_root.is_dir() else None, peers)
+    runner = Runner(options.guest, pathlib.Path(options.root), native_root if native_root.is_dir() else None, peers)
     rows, started = [], time.monotonic()
     try:
         print(report.head())

@@ -21,7 +21,10 @@ import sys
 import tempfile
 
 INSIDE = "LYREBIRD_SANDBOX"
-MAGIC = r"\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00"
+MAGIC = {
+    "aarch64": r"\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00",
+    "i386": r"\x7fELF\x01\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\x03\x00",
+}
 MASK = r"\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff"
 BINFMT = "/proc/sys/fs/binfmt_misc"
 MS_BIND, MS_REC = 0x1000, 0x4000
@@ -94,13 +97,13 @@ class Sandbox:
             _mount(str(libraries), root / "usr/lib/x86_64-linux-gnu", "none", MS_BIND)
             _mount("/lib64", root / "usr/lib64", "none", MS_BIND)
 
-    def register(self, emulator: str, flags: str, name: str = "peer") -> None:
-        """Makes `emulator` the handler of AArch64 programs, in here only."""
+    def register(self, emulator: str, flags: str, name: str = "peer", guest: str = "aarch64") -> None:
+        """Makes `emulator` the handler of the guest's programs, in here only."""
         binary = shutil.which(emulator)
         if not binary:
             raise Refused(f"{emulator} is not there")
         self._mount_binfmt()
-        self._write_binfmt("register", f":{name}:M::{MAGIC}:{MASK}:{os.path.realpath(binary)}:{flags}")
+        self._write_binfmt("register", f":{name}:M::{MAGIC[guest]}:{MASK}:{os.path.realpath(binary)}:{flags}")
         self.names.append(name)
 
     def select(self, name: str) -> None:
