@@ -29,26 +29,42 @@ struct Rule {
   bool while_equal, low32;
 };
 
-uint64_t left_in_page(uint64_t address) { return kPage - (address & (kPage - 1)); }
+/// The strings behind the first step's elements. Going down, an element's address is still its lowest byte's.
+struct Strings {
+  uint64_t to, from, steps, base;
+  bool down;
+};
 
-/// Elements from `address` on before 32-bit addresses wrap.
-uint64_t room(uint64_t address, const Rule& rule) {
-  return rule.low32 ? ((uint64_t{1} << 32) - address) / rule.size : ~uint64_t{0};
+/// Elements from `address` on in its page; one if that one lies in two.
+uint64_t left_in_page(uint64_t address, unsigned size, bool down) {
+  const uint64_t within = address & (kPage - 1);
+  if (within + size > kPage) return 1;
+  return (down ? within + size : kPage - within) / size;
 }
 
-/// Calls piece(index of its first byte, elements) until `steps` are done or it gives fewer. What
-/// compares leaves the last step before a fault to the instruction: its flags are seen then.
+/// Elements from `address` on before 32-bit addresses wrap.
+uint64_t room(uint64_t address, const Rule& rule, bool down) {
+  if (!rule.low32) return ~uint64_t{0};
+  return down ? address / rule.size + 1 : ((uint64_t{1} << 32) - address) / rule.size;
+}
+
+/// Calls piece(to, from, elements), with host addresses of the pieces' lowest bytes, until all steps are done
+/// or it gives fewer. What compares leaves the last step before a fault to the instruction: its flags are
+/// seen then.
 template <typename F>
-uint64_t in_pieces(uint64_t to, uint64_t from, uint64_t steps, unsigned size, bool compares, F piece) {
+uint64_t in_pieces(const Strings& s, unsigned size, bool compares, F piece) {
   volatile uint64_t done = 0;
   FaultGuard guard;
   if (sigsetjmp(guard.env, 0) != 0) return compares && done > 0 ? done - 1 : done;
   guard.arm();
-  while (done < steps) {
-    const uint64_t at = done * size;
-    const uint64_t bytes = std::min(left_in_page(to + at), left_in_page(from + at));
-    const uint64_t count = std::min(std::max<uint64_t>(bytes / size, 1), steps - done);
-    const uint64_t good = piece(at, count);
+  while (done < s.steps) {
+    const uint64_t at = s.down ? -(done * size) : done * size;
+    uint64_t to = s.to + at, from = s.from + at;
+    const uint64_t most = std::min(left_in_page(to, size, s.down), left_in_page(from, size, s.down));
+    const uint64_t count = std::min(most, s.steps - done);
+    if (s.down) to -= (count - 1) * size, from -= (count - 1) * size;
+    const uint64_t good =
+        piece(reinterpret_cast<uint8_t*>(s.base + to), reinterpret_cast<uint8_t*>(s.base + from), count);
     done = done + good;
     if (good != count) break;
   }
@@ -56,8 +72,9 @@ uint64_t in_pieces(uint64_t to, uint64_t from, uint64_t steps, unsigned size, bo
 }
 
 template <typename T>
-void move_up(uint8_t* to, const uint8_t* from, uint64_t count) {
-  for (uint64_t i = 0; i < count; ++i) {
+void move_singly(uint8_t* to, const uint8_t* from, uint64_t count, bool down) {
+  for (uint64_t n = 0; n < count; ++n) {
+    const uint64_t i = down ? count - 1 - n : n;
     T element;
     std::memcpy(&element, from + i * sizeof(T), sizeof(T));
     std::memcpy(to + i * sizeof(T), &element, sizeof(T));
@@ -65,21 +82,41 @@ void move_up(uint8_t* to, const uint8_t* from, uint64_t count) {
 }
 
 /// As the processor does it, one after the other: what was written may be read again.
-void move_elements(uint8_t* to, const uint8_t* from, uint64_t count, unsigned size) {
+void move_elements(uint8_t* to, const uint8_t* from, uint64_t count, unsigned size, bool down) {
   const uint64_t bytes = count * size;
-  if (to <= from || from + bytes <= to) {
+  if ((down ? to >= from : to <= from) || from + bytes <= to || to + bytes <= from) {
     std::memmove(to, from, bytes);
     return;
   }
   switch (size) {
     case 1:
-      return move_up<uint8_t>(to, from, count);
+      return move_singly<uint8_t>(to, from, count, down);
     case 2:
-      return move_up<uint16_t>(to, from, count);
+      return move_singly<uint16_t>(to, from, count, down);
     case 4:
-      return move_up<uint32_t>(to, from, count);
+      return move_singly<uint32_t>(to, from, count, down);
     default:
-      return move_up<uint64_t>(to, from, count);
+      return move_singly<uint64_t>(to, from, count, down);
+  }
+}
+
+template <typename T>
+void fill(uint8_t* to, uint64_t value, uint64_t count) {
+  const auto element = static_cast<T>(value);
+  for (uint64_t i = 0; i < count; ++i) std::memcpy(to + i * sizeof(T), &element, sizeof(T));
+}
+
+void fill_elements(uint8_t* to, uint64_t value, uint64_t count, unsigned size) {
+  switch (size) {
+    case 1:
+      std::memset(to, static_cast<uint8_t>(value), count);
+      return;
+    case 2:
+      return fill<uint16_t>(to, value, count);
+    case 4:
+      return fill<uint32_t>(to, value, count);
+    default:
+      return fill<uint64_t>(to, value, count);
   }
 }
 
@@ -118,19 +155,15 @@ uint64_t compare_elements(const uint8_t* a, const uint8_t* b, uint64_t count, co
   return i;
 }
 
-/// A string behind the first step's element.
-struct Strings {
-  uint64_t to, from, steps;
-  uint8_t* host(uint64_t address) const { return reinterpret_cast<uint8_t*>(base + address); }
-  uint64_t base;
-};
-
 Strings after_first(const X86State& state, uint64_t to, uint64_t from, uint64_t steps, const Rule& rule) {
-  if (state.df) steps = 0;
-  to += rule.size;
-  from += rule.size;
-  steps = std::min({steps, room(to, rule), room(from, rule), kMostBytes / rule.size});
-  return {to, from, steps, state.header.memory_base};
+  const bool down = state.df != 0;
+  const uint64_t by = down ? -uint64_t{rule.size} : rule.size;
+  to += by;
+  from += by;
+  // Going past either end of the address space is the instruction's own business.
+  if (rule.low32 && (to >> 32 != 0 || from >> 32 != 0)) steps = 0;
+  steps = std::min({steps, room(to, rule, down), room(from, rule, down), kMostBytes / rule.size});
+  return {to, from, steps, state.header.memory_base, down};
 }
 
 const X86State& state_of(const void* cpu) { return *static_cast<const X86State*>(cpu); }
@@ -140,9 +173,8 @@ const X86State& state_of(const void* cpu) { return *static_cast<const X86State*>
 uint64_t move_many_helper(void* cpu, uint64_t to, uint64_t from, uint64_t steps, uint64_t packed) {
   const Rule rule(packed);
   const Strings s = after_first(state_of(cpu), to, from, steps, rule);
-  if (s.steps == 0) return 0;
-  return in_pieces(s.to, s.from, s.steps, rule.size, false, [&](uint64_t at, uint64_t count) {
-    move_elements(s.host(s.to + at), s.host(s.from + at), count, rule.size);
+  return in_pieces(s, rule.size, false, [&](uint8_t* into, const uint8_t* out_of, uint64_t count) {
+    move_elements(into, out_of, count, rule.size, s.down);
     return count;
   });
 }
@@ -150,14 +182,8 @@ uint64_t move_many_helper(void* cpu, uint64_t to, uint64_t from, uint64_t steps,
 uint64_t fill_many_helper(void* cpu, uint64_t to, uint64_t value, uint64_t steps, uint64_t packed) {
   const Rule rule(packed);
   const Strings s = after_first(state_of(cpu), to, to, steps, rule);
-  if (s.steps == 0) return 0;
-  uint8_t* const first = s.host(to);  // has the value already
-  return in_pieces(s.to, s.to, s.steps, rule.size, false, [&](uint64_t at, uint64_t count) {
-    uint8_t* const here = s.host(s.to + at);
-    if (rule.size == 1)
-      std::memset(here, static_cast<uint8_t>(value), count);
-    else
-      move_elements(here, first, count, rule.size);
+  return in_pieces(s, rule.size, false, [&](uint8_t* into, const uint8_t*, uint64_t count) {
+    fill_elements(into, value, count, rule.size);
     return count;
   });
 }
@@ -165,18 +191,18 @@ uint64_t fill_many_helper(void* cpu, uint64_t to, uint64_t value, uint64_t steps
 uint64_t compare_many_helper(void* cpu, uint64_t to, uint64_t from, uint64_t steps, uint64_t packed) {
   const Rule rule(packed);
   const Strings s = after_first(state_of(cpu), to, from, steps, rule);
-  if (s.steps == 0) return 0;
-  return in_pieces(s.to, s.from, s.steps, rule.size, true, [&](uint64_t at, uint64_t count) {
-    return compare_elements(s.host(s.from + at), s.host(s.to + at), count, rule);
+  if (s.down) return 0;
+  return in_pieces(s, rule.size, true, [&](const uint8_t* b, const uint8_t* a, uint64_t count) {
+    return compare_elements(a, b, count, rule);
   });
 }
 
 uint64_t scan_many_helper(void* cpu, uint64_t to, uint64_t value, uint64_t steps, uint64_t packed) {
   const Rule rule(packed);
   const Strings s = after_first(state_of(cpu), to, to, steps, rule);
-  if (s.steps == 0) return 0;
-  return in_pieces(s.to, s.to, s.steps, rule.size, true, [&](uint64_t at, uint64_t count) {
-    return scan_elements(s.host(s.to + at), value, count, rule);
+  if (s.down) return 0;
+  return in_pieces(s, rule.size, true, [&](const uint8_t* at, const uint8_t*, uint64_t count) {
+    return scan_elements(at, value, count, rule);
   });
 }
 
