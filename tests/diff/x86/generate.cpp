@@ -374,7 +374,8 @@ bool Generator::place_implicit(const Insn& insn, Case& c) {
   if (has_memory(insn, OperandKind::StringSource)) set_address(x86::kRsi);
   if (has_memory(insn, OperandKind::StringDest)) set_address(x86::kRdi);
   if (x86::row(insn.row).has(x86::RowFlag::String)) {
-    m.gpr[x86::kRcx] = random_() % 24;
+    // Many steps are made at once; at times they go past the page.
+    m.gpr[x86::kRcx] = chance(4) ? 60 + random_() % 90 : random_() % 24;
     if (insn.address_size == 4 && wide && chance(2)) m.gpr[x86::kRcx] |= random_() << 32;
   }
   if (name == "XLAT") set_address(x86::kRbx);
