@@ -19,6 +19,12 @@ class AddressSpace;
 
 namespace lyrebird::accel {
 
+/// Addresses whose accesses stop a vCPU: Exit{Debug, kDebugWatch}.
+struct Watchpoint {
+  uint64_t address = 0, size = 0;  ///< virtual
+  bool read = false, write = false;
+};
+
 class Accelerator {
  public:
   virtual ~Accelerator() = default;
@@ -30,6 +36,9 @@ class Accelerator {
                                                     system::AddressSpace& memory) = 0;
   /// Replaces the debugger's breakpoints: virtual addresses, sorted.
   virtual void set_breakpoints(std::vector<uint64_t> addresses) = 0;
+  /// Replaces the debugger's watchpoints, while no vCPU runs. False: not so many, not these, or none at all;
+  /// then there are those of before.
+  virtual bool set_watchpoints(const std::vector<Watchpoint>&) { return false; }
   /// What -stats prints.
   virtual void report(Report&) const {}
 };

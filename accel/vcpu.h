@@ -16,6 +16,11 @@ struct Exit {
   uint64_t detail = 0;
 };
 
+/// Detail of Exit{Debug}: an access of the instruction at pc met a watchpoint; CpuHeader::fault_address and
+/// fault_access tell which. Translation stops before the instruction has done anything, hardware may be
+/// behind it.
+inline constexpr uint64_t kDebugWatch = 1;
+
 /// run() is called by one thread at a time; kick() by any thread or signal handler.
 ///
 /// System mode: exceptions and interrupts of the guest are taken inside of run(), I/O is done there through
@@ -28,6 +33,8 @@ class Vcpu {
   virtual Exit run() = 0;
   /// Runs one guest instruction; Exit{Debug} when it went well. Breakpoints are ignored.
   virtual Exit step() = 0;
+  /// The same for a machine's debugger: no interrupt comes before the instruction, as far as that can be had.
+  virtual Exit step_undisturbed() { return step(); }
   /// Makes run() return Exit{Interrupted} soon, now or at its next call. Async-signal-safe.
   virtual void kick() = 0;
   virtual ir::CpuHeader& state() = 0;

@@ -47,6 +47,7 @@ bool VcpuThread::powered() const {
 }
 
 Exit VcpuThread::step() { return vcpu_.step(); }
+Exit VcpuThread::step_undisturbed() { return vcpu_.step_undisturbed(); }
 
 void VcpuThread::stop() {
   if (!thread_.joinable()) return;

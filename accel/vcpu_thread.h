@@ -47,6 +47,7 @@ class VcpuThread {
   bool powered() const;
   /// While paused: one instruction.
   Exit step();
+  Exit step_undisturbed();
   /// Ends the thread.
   void stop();
 

@@ -58,6 +58,22 @@ void Tlb::fault(uint64_t va, unsigned size, Access access) {
   cpu_.fault_access = static_cast<uint32_t>(access);
 }
 
+bool Tlb::is_watched(uint64_t va, uint64_t size, bool read, bool write) const {
+  const uint64_t first = va & kTagless;
+  for (const WatchedRange& range : watched_) {
+    const uint64_t start = range.address & kTagless;
+    if (((read && range.read) || (write && range.write)) && first - start < range.size) return true;
+    if (((read && range.read) || (write && range.write)) && start - first < size) return true;
+  }
+  return false;
+}
+
+void Tlb::set_watched(std::vector<WatchedRange> ranges) {
+  watched_ = std::move(ranges);
+  watch_hit_ = false;
+  flush_all();
+}
+
 void Tlb::put(TlbEntry& e, uint64_t va, const GuestPage& page, bool split) {
   const uint64_t tag = va & kTlbPageMask;
   const uint64_t physical =
@@ -77,6 +93,10 @@ void Tlb::put(TlbEntry& e, uint64_t va, const GuestPage& page, bool split) {
     // Noted before the look at has_code(): whoever sets that looks at the note after it.
     writable_.note(host->pointer);
     if (!host->ram->has_code(host->ram_offset)) write = tag;
+  }
+  if (!watched_.empty() && is_watched(tag, kTlbPageSize, true, true)) {
+    if (e.read != kTlbNone) e.read |= kTlbSlow;
+    if (write != kTlbNone) write |= kTlbSlow;
   }
   e.write.store(write, std::memory_order_relaxed);
 }
@@ -104,6 +124,11 @@ bool Tlb::locate(uint64_t va, unsigned size, Access access, unsigned space, Piec
   const auto tag_of = [write](const TlbEntry& e) {
     return write ? e.write.load(std::memory_order_relaxed) : e.read;
   };
+  if (!watched_.empty() && is_watched(va, size, !write, write)) {
+    watch_hit_ = true;
+    fault(va, size, access);
+    return false;
+  }
   TlbEntry* e = &table(space).entries[index_of(va)];
   if ((tag_of(*e) & ~kTlbSlow) != (va & kTlbPageMask)) {
     e = fill(va, access, space);
@@ -134,7 +159,7 @@ bool Tlb::locate(uint64_t va, unsigned size, Access access, unsigned space, Piec
   if (host->ram->has_code(host->ram_offset)) {
     piece.mark = host->ram;
     piece.offset = host->ram_offset;
-  } else {
+  } else if (watched_.empty() || !is_watched(va & kTlbPageMask, kTlbPageSize, true, true)) {
     e->write.store(va & kTlbPageMask, std::memory_order_relaxed);
   }
   return true;

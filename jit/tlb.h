@@ -25,6 +25,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "ir/cpu_header.h"
@@ -95,6 +96,12 @@ class WritablePages {
     return seen_[(page ^ page >> kBits) & ((1u << kBits) - 1)];
   }
   std::unique_ptr<std::atomic<uint8_t>[]> seen_ = std::make_unique<std::atomic<uint8_t>[]>(1u << kBits);
+};
+
+/// Addresses whose accesses are to be noticed: a debugger's.
+struct WatchedRange {
+  uint64_t address = 0, size = 0;
+  bool read = false, write = false;
 };
 
 /// Which translations to forget: as frontend::TlbFlush, which it is made from.
@@ -169,6 +176,14 @@ class Tlb : private TlbTables {
   /// flush_all(), and nothing is known about contexts until the next context_changed().
   void forget();
 
+  // --- for a debugger
+
+  /// Accesses to these are refused as if by the guest's tables, and take_watch_hit() knows of it. Pages that
+  /// have any are slow ones. While the owner does not run.
+  void set_watched(std::vector<WatchedRange> ranges);
+  /// The last access that was refused was because of a watched range; once.
+  bool take_watch_hit() { return std::exchange(watch_hit_, false); }
+
   /// No thread but this one's owner may have the right to write the page straight away after this. Any
   /// thread.
   void protect(const uint8_t* host_page);
@@ -220,6 +235,7 @@ class Tlb : private TlbTables {
   TlbEntry* fill(uint64_t va, ir::Access access, unsigned space);
   void put(TlbEntry& entry, uint64_t va, const GuestPage& page, bool split);
   void fault(uint64_t va, unsigned size, ir::Access access);
+  bool is_watched(uint64_t va, uint64_t size, bool read, bool write) const;
   void clear(Table& table);
   void clear_code(Table& table);
   void drop(TlbEntry& entry);
@@ -240,6 +256,8 @@ class Tlb : private TlbTables {
   uint64_t next_tag_ = 0;
   uint64_t clock_ = 0;
   Stats stats_;
+  std::vector<WatchedRange> watched_;
+  bool watch_hit_ = false;
 };
 
 }  // namespace lyrebird::jit

@@ -35,6 +35,21 @@ void Machine::resume() {
   for (const auto& thread : threads_) thread->resume();
 }
 
+void Machine::resume(const std::vector<size_t>& cpus) {
+  if (running_ || ended_) return;
+  running_ = true;
+  clock_.start();
+  for (const size_t index : cpus) threads_[index]->resume();
+}
+
+accel::Exit Machine::step(size_t cpu, bool undisturbed) {
+  accel::VcpuThread& thread = *threads_[cpu];
+  if (ended_ || !thread.powered()) return {ir::ExitKind::Debug, 0};
+  const accel::Exit exit = undisturbed ? thread.step_undisturbed() : thread.step();
+  if (exit.kind != ir::ExitKind::Debug && exit.kind != ir::ExitKind::Interrupted) on_stop(cpu, exit);
+  return exit;
+}
+
 void Machine::pause() {
   if (!running_) return;
   running_ = false;

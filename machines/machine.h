@@ -59,8 +59,13 @@ class Machine {
   bool running() const { return running_; }
   /// CPUs and the clock go on, unless the machine has been shut down.
   void resume();
+  /// Only these CPUs and the clock, for a debugger.
+  void resume(const std::vector<size_t>& cpus);
   /// CPUs and the clock stand when it returns.
   void pause();
+  /// While it is paused: one instruction of a CPU, without interrupts if `undisturbed`. A CPU that is off
+  /// does nothing.
+  accel::Exit step(size_t cpu, bool undisturbed);
   /// As after power-on; goes on if it was running.
   void reset();
   /// The power button; what it does is up to the guest.

@@ -13,6 +13,7 @@
 #include "base/bits.h"
 #include "base/log.h"
 #include "frontend/arm/cpu_model.h"
+#include "frontend/arm/system/system_mode.h"
 #include "machines/virt_cpu.h"
 #include "machines/virt_map.h"
 
@@ -225,9 +226,15 @@ std::optional<uint64_t> VirtMachine::debug_translate(size_t index, uint64_t addr
   ir::CpuHeader& state = cpu(index).vcpu().state();
   const frontend::SystemFrontend& frontend = *engine_.frontend;
   frontend::Page page;
-  if (!frontend.translate_address(state, memory(), address, ir::Access::Read,
-                                  frontend.fetch_index(state.mode), true, page))
-    return std::nullopt;
+  const auto look = [&](unsigned space) {
+    return frontend.translate_address(state, memory(), address, ir::Access::Read, space, true, page);
+  };
+  // A program's CPU shows its kernel's memory, too.
+  const unsigned space = frontend.fetch_index(state.mode);
+  const unsigned kernel = space == arm::kMmuEl0    ? arm::kMmuEl1
+                          : space == arm::kMmuEl20 ? arm::kMmuEl2Host
+                                                   : space;
+  if (!look(space) && (kernel == space || !look(kernel))) return std::nullopt;
   return page.physical | (address & low_mask(page.bits));
 }
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "accel/soft/soft.h"
-#include "monitor/gdb/server.h"
+#include "monitor/gdb/world.h"
 #include "tools/commands.h"
 #include "tools/disassemble.h"
 #include "tools/machine/recognise.h"

@@ -143,6 +143,15 @@ void SoftSystem::set_breakpoints(std::vector<uint64_t> addresses) {
   map_->invalidate(0, ~uint64_t{0});
 }
 
+bool SoftSystem::set_watchpoints(const std::vector<Watchpoint>& watchpoints) {
+  std::vector<jit::WatchedRange> ranges;
+  for (const Watchpoint& one : watchpoints)
+    ranges.push_back({.address = one.address, .size = one.size, .read = one.read, .write = one.write});
+  const std::lock_guard lock(mutex_);
+  for (SystemVcpu* const vcpu : vcpus_) vcpu->tlb().set_watched(ranges);
+  return true;
+}
+
 void SoftSystem::report(Report& report) const {
   const jit::BlockMap::Stats map = map_->stats();
   report.section("translation");

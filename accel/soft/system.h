@@ -41,6 +41,7 @@ class SoftSystem final : public Accelerator, private system::CodeWriteListener {
   Result<std::unique_ptr<Vcpu>> create_vcpu(unsigned index, ir::CpuHeader& state,
                                             system::AddressSpace& memory) override;
   void set_breakpoints(std::vector<uint64_t> addresses) override;
+  bool set_watchpoints(const std::vector<Watchpoint>& watchpoints) override;
   void report(Report& report) const override;
 
  private:

@@ -137,12 +137,17 @@ void SystemVcpu::answer_flushes() {
   done_.store(number);
 }
 
-std::optional<Exit> SystemVcpu::answer_requests() {
+std::optional<Exit> SystemVcpu::answer_requests(bool interrupts) {
   state_.exit_request.store(0);
   const uint32_t asked = state_.system_request.exchange(0);
   if (asked & kFlushAll) tlb_.flush_all();
   if (asked & kFlush) answer_flushes();
-  if (asked & kKick) return Exit{ExitKind::Interrupted, 0};
+  if ((asked & kKick) || !interrupts) {
+    // Lines that are up are looked at when it goes on.
+    recheck_interrupts();
+    if (asked & kKick) return Exit{ExitKind::Interrupted, 0};
+    return std::nullopt;
+  }
   if (const uint32_t lines = state_.interrupt_lines.load()) soft_.frontend_.take_interrupt(state_, lines);
   return std::nullopt;
 }
@@ -206,6 +211,9 @@ std::optional<Exit> SystemVcpu::handle(jit::Stop stop) {
     case ExitKind::Reset:
     case ExitKind::Shutdown:
       return Exit{stop.kind, stop.detail};
+    case ExitKind::MemoryFault:
+      if (tlb_.take_watch_hit()) return Exit{ExitKind::Debug, kDebugWatch};
+      return raise(stop.kind, stop.detail);
     case ExitKind::FetchFault:
       state_.fault_address = stop.detail;
       state_.fault_size = 1;
@@ -238,13 +246,16 @@ Exit SystemVcpu::run() {
   }
 }
 
-Exit SystemVcpu::step() {
+Exit SystemVcpu::step() { return step(true); }
+Exit SystemVcpu::step_undisturbed() { return step(false); }
+
+Exit SystemVcpu::step(bool interrupts) {
   guest_.emplace(*this);
   struct Leave {
     std::optional<InGuest>& guest;
     ~Leave() { guest.reset(); }
   } const leave{guest_};
-  if (state_.exit_request.load(std::memory_order_relaxed) != 0) (void)answer_requests();
+  if (state_.exit_request.load(std::memory_order_relaxed) != 0) (void)answer_requests(interrupts);
   thread_->set_chaining(false);
   const jit::CompiledBlock* const block = find_or_translate(*soft_.interpreter_, 1);
   jit::Stop stop{ExitKind::FetchFault, state_.pc};

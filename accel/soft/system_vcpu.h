@@ -23,6 +23,7 @@ class SystemVcpu final : public Vcpu, private frontend::VcpuServices, private ji
 
   Exit run() override;
   Exit step() override;
+  Exit step_undisturbed() override;
   void kick() override { request(kKick); }
   ir::CpuHeader& state() override { return state_; }
   void set_interrupt(uint32_t lines, bool level) override;
@@ -61,7 +62,8 @@ class SystemVcpu final : public Vcpu, private frontend::VcpuServices, private ji
 
   void request(uint32_t what);
   void wake();
-  std::optional<Exit> answer_requests();
+  std::optional<Exit> answer_requests(bool interrupts = true);
+  Exit step(bool interrupts);
   /// nullptr: the code can't be fetched, and the state says why.
   const jit::CompiledBlock* find_or_translate(jit::Engine& engine, unsigned max_instructions);
   std::optional<Exit> handle(jit::Stop stop);

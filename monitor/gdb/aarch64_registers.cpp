@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-/// org.gnu.gdb.aarch64.core: x0..x30, sp, pc, cpsr; .fpu: v0..v31, fpsr, fpcr; .tls: tpidr.
+/// org.gnu.gdb.aarch64.core: x0..x30, sp, pc, cpsr; .fpu: v0..v31, fpsr, fpcr; .tls: tpidr. Of a
+/// machine's CPU also every system register that can be read, in a feature of our own.
 #include <fmt/format.h>
 
 #include <cstring>
+#include <vector>
 
 #include "frontend/arm/a64_state.h"
+#include "frontend/arm/system/system_registers.h"
+#include "frontend/arm/system/system_state.h"
 #include "monitor/gdb/registers.h"
 #include "monitor/gdb/x86_registers.h"
 
@@ -40,23 +44,30 @@ bool take(std::string_view bytes, T& value) {
   return true;
 }
 
-class Aarch64Registers final : public Registers {
+class Aarch64Registers : public Registers {
  public:
-  Aarch64Registers() {
-    count = kCount;
+  explicit Aarch64Registers(bool system = false) : system_(system) {
+    in_g = kCount;
     pc = kPc, sp = kSp, fp = 29;
   }
 
   std::string target_xml() const override {
     std::string xml =
         "<?xml version=\"1.0\"?><!DOCTYPE target SYSTEM \"gdb-target.dtd\"><target version=\"1.0\">"
-        "<architecture>aarch64</architecture><osabi>GNU/Linux</osabi>"
-        "<feature name=\"org.gnu.gdb.aarch64.core\">";
+        "<architecture>aarch64</architecture>";
+    if (!system_) xml += "<osabi>GNU/Linux</osabi>";
+    xml += "<feature name=\"org.gnu.gdb.aarch64.core\">";
     for (unsigned i = 0; i < 31; i++) xml += fmt::format("<reg name=\"x{}\" bitsize=\"64\"/>", i);
     xml +=
         "<reg name=\"sp\" bitsize=\"64\" type=\"data_ptr\"/><reg name=\"pc\" bitsize=\"64\" "
         "type=\"code_ptr\"/>"
-        "<flags id=\"cpsr_flags\" size=\"4\"><field name=\"BTYPE\" start=\"10\" end=\"11\"/>"
+        "<flags id=\"cpsr_flags\" size=\"4\"><field name=\"SP\" start=\"0\" end=\"0\"/>"
+        "<field name=\"EL\" start=\"2\" end=\"3\"/><field name=\"F\" start=\"6\" end=\"6\"/>"
+        "<field name=\"I\" start=\"7\" end=\"7\"/><field name=\"A\" start=\"8\" end=\"8\"/>"
+        "<field name=\"D\" start=\"9\" end=\"9\"/><field name=\"BTYPE\" start=\"10\" end=\"11\"/>"
+        "<field name=\"SSBS\" start=\"12\" end=\"12\"/><field name=\"IL\" start=\"20\" end=\"20\"/>"
+        "<field name=\"SS\" start=\"21\" end=\"21\"/><field name=\"PAN\" start=\"22\" end=\"22\"/>"
+        "<field name=\"UAO\" start=\"23\" end=\"23\"/><field name=\"DIT\" start=\"24\" end=\"24\"/>"
         "<field name=\"V\" start=\"28\" end=\"28\"/><field name=\"C\" start=\"29\" end=\"29\"/>"
         "<field name=\"Z\" start=\"30\" end=\"30\"/><field name=\"N\" start=\"31\" end=\"31\"/></flags>"
         "<reg name=\"cpsr\" bitsize=\"32\" type=\"cpsr_flags\"/></feature>"
@@ -85,9 +96,8 @@ class Aarch64Registers final : public Registers {
     xml +=
         "<reg name=\"fpsr\" bitsize=\"32\"/><reg name=\"fpcr\" bitsize=\"32\"/></feature>"
         "<feature name=\"org.gnu.gdb.aarch64.tls\"><reg name=\"tpidr\" bitsize=\"64\" "
-        "type=\"data_ptr\"/></feature>"
-        "</target>";
-    return xml;
+        "type=\"data_ptr\"/></feature>";
+    return xml + more_features() + "</target>";
   }
 
   std::string read(const ir::CpuHeader& cpu, unsigned number) const override {
@@ -140,6 +150,62 @@ class Aarch64Registers final : public Registers {
         return false;
     }
   }
+
+ protected:
+  virtual std::string more_features() const { return ""; }
+
+ private:
+  const bool system_;
+};
+
+class Aarch64SystemRegisters final : public Aarch64Registers {
+ public:
+  Aarch64SystemRegisters() : Aarch64Registers(true) {
+    for (unsigned i = 0; i < arm::kSysRegCount; i++)
+      // Random numbers are not to be used up by looking.
+      if (arm::kSysRegs[i].read_el <= 3 && !arm::kSysRegs[i].name.starts_with("RNDR"))
+        registers_.push_back(static_cast<arm::SysReg>(i));
+  }
+
+  std::string read(const ir::CpuHeader& cpu, unsigned number) const override {
+    auto& s = reinterpret_cast<arm::A64SystemState&>(const_cast<ir::CpuHeader&>(cpu));
+    if (number == kCpsr) return bytes_of(static_cast<uint32_t>(arm::system_pstate(s)));
+    if (number >= kCount && number - kCount < registers_.size())
+      return bytes_of(arm::read_sys_reg(s, registers_[number - kCount]));
+    return Aarch64Registers::read(cpu, number);
+  }
+
+  bool write(ir::CpuHeader& cpu, unsigned number, std::string_view bytes) const override {
+    auto& s = reinterpret_cast<arm::A64SystemState&>(cpu);
+    if (number == kCpsr) {
+      uint32_t word = 0;
+      if (!take(bytes, word)) return false;
+      arm::set_system_pstate(s, word);
+      arm::set_el_and_sp(s, word >> 2 & 3, word & 1);
+      arm::state_changed(s);
+      return true;
+    }
+    if (number < kCount || number - kCount >= registers_.size())
+      return Aarch64Registers::write(cpu, number, bytes);
+    const arm::SysReg r = registers_[number - kCount];
+    uint64_t value = 0;
+    if (arm::info(r).write_el > 3 || !take(bytes, value)) return false;
+    arm::write_sys_reg(s, r, value);
+    arm::state_changed(s);
+    return true;
+  }
+
+ protected:
+  std::string more_features() const override {
+    std::string xml = "<feature name=\"org.lyrebird.aarch64.system\">";
+    for (const arm::SysReg r : registers_)
+      xml += fmt::format("<reg name=\"{}\" bitsize=\"64\" save-restore=\"no\" group=\"system\"/>",
+                         arm::info(r).name);
+    return xml + "</feature>";
+  }
+
+ private:
+  std::vector<arm::SysReg> registers_;
 };
 
 }  // namespace
@@ -148,6 +214,12 @@ const Registers* find_registers(std::string_view guest) {
   static const Aarch64Registers aarch64;
   if (guest == "x86_64") return &x86_64_registers();
   if (guest == "i386") return &i386_registers();
+  return guest == "aarch64" ? &aarch64 : nullptr;
+}
+
+const Registers* find_system_registers(std::string_view guest) {
+  static const Aarch64SystemRegisters aarch64;
+  if (guest == "x86_64") return &x86_64_registers();
   return guest == "aarch64" ? &aarch64 : nullptr;
 }
 

@@ -13,7 +13,7 @@ namespace lyrebird::gdb {
 class Registers {
  public:
   virtual ~Registers() = default;
-  unsigned count = 0;
+  unsigned in_g = 0;                ///< those before it are in a g packet; gdb asks for others one by one
   unsigned pc = 0, sp = 0, fp = 0;  ///< their numbers: sent with every stop
 
   /// target.xml (GDB manual, appendix G).
@@ -24,7 +24,9 @@ class Registers {
   virtual bool write(ir::CpuHeader& cpu, unsigned number, std::string_view bytes) const = 0;
 };
 
-/// For Abi::name, or null.
+/// Of a program, by Abi::name, or null.
 const Registers* find_registers(std::string_view guest);
+/// Of a machine's CPU: "aarch64" with the system registers, "x86_64". Null: none.
+const Registers* find_system_registers(std::string_view guest);
 
 }  // namespace lyrebird::gdb

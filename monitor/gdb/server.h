@@ -1,39 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The gdb remote stub for user mode: answers packets on a thread of its own.
+/// The gdb remote stub: answers packets about a target, whatever that is and however they come.
 ///
-/// Supported: target.xml, registers and memory, Z0/Z1 breakpoints, vCont (c, C, s, S) per thread,
-/// Ctrl-C, threads, signals with pass/nopass, qXfer (auxv, exec-file, features, threads, siginfo),
-/// vFile (gdb reads the program and its libraries through us), detach, kill. Write watchpoints run
-/// the guest by single steps; there are none for reads.
+/// Supported: target.xml, registers and memory, Z0/Z1 breakpoints, watchpoints as far as the target has them,
+/// vCont (c, C, s, S) per thread, Ctrl-C, threads, signals with pass/nopass, qXfer (features, threads, and
+/// what the target has), detach, kill; vFile, qRcmd and the like are the target's.
 #pragma once
 
+#include <functional>
 #include <set>
 #include <string>
 #include <string_view>
 
-#include "monitor/gdb/connection.h"
-#include "monitor/gdb/files.h"
-#include "monitor/gdb/memory.h"
 #include "monitor/gdb/packet.h"
 #include "monitor/gdb/registers.h"
-#include "monitor/gdb/world.h"
+#include "monitor/gdb/target.h"
 
 namespace lyrebird::gdb {
 
-/// -g: waits for gdb at `where` (a port or a path); the guest then starts stopped. False: a message
-/// was printed. Fits user::DebuggerStart.
-bool start_debugger(user::Thread& first, const std::string& where);
-
 class Server {
  public:
-  Server(World& world, const Registers& registers, pid_t first_thread);
-  Connection& connection() { return connection_; }
-  /// Serves until gdb or the guest is gone. Never returns before that.
-  void run();
+  using Send = std::function<void(std::string_view bytes)>;
+  Server(Target& target, const Registers& registers, ThreadId first_thread, Send send);
+
+  /// Bytes from gdb.
+  void receive(std::string_view bytes);
+  /// The target has a stop or an end to tell, perhaps.
+  void on_event();
+  /// gdb let the guest go, or the guest is gone: nothing is answered any more.
+  bool done() const { return done_; }
+  /// The connection is gone.
+  void detach();
 
  private:
-  void on_input();
-  void on_event();
   void handle(std::string_view packet);
   void reply(std::string_view data);
   std::string answer(std::string_view packet);
@@ -51,21 +49,18 @@ class Server {
   std::string select_thread(Fields f);
   std::string stop_reply();
   std::string thread_list_xml();
-  std::string auxv();
+  bool there(ThreadId thread);
   void resume_old_style(Resume how, Fields f, bool with_signal);
   std::string resume_by_vcont(Fields f);
-  void detach();
 
-  World& world_;
+  Target& target_;
   const Registers& registers_;
-  const DebugMemory memory_;
-  Files files_;
-  Connection connection_;
+  const Send send_;
   PacketReader reader_;
   std::string last_sent_;
   std::set<uint64_t> breakpoints_;
   StopReason stop_;
-  pid_t selected_ = 0;
+  ThreadId selected_ = 0;
   bool acks_ = true, running_ = false, done_ = false;
 };
 

@@ -2,19 +2,105 @@
 #include "monitor/gdb/world.h"
 
 #include <fmt/format.h>
+#include <poll.h>
+#include <pthread.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 
+#include "monitor/gdb/connection.h"
 #include "monitor/gdb/packet.h"
+#include "monitor/gdb/server.h"
+#include "user/host/raw_signal.h"
 #include "user/signals/host_handler.h"
 
 namespace lyrebird::gdb {
 
+namespace {
+
+StopReason reason_of(const user::Thread& t, const siginfo_t& info) {
+  StopReason reason;
+  reason.thread = t.tid;
+  reason.signal = info.si_signo;
+  reason.siginfo = {reinterpret_cast<const char*>(&info), sizeof info};
+  return reason;
+}
+
+StopReason reason_of(const user::Thread& t, int signal) {
+  siginfo_t info{};
+  info.si_signo = signal;
+  return reason_of(t, info);
+}
+
+/// Serves until gdb or the guest is gone.
+void serve(Server& server, Connection& connection, World& world) {
+  while (!server.done()) {
+    pollfd ready[2] = {{connection.fd(), POLLIN, 0}, {world.event_fd(), POLLIN, 0}};
+    if (::poll(ready, 2, -1) < 0) continue;
+    if (ready[1].revents) server.on_event();
+    if (server.done() || !ready[0].revents) continue;
+    const std::string bytes = connection.receive();
+    if (bytes.empty())
+      server.detach();
+    else
+      server.receive(bytes);
+  }
+  connection.close();
+}
+
+struct ServerThread {
+  Connection connection;
+  std::unique_ptr<Server> server;
+  World* world = nullptr;
+};
+
+void* server_main(void* argument) {
+  const std::unique_ptr<ServerThread> thread(static_cast<ServerThread*>(argument));
+  serve(*thread->server, thread->connection, *thread->world);
+  return nullptr;
+}
+
+}  // namespace
+
+bool start_debugger(user::Thread& first, const std::string& where) {
+  user::Process& process = first.process;
+  const Registers* const registers = find_registers(process.abi.name);
+  if (!registers) {
+    std::fputs(fmt::format("{}: -g: not for this guest yet\n", process.options.invoked_as).c_str(), stderr);
+    return false;
+  }
+  // Lives as long as the process.
+  World* const world = new World(process);
+  auto thread = std::make_unique<ServerThread>();
+  thread->world = world;
+  if (const Result<void> connected = thread->connection.accept(where); !connected) {
+    std::fputs(fmt::format("{}: {}\n", process.options.invoked_as, connected.error().message).c_str(),
+               stderr);
+    return false;
+  }
+  thread->server =
+      std::make_unique<Server>(*world, *registers, first.tid,
+                               [connection = &thread->connection](auto bytes) { connection->send(bytes); });
+  process.debugger = world;
+  process.signals.actions->set_intercept(true);
+  world->on_thread_start(first);
+  // The guest's signals are not for the server's thread.
+  const uint64_t mask = user::host::set_signal_mask(SIG_BLOCK, ~user::kHostFaults);
+  pthread_t id;
+  const int error = pthread_create(&id, nullptr, server_main, thread.release());
+  user::host::set_signal_mask(SIG_SETMASK, mask);
+  if (!error) pthread_detach(id);
+  return !error;
+}
+
 World::World(user::Process& process)
-    : process_(process), memory_(process), event_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+    : process_(process),
+      memory_(process),
+      files_(std::make_unique<Files>(process)),
+      event_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
 
 World::~World() { ::close(event_fd_); }
 
@@ -45,15 +131,15 @@ void World::wait_until_running(Lock& lock, pid_t tid) {
 
 // The caller stays until gdb lets it go on.
 void World::stop_world(Lock& lock, const StopReason& reason) {
-  wait_until_running(lock, reason.thread);
+  wait_until_running(lock, static_cast<pid_t>(reason.thread));
   if (detached_) return;
   stopped_ = true;
   interrupt_ = false;
   stop_ = reason;
   update_attention();
-  kick_others(reason.thread);
+  kick_others(static_cast<pid_t>(reason.thread));
   signal_event();
-  wait_until_running(lock, reason.thread);
+  wait_until_running(lock, static_cast<pid_t>(reason.thread));
 }
 
 // gdb's "signal" for a thread that did not stop because of one.
@@ -72,10 +158,7 @@ bool World::before_run(user::Thread& t) {
   if (!attention_.load()) return false;
   Lock lock(mutex_);
   if (interrupt_ && !stopped_ && !detached_) {
-    StopReason reason;
-    reason.thread = t.tid;
-    reason.signal = reason.info.si_signo = SIGINT;
-    stop_world(lock, reason);
+    stop_world(lock, reason_of(t, SIGINT));
     inject_signal(t);
   }
   wait_until_running(lock, t.tid);
@@ -89,9 +172,7 @@ void World::on_debug_stop(user::Thread& t) {
   if (detached_) return;
   const auto found = threads_.find(t.tid);
   const bool stepped = found != threads_.end() && found->second.resume == Resume::Step;
-  StopReason reason;
-  reason.thread = t.tid;
-  reason.signal = reason.info.si_signo = SIGTRAP;
+  StopReason reason = reason_of(t, SIGTRAP);
   reason.watch = changed_watch();
   reason.breakpoint = !stepped && !reason.watch && breakpoints_.contains(t.cpu().pc);
   // Just a step on the way to a watchpoint.
@@ -119,16 +200,20 @@ void World::set_breakpoints(std::set<uint64_t> addresses) {
   breakpoints_ = std::move(addresses);
 }
 
-void World::add_watch(uint64_t address, uint64_t size) {
+bool World::add_watch(WatchKind kind, uint64_t address, uint64_t size) {
+  if (kind != WatchKind::Write) return false;
   const Lock lock(mutex_);
   watches_.push_back({address, memory_.read(address, size)});
   update_attention();
+  return true;
 }
 
-void World::remove_watch(uint64_t address, uint64_t size) {
+bool World::remove_watch(WatchKind kind, uint64_t address, uint64_t size) {
+  if (kind != WatchKind::Write) return false;
   const Lock lock(mutex_);
   std::erase_if(watches_, [&](const Watch& w) { return w.address == address && w.bytes.size() == size; });
   update_attention();
+  return true;
 }
 
 int World::on_signal(user::Thread& t, const siginfo_t& info) {
@@ -138,11 +223,7 @@ int World::on_signal(user::Thread& t, const siginfo_t& info) {
     injected_.erase(own);
     return info.si_signo;
   }
-  StopReason reason;
-  reason.thread = t.tid;
-  reason.signal = info.si_signo;
-  reason.info = info;
-  stop_world(lock, reason);
+  stop_world(lock, reason_of(t, info));
   if (detached_) return info.si_signo;
   const int deliver = signal_to_ == t.tid ? signal_ : 0;
   signal_ = signal_to_ = 0;
@@ -196,13 +277,13 @@ void World::end_was_told() {
   changed_.notify_all();
 }
 
-void World::resume(const std::map<pid_t, Resume>& threads, Resume others, pid_t signal_to, int signal) {
+void World::resume(const std::map<ThreadId, Resume>& threads, Resume others, ThreadId signal_to, int signal) {
   const Lock lock(mutex_);
   for (auto& [tid, watched] : threads_) {
     const auto found = threads.find(tid);
     watched.resume = found == threads.end() ? others : found->second;
   }
-  signal_to_ = signal_to;
+  signal_to_ = static_cast<pid_t>(signal_to);
   signal_ = signal;
   changed_watch();  // what gdb itself wrote does not count
   stopped_ = false;
@@ -238,11 +319,43 @@ void World::pass_signals(std::set<int> signals) {
   passed_ = std::move(signals);
 }
 
-std::vector<pid_t> World::threads() {
+std::vector<ThreadId> World::threads() {
   const Lock lock(mutex_);
-  std::vector<pid_t> ids;
+  std::vector<ThreadId> ids;
   for (const auto& [tid, watched] : threads_) ids.push_back(tid);
   return ids;
+}
+
+bool World::with_cpu(ThreadId thread, bool, const std::function<void(ir::CpuHeader&)>& f) {
+  const Lock lock(mutex_);
+  const auto found = threads_.find(static_cast<pid_t>(thread));
+  if (found == threads_.end()) return false;
+  f(found->second.thread->cpu());
+  return true;
+}
+
+void World::kill() { user::host::die_by_signal(SIGKILL); }
+
+std::string World::auxv() const {
+  std::string bytes;
+  const user::DataModel& model = process_.abi.model;
+  for (const uint64_t value : process_.program.auxv) {
+    for (unsigned i = 0; i < model.word; i++)
+      bytes += static_cast<char>(value >> 8 * (model.big_endian ? model.word - 1 - i : i));
+  }
+  return bytes;
+}
+
+std::optional<std::string> World::object(std::string_view kind) {
+  if (kind == "auxv") return auxv();
+  if (kind == "exec-file") return process_.program.exe;
+  return std::nullopt;
+}
+
+std::optional<std::string> World::answer(std::string_view packet) {
+  Fields f(packet);
+  if (!f.eat("vFile:")) return std::nullopt;
+  return files_->answer(f);
 }
 
 }  // namespace lyrebird::gdb

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Stops and lets go the threads of the guest: the debugger's half that runs on guest threads.
+/// A process as target: stops and lets go the threads of the guest, partly on guest threads.
 ///
 /// All-stop, as gdb has it by default: when one thread has something to tell, every other parks
 /// before its next block. A thread inside a system call counts as stopped; it parks when the call
@@ -11,29 +11,26 @@
 #include <atomic>
 #include <condition_variable>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "monitor/gdb/files.h"
 #include "monitor/gdb/memory.h"
+#include "monitor/gdb/target.h"
 #include "user/debugger.h"
 #include "user/thread.h"
 
 namespace lyrebird::gdb {
 
-enum class Resume { Hold, Continue, Step };
+/// -g: waits for gdb at `where` (a port or a path); the guest then starts stopped. False: a message
+/// was printed. Fits user::DebuggerStart.
+bool start_debugger(user::Thread& first, const std::string& where);
 
-struct StopReason {
-  pid_t thread = 0;
-  int signal = 0;  ///< host number
-  siginfo_t info{};
-  bool breakpoint = false;
-  std::optional<uint64_t> watch;  ///< address of the watchpoint that was hit
-};
-
-class World final : public user::Debugger {
+class World final : public user::Debugger, public Target {
  public:
   /// All threads are stopped from the beginning; `event_fd` becomes readable when a stop or the
   /// end of the process is to be told.
@@ -53,34 +50,35 @@ class World final : public user::Debugger {
 
   // On the server's thread.
   int event_fd() const { return event_fd_; }
-  /// The stop that all threads stand at, once.
-  std::optional<StopReason> take_stop();
-  /// What gdb gets when the process ends; "" as long as it lives.
-  std::string take_end();
-  /// The end was told: the process may go.
-  void end_was_told();
-  void resume(const std::map<pid_t, Resume>& threads, Resume others, pid_t signal_to, int signal);
-  /// Stops the world with SIGINT.
-  void interrupt();
-  /// Nobody is stopped any more, ever.
-  void let_go();
-  void set_breakpoints(std::set<uint64_t> addresses);
-  /// Threads run one instruction at a time while there is a watchpoint, and stop when its bytes
-  /// have changed.
-  void add_watch(uint64_t address, uint64_t size);
-  void remove_watch(uint64_t address, uint64_t size);
-  void pass_signals(std::set<int> signals);
-  std::vector<pid_t> threads();
-  /// Calls f with a thread that stands still; false: no such thread.
-  template <typename F>
-  bool with_thread(pid_t tid, F f) {
-    const std::lock_guard lock(mutex_);
-    const auto found = threads_.find(tid);
-    if (found == threads_.end()) return false;
-    f(*found->second.thread);
-    return true;
+  std::optional<StopReason> take_stop() override;
+  std::string take_end() override;
+  void end_was_told() override;
+  void resume(const std::map<ThreadId, Resume>& threads, Resume others, ThreadId signal_to,
+              int signal) override;
+  void interrupt() override;
+  void let_go() override;
+  void kill() override;
+  void set_breakpoints(std::set<uint64_t> addresses) override;
+  /// Only for writes. Threads run one instruction at a time while there is a watchpoint, and stop when its
+  /// bytes have changed.
+  bool add_watch(WatchKind kind, uint64_t address, uint64_t size) override;
+  bool remove_watch(WatchKind kind, uint64_t address, uint64_t size) override;
+  void pass_signals(std::set<int> signals) override;
+  std::vector<ThreadId> threads() override;
+  std::string describe(ThreadId) override { return "standing still"; }
+  bool with_cpu(ThreadId thread, bool changes, const std::function<void(ir::CpuHeader&)>& f) override;
+  std::string read_memory(ThreadId, uint64_t address, uint64_t size) override {
+    return memory_.read(address, size);
   }
-  user::Process& process() { return process_; }
+  bool write_memory(ThreadId, uint64_t address, std::string_view bytes) override {
+    return memory_.write(address, bytes);
+  }
+  bool attached() const override { return false; }
+  std::string features() const override {
+    return ";QPassSignals+;qXfer:auxv:read+;qXfer:exec-file:read+;qXfer:siginfo:read+";
+  }
+  std::optional<std::string> object(std::string_view kind) override;
+  std::optional<std::string> answer(std::string_view packet) override;
 
  private:
   struct Watched {
@@ -101,9 +99,11 @@ class World final : public user::Debugger {
   void update_attention();
   std::optional<uint64_t> changed_watch();
   void end(const std::string& packet);
+  std::string auxv() const;
 
   user::Process& process_;
   const DebugMemory memory_;
+  std::unique_ptr<Files> files_;
   const int event_fd_;
   /// Some thread may not simply run.
   std::atomic<bool> attention_{true};

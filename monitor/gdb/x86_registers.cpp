@@ -163,7 +163,7 @@ std::string number(uint64_t value, unsigned bits) { return cut(&value, bits / 8)
 class X86Registers final : public Registers {
  public:
   explicit X86Registers(bool wide) : wide_(wide), rows_(make_rows(wide)) {
-    count = static_cast<unsigned>(rows_.size());
+    in_g = static_cast<unsigned>(rows_.size());
     pc = wide ? 16 : 8, sp = wide ? 7 : 4, fp = wide ? 6 : 5;
   }
 

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/report.h"
 #include "frontend/arm/system/system_frontend.h"
+#include "monitor/gdb/machine_target.h"
 #include "monitor/human/monitor.h"
 #include "system/chardev/terminal.h"
 #include "tools/disassemble.h"
@@ -40,6 +41,7 @@ class Session {
  private:
   Result<void> open_consoles();
   void watch_signals();
+  Result<void> open_gdb();
   void end(int status);
 
   MachineSettings settings_;
@@ -53,10 +55,13 @@ class Session {
   system::CharBackend* monitor_end_ = nullptr;
   std::unique_ptr<machines::VirtMachine> machine_;
   std::unique_ptr<Attached> attached_;
-  std::unique_ptr<monitor::HumanMonitor> monitor_;
+  std::unique_ptr<monitor::HumanMonitor> monitor_, no_monitor_;  ///< the second: gdb's, if there is no first
+  std::unique_ptr<gdb::MachineStub> gdb_;
 };
 
 Session::~Session() {
+  gdb_.reset();
+  no_monitor_.reset();
   monitor_.reset();
   attached_.reset();  // the CPUs stand
   machine_.reset();
@@ -129,7 +134,6 @@ Result<void> Session::build() {
     return Error{fmt::format("-D {}: {}", settings_.log_file, std::strerror(errno))};
   for (const std::string& chardev : settings_.chardevs)
     if (Result<void> r = char_devices_.open(chardev); !r.ok()) return r;
-  if (!settings_.gdb.empty()) return Error{fmt::format("-gdb {}: not supported yet", settings_.gdb)};
   watch_signals();
   // Last before the machine, so that errors in options find the terminal as it was.
   if (Result<void> r = open_consoles(); !r.ok()) return r;
@@ -159,7 +163,9 @@ Result<void> Session::build() {
       if (terminal_) terminal_->flush();
       std::fputs(fmt::format("{}: {}\n", name_, message).c_str(), stderr);
     }
-    end(reason == machines::Shutdown::Error ? 1 : 0);
+    const int status = reason == machines::Shutdown::Error ? 1 : 0;
+    if (gdb_) gdb_->on_end(static_cast<unsigned>(status));
+    end(status);
   };
   if (monitor_end_) {
     monitor_ = std::make_unique<monitor::HumanMonitor>(*machine_, *monitor_end_, [this] { end(0); });
@@ -172,6 +178,24 @@ Result<void> Session::build() {
     monitor_->add_info("network", "the networks",
                        [this, lines] { return lines(attached_->describe_networks()); });
   }
+  return open_gdb();
+}
+
+/// -gdb: as the peer has it, a place that listens unless told otherwise.
+Result<void> Session::open_gdb() {
+  if (settings_.gdb.empty() || settings_.gdb == "none") return {};
+  std::string where = settings_.gdb;
+  if (where.find_first_not_of("0123456789") == std::string::npos) where = "tcp::" + where;
+  const bool socket = where.starts_with("tcp:") || where.starts_with("unix:");
+  if (socket && where.find(",server") == std::string::npos) where += ",server=on,wait=off";
+  if (where.starts_with("tcp:") && where.find(",nodelay") == std::string::npos) where += ",nodelay=on";
+  auto place = char_devices_.open_short(where, "gdb");
+  if (!place.ok()) return Error{fmt::format("-gdb {}", place.error().message)};
+  no_monitor_ = std::make_unique<monitor::HumanMonitor>(*machine_, null_, [this] { end(0); });
+  gdb_ = std::make_unique<gdb::MachineStub>(
+      *machine_, *gdb::find_system_registers("aarch64"), **place,
+      [this](std::string_view line) { return (monitor_ ? *monitor_ : *no_monitor_).execute(line); },
+      [this] { end(0); });
   return {};
 }
 
