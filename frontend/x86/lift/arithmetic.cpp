@@ -90,26 +90,26 @@ struct Arithmetic : Lifter {
       set_gpr(kRax, product);
       return multiplied(ir.CmpLeU(imm(I16, 0x100), product));
     }
-    const Value low = ir.Mul(a, b), high = ir.MulHiU(a, b);
-    set_gpr(kRax, low);
-    set_gpr(kRdx, high);
-    return multiplied(ir.CmpNe(high, imm(high.type, 0)));
+    const Product p = product(a, b, false);
+    set_gpr(kRax, p.low);
+    set_gpr(kRdx, p.high);
+    return multiplied(p.wide ? ir.CmpLtU(imm(p.wide.type, low_bits(a.type)), p.wide)
+                             : ir.CmpNe(p.high, imm(a.type, 0)));
   }
 
   bool IMUL() {
     if (insn.operand_count == 1) return imul_wide();
     const unsigned first = insn.operand_count == 2 ? 0 : 1;
-    const Value a = read(first), b = read(first + 1), low = ir.Mul(a, b);
-    const Value high = ir.MulHiS(a, b);
-    write(0, low);
-    return multiplied(ir.CmpNe(high, sign_fill(low)));
+    const Product p = product(read(first), read(first + 1), true);
+    write(0, p.low);
+    return multiplied(signed_overflow(p));
   }
 
   bool MULX() {
     const Value a = gpr(kRdx, type(2)), b = read(2);
-    const Value low = ir.Mul(a, b), high = ir.MulHiU(a, b);
-    write(1, low);
-    write(0, high);
+    const Product p = product(a, b, false);
+    write(1, p.low);
+    write(0, p.high);
     return true;
   }
 
@@ -186,11 +186,28 @@ struct Arithmetic : Lifter {
       set_gpr(kRax, product);
       return multiplied(ir.CmpNe(product, ir.SExt(ir.Trunc(product, I8), I16)));
     }
-    const Value low = ir.Mul(a, b), high = ir.MulHiS(a, b);
-    set_gpr(kRax, low);
-    set_gpr(kRdx, high);
-    return multiplied(ir.CmpNe(high, sign_fill(low)));
+    const Product p = product(a, b, true);
+    set_gpr(kRax, p.low);
+    set_gpr(kRdx, p.high);
+    return multiplied(signed_overflow(p));
   }
+
+  /// `wide`: both halves, of what has less than 64 bits; one multiplication then makes both.
+  struct Product {
+    Value low, high, wide;
+  };
+  Product product(Value a, Value b, bool is_signed) {
+    if (a.type == I64) return {ir.Mul(a, b), is_signed ? ir.MulHiS(a, b) : ir.MulHiU(a, b), {}};
+    const unsigned width = ir::bit_width(a.type);
+    const Type twice = ir::int_type(2 * width);
+    const auto extended = [&](Value v) { return is_signed ? ir.SExt(v, twice) : ir.ZExt(v, twice); };
+    const Value wide = ir.Mul(extended(a), extended(b));
+    return {ir.Trunc(wide, a.type), ir.Trunc(ir.ShrU(wide, imm(twice, width)), a.type), wide};
+  }
+  Value signed_overflow(const Product& p) {
+    return p.wide ? ir.CmpNe(p.wide, ir.SExt(p.low, p.wide.type)) : ir.CmpNe(p.high, sign_fill(p.low));
+  }
+  static uint64_t low_bits(Type type) { return (uint64_t{1} << ir::bit_width(type)) - 1; }
 
   bool divided(Value quotient, Value remainder) {
     set_gpr(kRax, quotient);
