@@ -20,6 +20,7 @@ endif()
 # As archives: a program that is started for every command should not wait for more libraries.
 find_library(LYREBIRD_FDT libfdt.a REQUIRED)
 find_library(LYREBIRD_ZLIB libz.a REQUIRED)
+find_library(LYREBIRD_ZSTD libzstd.a REQUIRED)
 find_program(CCACHE ccache)
 if(CCACHE)
   # So that all checkouts on a machine share what one of them compiled.

@@ -19,6 +19,8 @@
 #include "system/address_space.h"
 #include "system/clock.h"
 #include "system/event_loop.h"
+#include "system/ram_block.h"
+#include "system/state_stream.h"
 
 namespace lyrebird::machines {
 
@@ -53,6 +55,17 @@ class Machine {
   /// state was read. Nullopt: it has nothing there.
   virtual std::optional<uint64_t> debug_translate(size_t cpu, uint64_t address) = 0;
   virtual std::vector<BoardDevice> devices() const = 0;
+  /// What a saved state must be of to be loaded into this machine, by the option that says it.
+  struct Trait {
+    std::string name, value;
+  };
+  virtual std::vector<Trait> traits() const = 0;
+  /// All memory of the guest's; what is saved and loaded apart from the rest.
+  virtual std::vector<system::RamBlock*> ram_blocks() = 0;
+  /// Everything but that memory, while the machine is paused; see saved_state.h. load() may leave half of a
+  /// state behind when it fails: reset() makes it whole.
+  virtual Result<void> save(system::StateWriter& to) = 0;
+  virtual Result<void> load(system::StateReader& from) = 0;
   size_t cpu_count() const { return threads_.size(); }
   accel::VcpuThread& cpu(size_t index) { return *threads_[index]; }
 

@@ -215,11 +215,18 @@ Result<void> MicrovmMachine::load() {
   return reset_status_;
 }
 
+std::vector<Machine::Trait> MicrovmMachine::traits() const {
+  const auto on = [](bool is) { return std::string(is ? "on" : "off"); };
+  return {{"-M", "microvm"},
+          {"-smp", std::to_string(options_.cpus)},
+          {"-m", fmt::format("{}M", ram_->size() >> 20)},
+          {"-M acpi", on(options_.acpi)},
+          {"-M pit", on(options_.pit)},
+          {"-cpu (digest of all features)", fmt::format("{:016x}", kvm_->cpuid().digest())}};
+}
+
 Result<void> MicrovmMachine::save(system::StateWriter& to) {
   to.begin("microvm", 1);
-  to.field("cpus", options_.cpus);
-  to.field("ram_size", ram_->size());
-  to.bytes("ram", {ram_->host(), ram_->size()});
   to.field("clock", clock().now_ns());
   for (const auto& cpu : cpus_) {
     if (auto read = cpu->vcpu->read_state(); !read) return read;
@@ -235,18 +242,8 @@ Result<void> MicrovmMachine::save(system::StateWriter& to) {
 }
 
 Result<void> MicrovmMachine::load(system::StateReader& from) {
-  unsigned cpus = 0;
-  uint64_t ram_size = 0;
   int64_t now = 0;
   from.begin("microvm", 1);
-  from.field("cpus", cpus);
-  from.field("ram_size", ram_size);
-  if (from.ok() && cpus != options_.cpus) from.fail(fmt::format("of a machine with -smp {}", cpus));
-  if (from.ok() && ram_size != ram_->size())
-    from.fail(fmt::format("of a machine with -m {}M", ram_size >> 20));
-  if (!from.ok()) return from.status();
-  from.array("ram", std::span<uint8_t>(ram_->host(), ram_->size()));
-  ram_->mark(0, ram_->size());
   from.field("clock", now);
   if (from.ok()) clock().set_ns(now);
   for (const auto& cpu : cpus_) {

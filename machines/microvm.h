@@ -61,10 +61,10 @@ class MicrovmMachine final : public Machine {
 
   accel::KvmAccelerator& kvm() { return *kvm_; }
   x86::X86SystemState& state(size_t cpu) { return cpus_[cpu]->state; }
-  /// Everything of the guest; the machine is paused. What is loaded must be of a machine with the same
-  /// options.
-  Result<void> save(system::StateWriter& to);
-  Result<void> load(system::StateReader& from);
+  std::vector<Trait> traits() const override;
+  std::vector<system::RamBlock*> ram_blocks() override { return {ram_.get()}; }
+  Result<void> save(system::StateWriter& to) override;
+  Result<void> load(system::StateReader& from) override;
   /// Puts the device into the next empty slot, before the machine runs. The device outlives it.
   Result<void> plug(devices::VirtioDevice& device);
 

@@ -86,6 +86,10 @@ class VirtMachine final : public Machine {
   accel::Accelerator& accelerator() override { return *engine_.accelerator; }
   std::vector<BoardDevice> devices() const override { return board_; }
   void power_button() override;
+  std::vector<Trait> traits() const override;
+  std::vector<system::RamBlock*> ram_blocks() override;
+  Result<void> save(system::StateWriter& to) override;
+  Result<void> load(system::StateReader& from) override;
 
   /// Into the next free slot; the device outlives the machine.
   Result<void> plug(devices::VirtioDevice& device);

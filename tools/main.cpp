@@ -11,7 +11,6 @@
 
 #include "tools/commands.h"
 #include "tools/machine/run_machine.h"
-#include "tools/machine/run_microvm.h"
 #include "user/abi/abi.h"
 
 namespace {
@@ -41,10 +40,9 @@ int main(int argc, char** argv) {
   const char* const slash = std::strrchr(path, '/');
   const std::string name = slash ? slash + 1 : path;
   constexpr std::string_view kPrefix = "lyrebird-", kMachinePrefix = "lyrebird-system-";
-  if (name.starts_with(kMachinePrefix) && name.substr(kMachinePrefix.size()) == "aarch64")
-    return lyrebird::tools::run_machine({argv + 1, argv + argc}, name, "aarch64");
-  if (name == "lyrebird-system-x86_64")
-    return lyrebird::tools::run_x86_machine({argv + 1, argv + argc}, name);
+  for (const std::string_view guest : {"aarch64", "x86_64"})
+    if (name.starts_with(kMachinePrefix) && name.substr(kMachinePrefix.size()) == guest)
+      return lyrebird::tools::run_machine({argv + 1, argv + argc}, name, std::string(guest));
   if (name.starts_with(kPrefix)) {
     const std::string guest = name.substr(kPrefix.size());
     if (lyrebird::user::find_abi(std::string_view(guest)))

@@ -256,6 +256,11 @@ void PciFunction::reset() {
   map_bars();
 }
 
+Result<void> PciFunction::load_device(system::StateReader& from) {
+  load_function(from);
+  return from.status();
+}
+
 void PciFunction::save_function(system::StateWriter& to) const {
   const std::lock_guard lock(mutex_);
   to.begin("pci-function", 1);

@@ -61,6 +61,10 @@ class PciFunction {
   /// Sends the message of a vector, or keeps it pending while it is masked.
   void send_msix(unsigned vector);
 
+  /// Everything of the device that this is; called by the host's save() and load().
+  virtual void save_device(system::StateWriter& to) const { save_function(to); }
+  virtual Result<void> load_device(system::StateReader& from);
+
   void save_function(system::StateWriter& to) const;
   void load_function(system::StateReader& from);
 

@@ -84,16 +84,30 @@ void PciHost::reset() {
     if (function) function->reset();
 }
 
-// The functions are saved by the devices that they belong to.
 void PciHost::save(system::StateWriter& to) const {
   to.begin("pci-host", 1);
-  bridge_->save_function(to);
+  for (unsigned devfn = 0; devfn < functions_.size(); ++devfn) {
+    if (!functions_[devfn]) continue;
+    to.field("function", devfn);
+    to.text("name", functions_[devfn]->name());
+    functions_[devfn]->save_device(to);
+  }
   to.end();
 }
 
 Result<void> PciHost::load(system::StateReader& from) {
   from.begin("pci-host", 1);
-  bridge_->load_function(from);
+  for (unsigned devfn = 0; devfn < functions_.size() && from.ok(); ++devfn) {
+    if (!functions_[devfn]) continue;
+    unsigned saved = 0;
+    from.field("function", saved);
+    const std::string name = from.text("name", 255);
+    if (from.ok() && (saved != devfn || name != functions_[devfn]->name()))
+      from.fail(fmt::format("has {} as device {}, where this machine has {} as device {}", name, saved >> 3,
+                            functions_[devfn]->name(), devfn >> 3));
+    if (!from.ok()) break;
+    if (auto loaded = functions_[devfn]->load_device(from); !loaded) return loaded;
+  }
   from.end();
   return from.status();
 }

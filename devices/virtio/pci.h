@@ -27,6 +27,8 @@ class VirtioPci final : public PciFunction, private VirtioTransport {
   uint32_t config_read(unsigned offset, unsigned size) override;
   void config_write(unsigned offset, unsigned size, uint32_t value) override;
   void reset() override;
+  void save_device(system::StateWriter& to) const override { registers_.save(to); }
+  Result<void> load_device(system::StateReader& from) override { return registers_.load(from); }
 
   /// The registers in BAR 4; their save() and load() are those of the whole function.
   system::Device& registers() { return registers_; }

@@ -7,6 +7,7 @@
 #include <cctype>
 
 #include "base/report.h"
+#include "machines/saved_state.h"
 #include "monitor/human/show.h"
 
 namespace lyrebird::monitor {
@@ -19,6 +20,15 @@ struct Command {
 };
 
 std::string show_help(HumanMonitor&, std::string_view);
+
+std::pair<std::string_view, std::string_view> split(std::string_view text) {
+  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.front()))) text.remove_prefix(1);
+  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back()))) text.remove_suffix(1);
+  const size_t space = std::min(text.find(' '), text.size());
+  std::string_view rest = text.substr(space);
+  while (!rest.empty() && rest.front() == ' ') rest.remove_prefix(1);
+  return {text.substr(0, space), rest};
+}
 
 /// The machine stands while `f` looks at it.
 template <typename F>
@@ -65,6 +75,56 @@ std::string info_mtree(HumanMonitor& m, std::string_view arguments) {
   return arguments == "-f" ? show_flat_view(m.machine().memory()) : show_memory_tree(m.machine().memory());
 }
 
+std::string info_migrate(HumanMonitor& m, std::string_view) {
+  return m.migration.empty() ? "no migration so far\n" : m.migration;
+}
+
+/// "file:PATH" or, as the peer's users write it, "file:PATH" in quotes; -d changes nothing: it is soon done.
+Result<std::string> file_of(std::string_view arguments) {
+  auto [first, rest] = split(arguments);
+  if (first == "-d")
+    first = rest;
+  else
+    first = arguments;
+  if (first.size() >= 2 && first.front() == '"' && first.back() == '"')
+    first = first.substr(1, first.size() - 2);
+  if (!first.starts_with("file:") || first.size() == 5)
+    return Error{fmt::format("{}: where to is file:PATH", first.empty() ? "nothing" : first)};
+  return std::string(first.substr(5));
+}
+
+std::string migrate(HumanMonitor& m, std::string_view arguments) {
+  const auto path = file_of(arguments);
+  if (!path) return path.error().message + "\n";
+  const bool was_running = m.machine().running();
+  m.machine().pause();
+  if (auto saved = machines::save_machine(m.machine(), was_running, *path); !saved) {
+    m.migration = fmt::format("Migration status: failed\n{}\n", saved.error().message);
+    if (was_running) m.machine().resume();
+    return saved.error().message + "\n";
+  }
+  m.migration = fmt::format("Migration status: completed\n{}\n", *path);
+  return "";
+}
+
+std::string save_vm(HumanMonitor& m, std::string_view file) {
+  if (file.empty()) return "savevm: wants the name of a file\n";
+  return while_paused(m.machine(), [&]() -> std::string {
+    const auto saved = machines::save_machine(m.machine(), true, std::string(file));
+    return saved ? "" : saved.error().message + "\n";
+  });
+}
+
+std::string load_vm(HumanMonitor& m, std::string_view file) {
+  if (file.empty()) return "loadvm: wants the name of a file\n";
+  const bool was_running = m.machine().running();
+  m.machine().pause();
+  const auto loaded = machines::load_machine(m.machine(), std::string(file));
+  if (!loaded) return loaded.error().message + "\n";
+  if (was_running) m.machine().resume();
+  return "";
+}
+
 std::string info_qtree(HumanMonitor& m, std::string_view) {
   std::string text;
   for (const machines::BoardDevice& device : m.machine().devices())
@@ -75,20 +135,12 @@ std::string info_qtree(HumanMonitor& m, std::string_view) {
 constexpr Command kInfo[] = {
     {"cpus", "", "the CPUs and where they are", info_cpus},
     {"jit", "", "figures of the translator", info_jit},
+    {"migrate", "", "how the last migration ended", info_migrate},
     {"mtree", "[-f]", "memory as a tree; -f: as it is seen", info_mtree},
     {"qtree", "", "the board's devices", info_qtree},
     {"registers", "[-a]", "registers of the current CPU; -a: of all", info_registers},
     {"status", "", "whether the machine runs", info_status},
 };
-
-std::pair<std::string_view, std::string_view> split(std::string_view text) {
-  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.front()))) text.remove_prefix(1);
-  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back()))) text.remove_suffix(1);
-  const size_t space = std::min(text.find(' '), text.size());
-  std::string_view rest = text.substr(space);
-  while (!rest.empty() && rest.front() == ' ') rest.remove_prefix(1);
-  return {text.substr(0, space), rest};
-}
 
 std::string list(std::span<const Command> commands, std::string_view prefix) {
   std::string text;
@@ -133,9 +185,14 @@ constexpr Command kCommands[] = {
      }},
     {"help", "", "print this", show_help},
     {"info", "[WHAT]", "show something; without an argument: what there is", info},
+    {"loadvm", "FILE", "everything as it was when savevm or migrate wrote the file; disks stay as they are",
+     load_vm},
+    {"migrate", "[-d] file:PATH", "pause the machine and write all of it to a file, for -incoming file:PATH",
+     migrate},
     {"quit", "", "end the emulator",
      [](HumanMonitor& m, std::string_view) { return m.quit(), std::string(); }},
     {"q", "", "the same", [](HumanMonitor& m, std::string_view) { return m.quit(), std::string(); }},
+    {"savevm", "FILE", "write the whole machine to a file; it goes on", save_vm},
     {"stop", "", "pause the machine",
      [](HumanMonitor& m, std::string_view) { return m.machine().pause(), std::string(); }},
     {"system_powerdown", "", "press the power button",

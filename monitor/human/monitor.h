@@ -40,6 +40,7 @@ class HumanMonitor final : public system::CharReceiver {
   machines::Machine& machine() { return machine_; }
   void quit() { on_quit_(); }
   size_t current_cpu = 0;
+  std::string migration;  ///< how the last one ended, for `info migrate`
 
  private:
   void print(std::string_view text);

@@ -106,6 +106,21 @@ class Conformance : public testing::TestWithParam<GuestKind> {
     quiet.then = [this] { vcpu->set_interrupt(guest->interrupt_line(), false); };
   }
 
+  /// vCPU 0 spins and is kicked 20 ms later; again until it has counted, as a busy host may not even have
+  /// begun with the guest by then.
+  void run_until_it_counts() {
+    for (unsigned tries = 0; tries < kMostTries && argument(0) == 0; ++tries) {
+      std::thread kicker([&] {
+        std::this_thread::sleep_for(20ms);
+        vcpu->kick();
+      });
+      EXPECT_EQ(vcpu->run().kind, ExitKind::Interrupted);
+      kicker.join();
+    }
+    EXPECT_GT(argument(0), 0u);
+  }
+  static constexpr unsigned kMostTries = 500;
+
   void put(Program program, uint64_t at = kCodeAt) {
     const auto code = guest->code(program);
     ASSERT_FALSE(code.empty());
@@ -189,13 +204,7 @@ TEST_P(Conformance, PortsOfEverySize) {
 TEST_P(Conformance, KickEndsRunFromAnotherThread) {
   create();
   start(Program::Spin, {0});
-  std::thread kicker([&] {
-    std::this_thread::sleep_for(20ms);
-    vcpu->kick();
-  });
-  EXPECT_EQ(vcpu->run().kind, ExitKind::Interrupted);
-  kicker.join();
-  EXPECT_GT(argument(0), 0u);
+  run_until_it_counts();
 }
 
 TEST_P(Conformance, KickBeforeRunEndsItAtOnceAndOnlyOnce) {
@@ -260,14 +269,8 @@ TEST_P(Conformance, InterruptStaysOutsideWhileMasked) {
   memory->write(data(), 8, 0);
   start(Program::Spin, {0});
   vcpu->set_interrupt(guest->interrupt_line(), true);
-  std::thread kicker([&] {
-    std::this_thread::sleep_for(20ms);
-    vcpu->kick();
-  });
-  EXPECT_EQ(vcpu->run().kind, ExitKind::Interrupted);
-  kicker.join();
+  run_until_it_counts();
   EXPECT_EQ(quiet.count.load(), 0u);
-  EXPECT_GT(argument(0), 0u);
   vcpu->set_interrupt(guest->interrupt_line(), false);
 }
 
@@ -405,7 +408,7 @@ TEST_P(Conformance, ThreadsPauseAndResume) {
   accel::VcpuThread::StopCallback none = [](accel::VcpuThread&, accel::Exit) {};
   accel::VcpuThread one(*vcpus[0], "cpu0", none), two(*vcpus[1], "cpu1", none);
   uint64_t before[2] = {0, 0};
-  for (unsigned round = 0; round < 10; ++round) {
+  for (unsigned round = 0; round < 10 || (round < kMostTries && !(before[0] && before[1])); ++round) {
     one.resume();
     two.resume();
     std::this_thread::sleep_for(10ms);

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "frontend/arm/cpu_model.h"
+#include "frontend/x86/cpu_model.h"
 #include "tools/machine/attach.h"
 
 namespace lyrebird::tools {
@@ -17,11 +18,16 @@ namespace {
 
 using Setter = Result<void> (*)(MachineSettings&, const std::string& value);
 
+/// Which guests' machines have an option.
+enum For : unsigned { kArm = 1, kX86 = 2, kAll = kArm | kX86 };
+unsigned bit_of(const std::string& guest) { return guest == "x86_64" ? kX86 : kArm; }
+
 struct Row {
   std::string_view names;  ///< without dashes, separated by |
   std::string_view value;  ///< what it takes; empty: nothing
   std::string_view help;
   Setter set;
+  unsigned guests = kAll;
 };
 
 template <typename T>
@@ -31,7 +37,50 @@ Result<void> assign(T& to, Result<T> value) {
   return {};
 }
 
+/// As users know it: one after the other, separated by colons.
+void add_accelerators(MachineSettings& s, const std::string& list) {
+  for (size_t at = 0; at <= list.size();) {
+    const size_t colon = std::min(list.find(':', at), list.size());
+    s.accelerators.push_back(list.substr(at, colon - at));
+    at = colon + 1;
+  }
+}
+
+Result<void> set_x86_machine(MachineSettings& s, const std::string& text) {
+  static constexpr std::string_view kKnown[] = {"type", "accel", "acpi", "pit", "ioeventfd", "mem-merge"};
+  for (const auto& [name, value] : parse_properties(text, "type")) {
+    const std::string what = "-M " + name;
+    Result<void> result;
+    if (name == "type") {
+      if (value == "help") {
+        std::puts("microvm   a small machine for kernels that know virtio: no firmware, no PCI");
+        return s.done = true, Result<void>();
+      }
+      if (value != "microvm")
+        return Error{fmt::format("-M {}: no such machine{}; -M help lists them", value,
+                                 did_you_mean(value, {"microvm"}))};
+      s.machine = value;
+    } else if (name == "accel") {
+      add_accelerators(s, value);
+    } else if (name == "acpi") {
+      result = assign(s.microvm.acpi, parse_switch(what, value));
+    } else if (name == "pit") {
+      result = assign(s.microvm.pit, parse_switch(what, value));
+    } else if (name == "ioeventfd") {
+      result = assign(s.microvm.ioeventfd, parse_switch(what, value));
+    } else if (name == "mem-merge") {
+      result = assign(s.microvm.ram.mergeable, parse_switch(what, value));
+    } else {
+      return Error{fmt::format("-M {}={}: microvm has no such property{}", name, value,
+                               did_you_mean(name, {std::begin(kKnown), std::end(kKnown)}))};
+    }
+    if (!result.ok()) return result;
+  }
+  return {};
+}
+
 Result<void> set_machine(MachineSettings& s, const std::string& text) {
+  if (s.guest == "x86_64") return set_x86_machine(s, text);
   static constexpr std::string_view kKnown[] = {"type",    "gic-version",    "virtualization", "secure",
                                                 "highmem", "dtb-randomness", "accel",          "mem-merge"};
   for (const auto& [name, value] : parse_properties(text, "type")) {
@@ -66,7 +115,7 @@ Result<void> set_machine(MachineSettings& s, const std::string& text) {
       result = assign(on, parse_switch(what, value));
       if (!on) return Error{"-M highmem=off: not supported; memory above 4 GiB can't be switched off"};
     } else if (name == "accel") {
-      s.accelerator = value;
+      add_accelerators(s, value);
     } else {
       return Error{fmt::format("-M {}={}: virt has no such property{}", name, value,
                                did_you_mean(name, {std::begin(kKnown), std::end(kKnown)}))};
@@ -77,6 +126,13 @@ Result<void> set_machine(MachineSettings& s, const std::string& text) {
 }
 
 Result<void> set_cpu(MachineSettings& s, const std::string& text) {
+  if (s.guest == "x86_64") {
+    if (text != "help") return s.microvm.cpu = text, Result<void>();
+    std::puts("host              this machine's processor, as far as KVM passes it on");
+    for (const x86::CpuModel& model : x86::cpu_models())
+      if (model.name != "max") std::puts(fmt::format("{:<17} {}", model.name, model.text).c_str());
+    return s.done = true, Result<void>();
+  }
   std::vector<std::string_view> names;
   for (const arm::CpuModel& model : arm::cpu_models()) names.push_back(model.name);
   const auto properties = parse_properties(text, "model");
@@ -100,7 +156,7 @@ Result<void> set_smp(MachineSettings& s, const std::string& text) {
   uint64_t cpus = 0, product = 1;
   bool topology = false;
   for (const auto& [name, value] : parse_properties(text, "cpus")) {
-    const auto number = parse_number("-smp " + name, value, 1, 512);
+    const auto number = parse_number("-smp " + name, value, 1, 4096);
     if (!number.ok()) return number.error();
     if (name == "cpus") {
       cpus = *number;
@@ -115,7 +171,7 @@ Result<void> set_smp(MachineSettings& s, const std::string& text) {
     }
   }
   if (cpus == 0) cpus = topology ? product : 1;
-  s.virt.cpus = static_cast<unsigned>(cpus);
+  s.virt.cpus = s.microvm.cpus = static_cast<unsigned>(cpus);
   return {};
 }
 
@@ -123,6 +179,7 @@ Result<void> set_memory(MachineSettings& s, const std::string& text) {
   for (const auto& [name, value] : parse_properties(text, "size")) {
     if (name != "size") return Error{fmt::format("-m {}: only size is supported", name)};
     if (Result<void> r = assign(s.virt.ram_size, parse_size("-m", value, 1 << 20)); !r.ok()) return r;
+    s.microvm.ram_size = s.virt.ram_size;
   }
   return {};
 }
@@ -131,7 +188,7 @@ Result<void> set_memory(MachineSettings& s, const std::string& text) {
 Result<void> set_drive(MachineSettings& s, const std::string& text) {
   const auto properties = parse_properties(text, "file");
   const auto has = [](const Property& p) { return p.name == "if" && p.value == "pflash"; };
-  if (std::none_of(properties.begin(), properties.end(), has))
+  if (s.guest == "x86_64" || std::none_of(properties.begin(), properties.end(), has))
     return s.drives.push_back(text), Result<void>();
   uint64_t unit = s.virt.flash[0].file.empty() ? 0 : 1;
   machines::FlashOptions flash;
@@ -193,20 +250,25 @@ Result<void> set_accelerator(MachineSettings& s, const std::string& text) {
   for (const auto& [name, value] : parse_properties(text, "accel")) {
     if (name == "accel") {
       if (value == "help") {
-        std::puts("jit       translates the guest's code (also called tcg)");
+        std::puts(s.guest == "x86_64" ? "kvm       hands the CPUs to the hardware\n"
+                                        "jit       translates code (x86 machines: not yet)"
+                                      : "jit       translates the guest's code (also called tcg)");
         return s.done = true, Result<void>();
       }
-      if (value == "kvm")
-        return Error{"-accel kvm: this host's CPU can't run code for aarch64; use -accel jit"};
-      if (value != "jit" && value != "tcg")
-        return Error{fmt::format("-accel {}: no such accelerator{}; -accel help lists them", value,
-                                 did_you_mean(value, {"jit", "tcg", "kvm"}))};
-      s.accelerator = "jit";
-    } else if (name == "thread") {
+      s.accelerators.push_back(value);
+    } else if (name == "thread" && s.guest != "x86_64") {
       if (value != "multi")
         return Error{"-accel thread=" + value + ": every CPU has a thread of its own (multi)"};
+    } else if (name == "device" && s.guest == "x86_64") {
+      s.microvm.kvm_device = value;
+    } else if (name == "dirty-ring-size" && s.guest == "x86_64") {
+      const auto size = parse_number("-accel dirty-ring-size", value, 0, 65536);
+      if (!size.ok()) return size.error();
+      if (*size & (*size - 1)) return Error{"-accel dirty-ring-size=" + value + ": is a power of two"};
+      s.microvm.dirty_ring = static_cast<unsigned>(*size);
     } else {
-      return Error{fmt::format("-accel {}: no such property", name)};
+      return Error{fmt::format("-accel {}: no such property{}", name,
+                               did_you_mean(name, {"device", "dirty-ring-size", "thread"}))};
     }
   }
   return {};
@@ -258,6 +320,13 @@ Result<void> set_topics(MachineSettings& s, const std::string& list) {
   return {};
 }
 
+Result<void> set_incoming(MachineSettings& s, const std::string& value) {
+  if (value != "defer" && (!value.starts_with("file:") || value.size() == 5))
+    return Error{fmt::format("-incoming {}: is file:PATH or defer", value)};
+  s.incoming = value == "defer" ? value : value.substr(5);
+  return {};
+}
+
 Result<void> add_device(MachineSettings& s, const std::string& text) {
   if (text == "help") {
     std::fputs(device_help().c_str(), stdout);
@@ -268,6 +337,9 @@ Result<void> add_device(MachineSettings& s, const std::string& text) {
 
 #define TEXT(member) \
   [](MachineSettings& s, const std::string& v) -> Result<void> { return s.member = v, Result<void>(); }
+#define BOTH(one, other) \
+  [](MachineSettings& s, const std::string& v) -> Result<void> { return s.one = s.other = v, Result<void>(); }
+#define NOTHING [](MachineSettings&, const std::string&) -> Result<void> { return {}; }
 #define LIST(member)                                             \
   [](MachineSettings& s, const std::string& v) -> Result<void> { \
     return s.member.push_back(v), Result<void>();                \
@@ -280,35 +352,45 @@ constexpr Row kRows[] = {
     {"cpu", "MODEL", "the processor; -cpu help lists them", set_cpu},
     {"smp", "N", "number of CPUs", set_smp},
     {"m", "SIZE", "memory, in MiB if there is no letter after it (K, M, G)", set_memory},
-    {"kernel", "FILE", "kernel to start: Image, also with gzip or as EFI zboot, or ELF", TEXT(virt.kernel)},
-    {"initrd", "FILE", "its initial file system", TEXT(virt.initrd)},
-    {"append", "TEXT", "its command line", TEXT(virt.append)},
-    {"dtb", "FILE", "device tree instead of the machine's own", TEXT(virt.dtb)},
-    {"bios", "FILE", "firmware, into the first flash chip", set_firmware},
+    {"kernel", "FILE",
+     "kernel to start: arm64 Image, gzip, EFI zboot or ELF; x86 bzImage or ELF with PVH or 64-bit entry",
+     BOTH(virt.kernel, microvm.boot.kernel)},
+    {"initrd", "FILE", "its initial file system", BOTH(virt.initrd, microvm.boot.initrd)},
+    {"append", "TEXT", "its command line", BOTH(virt.append, microvm.boot.append)},
+    {"dtb", "FILE", "device tree instead of the machine's own", TEXT(virt.dtb), kArm},
+    {"bios", "FILE", "firmware, into the first flash chip", set_firmware, kArm},
     {"drive", "PROPERTIES", "a disk: file=...,format=raw,if=virtio|none,id=...", set_drive},
     {"blockdev", "PROPERTIES", "a node of block storage", LIST(block_devices)},
     {"device", "TYPE[,PROPERTY=VALUE]...", "a device; -device help lists them", add_device},
     {"netdev", "TYPE,id=...", "a network on the host's side", LIST(netdevs)},
     {"nic", "TYPE[,PROPERTY=VALUE]...", "a network and its device; none: no network", LIST(nics)},
-    {"serial", "WHERE", "the next serial line: stdio, mon:stdio, null, none, file:PATH, pty, unix:PATH, tcp:HOST:PORT", LIST(serials)},
+    {"serial", "WHERE",
+     "the next serial line: stdio, mon:stdio, null, none, file:PATH, pty, unix:PATH, tcp:HOST:PORT",
+     LIST(serials)},
     {"chardev", "TYPE,id=...", "a character device on the host's side", LIST(chardevs)},
     {"monitor", "WHERE", "the monitor: stdio, none, or as for -serial", LIST(monitors)},
     {"display", "none", "where the screen is shown", set_display},
     {"nographic", "", "no screen; serial line and monitor share the terminal (Ctrl-A h)",
      FLAG(nographic, true)},
     {"no-reboot", "", "a reset ends the emulator", FLAG(reboot, false)},
-    {"rtc", "base=TIME", "time of day at the start: utc, localtime, 2024-02-29T12:00:00", set_rtc},
+    {"rtc", "base=TIME", "time of day at the start: utc, localtime, 2024-02-29T12:00:00", set_rtc, kArm},
     {"snapshot", "", "what guests write to disks is lost at the end", FLAG(snapshot, true)},
+    {"incoming", "file:PATH",
+     "go on with a machine that savevm or migrate wrote; defer: the monitor's loadvm will", set_incoming},
+    {"loadvm", "FILE", "the same as -incoming file:FILE", TEXT(incoming)},
     {"gdb", "WHERE", "wait for gdb there: tcp::PORT", TEXT(gdb)},
     {"s", "", "the same as -gdb tcp::1234", FLAG(gdb, "tcp::1234")},
     {"S", "", "CPUs do not start before the monitor or gdb says so", FLAG(stopped, true)},
     {"d", "TOPIC[,TOPIC]...", "what to log; -d help lists topics", set_topics},
     {"D", "FILE", "where to log to", TEXT(log_file)},
-    {"accel", "NAME", "what runs the CPUs; -accel help lists them", set_accelerator},
-    {"jit", "NAME", "how code is translated: baseline (the default) or interp", set_jit},
+    {"accel", "NAME[,PROPERTY=VALUE]...",
+     "what runs the CPUs (-accel help lists them); given again: what else to try", set_accelerator},
+    {"jit", "NAME", "how code is translated: baseline (the default) or interp", set_jit, kArm},
     {"stats", "", "print figures at the end", FLAG(stats, true)},
-    {"name", "TEXT", "a name for the machine; nothing depends on it",
-     [](MachineSettings&, const std::string&) -> Result<void> { return {}; }},
+    {"nodefaults", "",
+     "accepted: machines have nothing that was not asked for, but virt a network (-nic none)", NOTHING},
+    {"no-user-config", "", "accepted: there are no such files", NOTHING},
+    {"name", "TEXT", "a name for the machine; nothing depends on it", NOTHING},
     {"version", "", "print the version",
      [](MachineSettings& s, const std::string&) -> Result<void> {
        std::puts("lyrebird version " LYREBIRD_VERSION);
@@ -327,10 +409,10 @@ bool has_name(const Row& row, std::string_view name) {
   return false;
 }
 
-std::vector<std::string_view> all_names() {
+std::vector<std::string_view> all_names(const std::string& guest) {
   std::vector<std::string_view> names;
   for (const Row& row : kRows)
-    for (std::string_view rest = row.names; !rest.empty();) {
+    for (std::string_view rest = row.guests & bit_of(guest) ? row.names : ""; !rest.empty();) {
       const size_t bar = std::min(rest.find('|'), rest.size());
       names.push_back(rest.substr(0, bar));
       rest.remove_prefix(std::min(bar + 1, rest.size()));
@@ -343,6 +425,7 @@ std::vector<std::string_view> all_names() {
 std::string machine_help(const std::string& guest) {
   std::string text = fmt::format("usage: lyrebird-system-{} [option...]\n\n", guest);
   for (const Row& row : kRows) {
+    if (!(row.guests & bit_of(guest))) continue;
     std::string left = "  -";
     for (const char c : row.names) left += c == '|' ? std::string(", -") : std::string(1, c);
     if (!row.value.empty()) left += fmt::format(" {}", row.value);
@@ -350,13 +433,16 @@ std::string machine_help(const std::string& guest) {
                              : fmt::format("{}\n{:31}{}\n", left, "", row.help);
   }
   text += "\nExample: lyrebird-system-" + guest +
-          " -M virt -nographic -kernel Image -initrd initrd.gz -append console=ttyAMA0\n";
+          (guest == "x86_64"
+               ? " -accel kvm -M microvm -nographic -kernel vmlinuz -initrd initrd.gz -append console=ttyS0\n"
+               : " -M virt -nographic -kernel Image -initrd initrd.gz -append console=ttyAMA0\n");
   return text;
 }
 
 Result<MachineSettings> parse_machine_options(const std::vector<std::string>& arguments,
                                               const std::string& guest) {
   MachineSettings settings;
+  settings.guest = guest;
   settings.virt.epoch = static_cast<uint32_t>(time(nullptr));
   for (size_t i = 0; i < arguments.size(); ++i) {
     const std::string& argument = arguments[i];
@@ -366,11 +452,12 @@ Result<MachineSettings> parse_machine_options(const std::vector<std::string>& ar
       continue;
     }
     const std::string name = argument.substr(argument.starts_with("--") ? 2 : 1);
-    const Row* const row =
-        std::find_if(std::begin(kRows), std::end(kRows), [&](const Row& r) { return has_name(r, name); });
+    const Row* const row = std::find_if(std::begin(kRows), std::end(kRows), [&](const Row& r) {
+      return has_name(r, name) && (r.guests & bit_of(guest));
+    });
     if (row == std::end(kRows))
-      return Error{
-          fmt::format("{}: no such option{}; -help lists them", argument, did_you_mean(name, all_names()))};
+      return Error{fmt::format("{}: no such option{}; -help lists them", argument,
+                               did_you_mean(name, all_names(guest)))};
     std::string value;
     if (!row->value.empty()) {
       if (++i == arguments.size()) return Error{fmt::format("{}: wants {} after it", argument, row->value)};
@@ -381,7 +468,8 @@ Result<MachineSettings> parse_machine_options(const std::vector<std::string>& ar
     if (settings.done) return settings;
   }
   if (settings.machine.empty())
-    return Error{"no machine: give one with -M (-M virt is the usual one; -M help lists them)"};
+    return Error{fmt::format("no machine: give one with -M (-M {} is the usual one; -M help lists them)",
+                             guest == "x86_64" ? "microvm" : "virt")};
   return settings;
 }
 

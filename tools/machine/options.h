@@ -6,25 +6,31 @@
 #include <vector>
 
 #include "base/result.h"
+#include "machines/microvm.h"
 #include "machines/virt.h"
 #include "tools/machine/properties.h"
 
 namespace lyrebird::tools {
 
 struct MachineSettings {
+  std::string guest;  ///< aarch64 or x86_64
   std::string machine;
+  /// What both boards have is in both.
   machines::VirtOptions virt;
+  machines::MicrovmOptions microvm;
   /// Each as written.
   std::vector<std::string> drives, block_devices, devices, netdevs, nics, serials, chardevs, monitors;
   std::string gdb;
-  std::string accelerator = "jit", jit = "baseline";
+  std::vector<std::string> accelerators;  ///< to be tried one after the other; empty: the guest's usual one
+  std::string jit = "baseline";
+  std::string incoming;  ///< a file with the state of a machine; "defer": the monitor will name one
   bool nographic = false, reboot = true, stopped = false, snapshot = false, stats = false;
   std::string log_file;
   /// Something was printed that was asked for (-help): nothing is to run.
   bool done = false;
 };
 
-/// Arguments without the program's name. `guest` is aarch64.
+/// Arguments without the program's name.
 Result<MachineSettings> parse_machine_options(const std::vector<std::string>& arguments,
                                               const std::string& guest);
 

@@ -12,15 +12,14 @@
 #include <cstring>
 #include <memory>
 
-#include "accel/soft/system.h"
 #include "base/log.h"
 #include "base/report.h"
-#include "frontend/arm/system/system_frontend.h"
+#include "machines/saved_state.h"
 #include "monitor/gdb/machine_target.h"
 #include "monitor/human/monitor.h"
 #include "system/chardev/terminal.h"
-#include "tools/disassemble.h"
 #include "tools/machine/attach.h"
+#include "tools/machine/board.h"
 #include "tools/machine/chardev.h"
 #include "tools/machine/options.h"
 
@@ -40,6 +39,7 @@ class Session {
 
  private:
   Result<void> open_consoles();
+  Result<Board> make_board();
   void watch_signals();
   Result<void> open_gdb();
   void end(int status);
@@ -53,7 +53,7 @@ class Session {
   CharDevices char_devices_{loop_};
   system::CharBackend* serial_ = &null_;
   system::CharBackend* monitor_end_ = nullptr;
-  std::unique_ptr<machines::VirtMachine> machine_;
+  std::unique_ptr<machines::Machine> machine_;
   std::unique_ptr<Attached> attached_;
   std::unique_ptr<monitor::HumanMonitor> monitor_, no_monitor_;  ///< the second: gdb's, if there is no first
   std::unique_ptr<gdb::MachineStub> gdb_;
@@ -102,7 +102,8 @@ Result<void> Session::open_consoles() {
     serials.push_back(settings_.nographic && monitors.empty() ? "mon:stdio"
                       : settings_.nographic                   ? "stdio"
                                                               : "null");
-  if (serials.size() > 1) return Error{fmt::format("-serial {}: virt has one serial line", serials[1])};
+  if (serials.size() > 1)
+    return Error{fmt::format("-serial {}: {} has one serial line", serials[1], settings_.machine)};
   if (monitors.size() > 1) return Error{fmt::format("-monitor {}: there is one monitor", monitors[1])};
   const std::string& serial = serials[0];
   const std::string monitor = monitors.empty() ? "none" : monitors[0];
@@ -129,6 +130,13 @@ Result<void> Session::open_consoles() {
   return {};
 }
 
+Result<Board> Session::make_board() {
+  if (const auto accelerator = choose_accelerator(settings_, name_); !accelerator.ok())
+    return accelerator.error();
+  const Connections to{loop_, *serial_, name_};
+  return settings_.machine == "microvm" ? make_microvm(settings_, to) : make_virt(settings_, to);
+}
+
 Result<void> Session::build() {
   if (!settings_.log_file.empty() && !open_log_file(settings_.log_file.c_str()))
     return Error{fmt::format("-D {}: {}", settings_.log_file, std::strerror(errno))};
@@ -137,32 +145,21 @@ Result<void> Session::build() {
   watch_signals();
   // Last before the machine, so that errors in options find the terminal as it was.
   if (Result<void> r = open_consoles(); !r.ok()) return r;
-  settings_.virt.serial = serial_;
-  auto machine = machines::VirtMachine::create(
-      loop_, settings_.virt,
-      [this](const arm::SystemConfig& config) -> Result<machines::VirtMachine::Engine> {
-        machines::VirtMachine::Engine engine;
-        engine.frontend = std::make_unique<arm::A64SystemFrontend>(config);
-        accel::SoftOptions options;
-        options.executor = settings_.jit == "interp" ? accel::Executor::Interp : accel::Executor::Baseline;
-        options.measure = settings_.stats;
-        engine.accelerator = std::make_unique<accel::SoftSystem>(*engine.frontend, options);
-        return engine;
-      });
-  if (!machine.ok()) return machine.error();
-  machine_ = std::move(*machine);
+  auto board = make_board();
+  if (!board.ok()) return board.error();
+  machine_ = std::move(board->machine);
+  // A card that nobody asked for would cost microvm the start of a network, and one of its few slots.
+  if (settings_.machine == "microvm" && settings_.nics.empty() && settings_.netdevs.empty())
+    settings_.nics = {"none"};
   auto attached = attach_devices(
-      settings_,
-      {machine_->memory(), loop_, [this](devices::VirtioDevice& device) { return machine_->plug(device); },
-       [this](const std::string& id) { return char_devices_.find(id); }, &machine_->pci()});
+      settings_, {machine_->memory(), loop_, board->plug,
+                  [this](const std::string& id) { return char_devices_.find(id); }, board->pci});
   if (!attached.ok()) return attached.error();
   attached_ = std::move(*attached);
   machine_->allow_reset = settings_.reboot;
   machine_->on_shutdown = [this](machines::Shutdown reason, const std::string& message) {
-    if (reason == machines::Shutdown::Error) {
-      if (terminal_) terminal_->flush();
-      std::fputs(fmt::format("{}: {}\n", name_, message).c_str(), stderr);
-    }
+    if (terminal_) terminal_->flush();
+    if (!message.empty()) std::fputs(fmt::format("{}: {}\n", name_, message).c_str(), stderr);
     const int status = reason == machines::Shutdown::Error ? 1 : 0;
     if (gdb_) gdb_->on_end(static_cast<unsigned>(status));
     end(status);
@@ -200,7 +197,17 @@ Result<void> Session::open_gdb() {
 }
 
 int Session::run() {
-  if (!settings_.stopped) machine_->resume();
+  bool starts = !settings_.stopped && settings_.incoming != "defer";
+  if (!settings_.incoming.empty() && settings_.incoming != "defer") {
+    const auto loaded = machines::load_machine(*machine_, settings_.incoming);
+    if (!loaded.ok()) {
+      if (terminal_) terminal_->flush();
+      std::fputs(fmt::format("{}: -incoming: {}\n", name_, loaded.error().message).c_str(), stderr);
+      return 1;
+    }
+    starts &= *loaded == machines::Loaded::Running;
+  }
+  if (starts) machine_->resume();
   loop_.run();
   machine_->pause();
   if (settings_.stats) {
@@ -208,6 +215,9 @@ int Session::run() {
     machine_->accelerator().report(report);
     if (terminal_) terminal_->flush();
     std::fputs(report.table().c_str(), stderr);
+    for (size_t i = 0; i < machine_->cpu_count(); ++i)
+      if (auto& vcpu = machine_->cpu(i).vcpu(); vcpu.read_state().ok())
+        std::fputs(fmt::format("cpu{} at {:#x}\n", i, vcpu.state().pc).c_str(), stderr);
   }
   return status_;
 }
@@ -223,8 +233,6 @@ int run_machine(const std::vector<std::string>& arguments, const std::string& in
   auto settings = parse_machine_options(arguments, guest);
   if (!settings.ok()) return fail(settings.error());
   if (settings->done) return 0;
-  accel::set_disassembler(disassemble_a64);
-  accel::set_host_disassembler(disassemble_host);
   signal(SIGPIPE, SIG_IGN);
   Session session(std::move(*settings), invoked_as);
   if (Result<void> built = session.build(); !built.ok()) return fail(built.error());

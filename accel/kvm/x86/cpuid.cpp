@@ -273,6 +273,25 @@ std::vector<Entry> Cpuid::for_vcpu(unsigned index, unsigned count) const {
   return result;
 }
 
+uint64_t Cpuid::digest() const {
+  constexpr uint32_t kOsXsave = 1u << 27;  // follows CR4
+  uint64_t hash = 0xcbf29ce484222325;
+  const auto add = [&](uint64_t word) { hash = (hash ^ word) * 0x9e3779b97f4a7c15 ^ hash >> 29; };
+  for (const kvm_cpuid_entry2& e : entries_) {
+    const bool features = e.function == 7 || (e.function == 0xd && e.index <= 1) ||
+                          e.function == 0x80000001 || e.function == 0x40000001;
+    if (e.function != 1 && !features) continue;
+    add(uint64_t{e.function} << 32 | e.index);
+    add(e.eax);
+    if (e.function == 7) add(e.ebx);
+    if (e.function == 1 || e.function == 7 || e.function == 0x80000001) {
+      add(e.function == 1 ? e.ecx & ~kOsXsave : e.ecx);
+      add(e.edx);
+    }
+  }
+  return hash;
+}
+
 unsigned Cpuid::address_bits() const {
   const Entry* const leaf = find_in(entries_, 0x80000008, 0);
   return leaf ? leaf->eax & 0xff : 36;

@@ -9,6 +9,7 @@
 
 #include "accel/kvm/device.h"
 #include "machines/microvm.h"
+#include "machines/saved_state.h"
 
 namespace lyrebird::machines {
 namespace {
@@ -101,16 +102,16 @@ TEST(MicrovmState, AGuestGoesOnInAHundredOtherMachines) {
   options.boot.kernel = write_kernel();
   Collector serial;
   options.serial = &serial;
-  std::vector<uint8_t> state;
+  const std::string state = testing::TempDir() + "microvm-state";
   unsigned moves = 0;
   for (bool ended = false; !ended;) {
     system::EventLoop loop;
     auto machine = MicrovmMachine::create(loop, options);
     ASSERT_TRUE(machine.ok()) << machine.error().message;
-    if (!state.empty()) {
-      system::StateReader reader(state);
-      const auto loaded = (*machine)->load(reader);
+    if (moves > 0) {
+      const auto loaded = load_machine(**machine, state);
       ASSERT_TRUE(loaded.ok()) << loaded.error().message;
+      EXPECT_EQ(*loaded, Loaded::Running);
     }
     (*machine)->allow_reset = false;
     (*machine)->on_shutdown = [&](Shutdown, const std::string&) { ended = true; };
@@ -122,14 +123,13 @@ TEST(MicrovmState, AGuestGoesOnInAHundredOtherMachines) {
     if (ended) break;
     ASSERT_LE(moves, 100u) << "the guest does not end: " << serial.text;
     ++moves;
-    system::StateWriter writer;
-    const auto saved = (*machine)->save(writer);
+    const auto saved = save_machine(**machine, true, state);
     ASSERT_TRUE(saved.ok()) << saved.error().message;
-    state = writer.data();
   }
   EXPECT_EQ(serial.text, expected_answer());
   EXPECT_GE(moves, 10u);
   unlink(options.boot.kernel.c_str());
+  unlink(state.c_str());
 }
 
 TEST(MicrovmState, AnotherMachinesStateIsRefused) {
@@ -140,13 +140,13 @@ TEST(MicrovmState, AnotherMachinesStateIsRefused) {
   system::EventLoop loop;
   auto one = MicrovmMachine::create(loop, options);
   ASSERT_TRUE(one.ok()) << one.error().message;
-  system::StateWriter writer;
-  ASSERT_TRUE((*one)->save(writer).ok());
+  const std::string state = testing::TempDir() + "microvm-other-state";
+  ASSERT_TRUE(save_machine(**one, false, state).ok());
   options.ram_size = 8 << 20;
   auto other = MicrovmMachine::create(loop, options);
   ASSERT_TRUE(other.ok());
-  system::StateReader reader(writer.data());
-  const auto loaded = (*other)->load(reader);
+  const auto loaded = load_machine(**other, state);
+  unlink(state.c_str());
   ASSERT_FALSE(loaded.ok());
   EXPECT_NE(loaded.error().message.find("-m 4M"), std::string::npos) << loaded.error().message;
 }
