@@ -26,8 +26,8 @@ class Cpuid {
   const std::vector<std::string>& missing() const { return missing_; }
   /// As vCPU `index` of `count` sees it: APIC id and topology (one socket, `count` cores).
   std::vector<kvm_cpuid_entry2> for_vcpu(unsigned index, unsigned count) const;
-  /// Of the signature and all feature words: a guest that has looked at them may go on only where they are the
-  /// same.
+  /// Of the signature and all feature words: a guest that has looked at them may go on only where they are
+  /// the same.
   uint64_t digest() const;
   /// Bits of physical addresses.
   unsigned address_bits() const;
