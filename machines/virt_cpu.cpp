@@ -49,6 +49,10 @@ void VirtMachine::Cpu::reset_timers() {
   for (unsigned i = 0; i < timers_.size(); ++i) timer_changed(static_cast<arm::GenericTimer>(i), false, 0);
 }
 
+void VirtMachine::Cpu::check_timers() {
+  for (Timer& timer : timers_) check(timer);
+}
+
 bool VirtMachine::Cpu::gic_read(arm::SysRegKey key, unsigned, bool, uint64_t& value) {
   return machine_.gicv3_ && machine_.gicv3_->read_register(index_, key, value);
 }

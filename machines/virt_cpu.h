@@ -26,6 +26,8 @@ class VirtMachine::Cpu final : public arm::BoardServices {
 
   /// After a reset of the state: no timer runs.
   void reset_timers();
+  /// Their lines as they are to be now.
+  void check_timers();
   accel::VcpuThread& thread() { return machine_.cpu(index_); }
 
   VirtMachine& machine_;

@@ -78,6 +78,8 @@ Result<void> VirtMachine::load(system::StateReader& from) {
   if (gicv3_)
     if (auto loaded = gicv3_->load(from); !loaded) return loaded;
   from.end();
+  // A timer that came due just before the machine was paused has not raised its line yet: nobody else would.
+  for (const auto& cpu : cpus_) cpu->check_timers();
   return from.status();
 }
 

@@ -25,7 +25,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/boot"))
 
 SKIPPED = 77
-WAIT = 300  # seconds for anything, on a busy machine
+WAIT = int(os.environ.get("LYREBIRD_SAVED_WAIT", "300"))  # seconds for anything, on a busy machine
 
 def program(turns):
     # For PVH's entry, 32-bit: eax = 0; for ecx = TURNS .. 1: eax = eax * 33 + ecx, and every 65536 turns a dot to the serial
@@ -102,8 +102,19 @@ class Process:
             connection.close()
         return answers[1:]
 
+    def stuck(self):
+        """Where it stands."""
+        text = ""
+        for task in pathlib.Path(f"/proc/{self.process.pid}/task").iterdir():
+            text += f"{task.joinpath('comm').read_text().strip()}: {task.joinpath('wchan').read_text()}\n"
+        answers = self.monitor("info status", "info registers -a", "info registers -a", "info jit")
+        return text + "\n".join(answers or ["no monitor"])
+
     def finish(self):
-        status = self.process.wait(WAIT)
+        try:
+            status = self.process.wait(WAIT)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"does not end: {self.text.decode(errors='replace')}\n{self.stuck()}") from None
         for reader in self.readers:
             reader.join()
         return status
