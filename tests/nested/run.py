@@ -248,6 +248,7 @@ class Peer:
             "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
             "-chardev", "stdio,id=line,signal=off", "-serial", "chardev:line",
             "-monitor", f"unix:{self.monitor_path},server=on,wait=off",
+            *(["-icount", arguments.icount] if arguments.icount else []),
             "-kernel", str(kernel), "-initrd", str(work / "initrd"),
             "-append", "console=ttyS0 quiet panic=-1 mitigations=off no_timer_check sysrq_always_enabled " + arguments.outer_append,
         ]
@@ -405,6 +406,7 @@ def main():
     parser.add_argument("--timeout", type=float, default=290)
     parser.add_argument("--silence", type=float, default=60, help="seconds without a line after which the machine is looked at")
     parser.add_argument("--outer-cpus", type=int, default=1)
+    parser.add_argument("--icount", default="shift=1,sleep=off")
     parser.add_argument("--outer-append", default="", help="more for the command line of the kernel outside")
     parser.add_argument("--filter", default="-*BreakpointStops*", help="of the conformance suite")
     parser.add_argument("--repeat", type=int, default=1, help="of the conformance suite")

@@ -186,11 +186,13 @@ Result<void> Session::open_gdb() {
   const bool socket = where.starts_with("tcp:") || where.starts_with("unix:");
   if (socket && where.find(",server") == std::string::npos) where += ",server=on,wait=off";
   if (where.starts_with("tcp:") && where.find(",nodelay") == std::string::npos) where += ",nodelay=on";
+  const gdb::SystemRegisters* const registers = gdb::find_system_registers(settings_.guest);
+  if (!registers) return Error{fmt::format("-gdb {}: not supported for {} yet", settings_.gdb, settings_.guest)};
   auto place = char_devices_.open_short(where, "gdb");
   if (!place.ok()) return Error{fmt::format("-gdb {}", place.error().message)};
   no_monitor_ = std::make_unique<monitor::HumanMonitor>(*machine_, null_, [this] { end(0); });
   gdb_ = std::make_unique<gdb::MachineStub>(
-      *machine_, *gdb::find_system_registers("aarch64"), **place,
+      *machine_, *registers, **place,
       [this](std::string_view line) { return (monitor_ ? *monitor_ : *no_monitor_).execute(line); },
       [this] { end(0); });
   return {};
