@@ -186,7 +186,7 @@ Result<void> Session::open_gdb() {
   const bool socket = where.starts_with("tcp:") || where.starts_with("unix:");
   if (socket && where.find(",server") == std::string::npos) where += ",server=on,wait=off";
   if (where.starts_with("tcp:") && where.find(",nodelay") == std::string::npos) where += ",nodelay=on";
-  const gdb::SystemRegisters* const registers = gdb::find_system_registers(settings_.guest);
+  const gdb::Registers* const registers = gdb::find_system_registers(settings_.guest);
   if (!registers) return Error{fmt::format("-gdb {}: not supported for {} yet", settings_.gdb, settings_.guest)};
   auto place = char_devices_.open_short(where, "gdb");
   if (!place.ok()) return Error{fmt::format("-gdb {}", place.error().message)};
