@@ -106,6 +106,7 @@ void Thread::handle(const accel::Exit& exit) {
     case ir::ExitKind::Undefined:
       if (!answer_semihosting(*this, exit.detail)) raise_fault(exit);
       break;
+    case ir::ExitKind::Syscall:  // by another instruction than call_kind() knows
     case ir::ExitKind::FetchFault:
       if (!abi().answer_fault(*this, exit)) raise_fault(exit);
       break;

@@ -119,6 +119,11 @@ void log_missing(uint16_t row) {
   log_unimplemented("x86: nothing lifts " + std::string(text.name) + " " + std::string(text.encoding) + "\n");
 }
 
+bool uses_mmx(const Insn& insn) {
+  return std::any_of(insn.operands, insn.operands + insn.operand_count,
+                     [](const Operand& o) { return o.kind == OperandKind::Mmx; });
+}
+
 /// Lifts the decoded instruction; false when the block has ended.
 bool lift(LiftContext& context) {
   const Insn& insn = context.insn;
@@ -131,6 +136,12 @@ bool lift(LiftContext& context) {
     const Value iopl = context.ir.GetState(offsetof(X86State, iopl), I8);
     const Value needed = context.ir.Const(I8, cpl_of_mode(context.mode));
     context.ir.RaiseIf(context.ir.CmpLtU(iopl, needed), ExitKind::ProtectionFault);
+  }
+  // An exception of the x87 that waits comes before an MMX instruction (SDM volume 1, 9.6.2).
+  if ((context.mode & kModeX87Unmasked) != 0 && uses_mmx(insn)) {
+    const Value pending = context.ir.CallHelper(kHelperX87Pending, I8, {});
+    context.ir.RaiseIf(context.ir.CmpNe(pending, context.ir.Const(I8, 0)), ExitKind::ArithmeticTrap,
+                       kTrapX87);
   }
   if (const Handler handler = handler_of(insn.row)) return handler(context);
   log_missing(insn.row);

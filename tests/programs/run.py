@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Unmodified Debian arm64 programs under Lyrebird, compared with the peer.
+"""Unmodified Debian programs under Lyrebird, compared with the peer.
 
 Runs every case of cases/*.toml inside the guest root: once by the peer
 (remembered in build/programs), once by the emulator; standard output, standard
 error and exit status have to be the same. README.md describes a case.
+
+The peer is QEMU for arm64, and this machine itself for amd64 and i386 (--arch).
 """
 
 import argparse
@@ -31,6 +33,21 @@ HERE = pathlib.Path(__file__).resolve().parent
 TREE = HERE.parents[1]
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SKIPPED = 77
+TRIPLET = "aarch64-linux-gnu"  # as cases write it
+
+
+@dataclass
+class Arch:
+    emulator: str
+    triplet: str  # of Debian's library folders
+    native: bool  # this machine runs such programs itself
+
+
+ARCHS = {
+    "arm64": Arch("lyrebird-aarch64", TRIPLET, False),
+    "amd64": Arch("lyrebird-x86_64", "x86_64-linux-gnu", True),
+    "i386": Arch("lyrebird-i386", "i386-linux-gnu", True),
+}
 
 
 @dataclass
@@ -58,13 +75,15 @@ class Outcome:
         return f"killed by {signal.Signals(-self.status).name}" if self.status < 0 else f"exit status {self.status}"
 
 
-def load(folder: pathlib.Path) -> list[Case]:
+def load(folder: pathlib.Path, arch: str) -> list[Case]:
     cases = []
     for path in sorted(folder.glob("*.toml")):
-        data = tomllib.loads(path.read_text())
+        data = tomllib.loads(path.read_text().replace(TRIPLET, ARCHS[arch].triplet))
         defaults = data.get("defaults", {})
         for name, value in data["cases"].items():
             value = {"run": value} if isinstance(value, str) else value
+            if arch not in value.pop("archs", ARCHS):
+                continue
             cases.append(Case(name=f"{path.stem}/{name}", **(defaults | value)))
     return cases
 
@@ -81,7 +100,10 @@ class Runner:
         self.why_no_peer = "this machine does not permit new namespaces"
         if sandbox.inside():
             try:
-                self.box = sandbox.Sandbox(self.root)
+                native = ARCHS[options.arch].native
+                self.box = sandbox.Sandbox(self.root, native)
+                if native:
+                    return
                 # P keeps argv[0]; Lyrebird's own entry, like most, does without.
                 self.box.register("qemu-aarch64", "OCF" if options.binfmt else "OCFP")
             except (sandbox.Refused, OSError) as error:
@@ -142,8 +164,9 @@ class Runner:
 class PeerMemory:
     """What the peer answered, kept by everything it depends on."""
 
-    def __init__(self, root: pathlib.Path, binfmt: bool):
-        version = subprocess.run(["qemu-aarch64", "--version"], capture_output=True, text=True).stdout
+    def __init__(self, root: pathlib.Path, binfmt: bool, native: bool):
+        version = f"{os.uname()}" if native else \
+            subprocess.run(["qemu-aarch64", "--version"], capture_output=True, text=True).stdout
         key = pathlib.Path(f"{root}.key")
         self.common = version + (key.read_text() if key.exists() else str(root)) + " binfmt" * binfmt
         self.folder = TREE / "build" / "programs"
@@ -202,10 +225,11 @@ def judge(case: Case, runner: Runner, memory: PeerMemory, as_peer: bool) -> tupl
 
 def options_from(argv):
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--emulator", default=str(TREE / "build/release/lyrebird-aarch64"),
-                   help="takes -L ROOT -0 ARGV0 PROGRAM ARGS (default: build/release/lyrebird-aarch64); "
+    p.add_argument("--arch", choices=ARCHS, default="arm64")
+    p.add_argument("--emulator", default="",
+                   help="takes -L ROOT -0 ARGV0 PROGRAM ARGS (default: build/release/lyrebird-ARCH); "
                         "'peer' only runs the peer, to try the cases")
-    p.add_argument("--root", default=str(TREE / "build/payload/arm64"))
+    p.add_argument("--root", default="", help="(default: build/payload/ARCH)")
     p.add_argument("--cases", default=str(HERE / "cases"), metavar="DIR", help="the folder with the cases")
     p.add_argument("--only", default="", metavar="REGEX", help="only cases whose name matches")
     p.add_argument("--binfmt", action="store_true",
@@ -215,17 +239,20 @@ def options_from(argv):
     p.add_argument("-j", "--jobs", type=int, default=2)
     p.add_argument("--timeout-scale", type=float, default=1, metavar="X")
     p.add_argument("-v", "--verbose", action="store_true", help="name and time every case")
-    return p.parse_args(argv)
+    options = p.parse_args(argv)
+    options.emulator = options.emulator or str(TREE / "build/release" / ARCHS[options.arch].emulator)
+    options.root = options.root or str(TREE / "build/payload" / options.arch)
+    return options
 
 
 def main() -> int:
     options = options_from(sys.argv[1:])
-    cases = [c for c in load(pathlib.Path(options.cases)) if re.search(options.only, c.name) and (options.full or not c.full)]
+    cases = [c for c in load(pathlib.Path(options.cases), options.arch) if re.search(options.only, c.name) and (options.full or not c.full)]
     if options.list:
         print("\n".join(f"{c.name:32} {c.run[:90]}" for c in cases))
         return 0
     if not os.path.isdir(options.root):
-        print(f"skipped: no guest root at {options.root}; ./dev payload arm64 makes one")
+        print(f"skipped: no guest root at {options.root}; ./dev payload {options.arch} makes one")
         return SKIPPED
     as_peer = options.emulator == "peer"
     if not as_peer and not os.access(shlex.split(options.emulator)[0], os.X_OK):
@@ -233,7 +260,7 @@ def main() -> int:
         return 1
     sandbox.enter()
     runner = Runner(options)
-    memory = PeerMemory(runner.root, options.binfmt)
+    memory = PeerMemory(runner.root, options.binfmt, ARCHS[options.arch].native)
     if not runner.box:
         print(f"the peer cannot be compared ({runner.why_no_peer}): only exit statuses are judged")
     if options.binfmt and not as_peer:

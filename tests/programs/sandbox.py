@@ -85,7 +85,8 @@ def _loopback_up() -> None:
 
 
 class Sandbox:
-    def __init__(self, root: pathlib.Path):
+    def __init__(self, root: pathlib.Path, native: bool):
+        """`native`: this machine runs the root's programs itself, without a handler."""
         self.root = root
         self.names: list[str] = []
         _loopback_up()
@@ -93,7 +94,7 @@ class Sandbox:
             _mount(f"/{folder}", root / folder, "none", MS_BIND | MS_REC)
         # The emulator is a program of this machine and finds its libraries here.
         libraries = pathlib.Path("/usr/lib/x86_64-linux-gnu")
-        if libraries.is_dir():
+        if libraries.is_dir() and not native:
             _mount(str(libraries), root / "usr/lib/x86_64-linux-gnu", "none", MS_BIND)
             _mount("/lib64", root / "usr/lib64", "none", MS_BIND)
 

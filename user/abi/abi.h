@@ -71,8 +71,11 @@ class Abi {
   DataModel model;
   std::span<const SyscallRow* const> syscalls;  ///< by number, nullptr where the ABI has none
   FlagMap open_flags;
-  uint64_t prot_guarded = 0;      ///< mmap prot bit for branch protection (Arm PROT_BTI), 0: none
-  bool coherent_code = false;     ///< code changes as soon as its bytes do, without a word from the guest
+  uint64_t prot_guarded = 0;   ///< mmap prot bit for branch protection (Arm PROT_BTI), 0: none
+  bool coherent_code = false;  ///< code changes as soon as its bytes do, without a word from the guest
+  /// A program without PT_GNU_STACK is of a time when all that could be read could be executed.
+  bool old_programs_execute_data = false;
+  std::string_view maps_end;      ///< lines of /proc/self/maps behind all mappings
   bool has_low_mappings = false;  ///< mmap knows MAP_32BIT
   unsigned syscall_insn_size = 4;
   const char* default_cpu = "max";   ///< without -cpu
@@ -110,7 +113,8 @@ class Abi {
   /// clone's TLS argument, before a child is made with it: 0 or -errno.
   virtual int64_t check_tls(Thread& t, uint64_t tls) const { return (void)t, (void)tls, 0; }
   virtual void set_tls(Thread& child, uint64_t tls) const = 0;
-  /// A fault that the guest's kernel answers by itself (x86-64: a call of the vsyscall page).
+  /// A fault that the guest's kernel answers by itself (x86-64: a call of the vsyscall page;
+  /// i386: SYSENTER).
   virtual bool answer_fault(Thread& t, const accel::Exit& exit) const { return (void)t, (void)exit, false; }
 
   /// The call that an undefined instruction (ExitKind::Undefined's detail) stands for, if it does.

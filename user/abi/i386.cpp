@@ -21,6 +21,7 @@ class I386 final : public X86Abi {
     name = "i386";
     machine = "i686";
     elf_machine = EM_386;
+    old_programs_execute_data = true;
     model = {.big_endian = false, .word = 4, .align64 = 4};
     syscalls = i386_syscalls();
     min_signal_stack = 1264;  // struct rt_sigframe with FSAVE's state and an XSAVE area that has AVX
@@ -58,11 +59,31 @@ class I386 final : public X86Abi {
     set_tls_entry(child.cpu(), d.entry, d.empty() ? 0 : d.descriptor());
   }
 
+  bool answer_fault(Thread& t, const accel::Exit& exit) const override;
+
   const SignalAbi& signals() const override { return i386_signals(); }
   std::span<const uint8_t> vdso() const override { return i386_vdso().image.bytes; }
   uint64_t vdso_sigreturn_offset() const override { return i386_vdso().rt_sigreturn; }
   uint64_t vdso_syscall_offset() const override { return i386_vdso().vsyscall; }
 };
+
+// arch/x86/entry/entry_64_compat.S, entry_SYSENTER_compat: EBP is the stack, which has the sixth argument on
+// top, and the way back leads into the vDSO. The call itself is made by the INT 0x80 that is there.
+bool I386::answer_fault(Thread& t, const accel::Exit& exit) const {
+  if (exit.kind != ir::ExitKind::Syscall || exit.detail != x86::kSysenterInsn) return false;
+  constexpr unsigned kInterruptSize = 2;
+  auto& r = x86_state(t.cpu()).gpr;
+  r[x86::kRsp] = static_cast<uint32_t>(r[x86::kRbp]);
+  t.cpu().pc = t.process.program.vdso + i386_vdso().sysenter;
+  uint32_t sixth;
+  if (get_u32(t, r[x86::kRsp], sixth)) {
+    r[x86::kRbp] = sixth;
+  } else {
+    r[x86::kRax] = static_cast<uint32_t>(-EFAULT);
+    t.cpu().pc += kInterruptSize;
+  }
+  return true;
+}
 
 }  // namespace
 

@@ -26,6 +26,7 @@ class X86_64 final : public X86Abi {
     machine = "x86_64";
     elf_machine = EM_X86_64;
     has_low_mappings = true;
+    maps_end = "ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0                  [vsyscall]\n";
     syscalls = x86_64_syscalls();
     min_signal_stack = 1360;  // struct rt_sigframe with an XSAVE area that has AVX
   }

@@ -48,7 +48,8 @@ const X86Vdso& i386_vdso() {
         {"__vdso_clock_getres", call32(0x0a, 1)},     // 266
         {"__vdso_clock_gettime64", call32(0x93, 1)},  // 403
         {"__vdso_getcpu", call32(0x3e, 1)},           // 318
-        {"__kernel_vsyscall", {0xcd, 0x80, 0xc3}},
+        // Behind it, what the kernel has there for SYSENTER: int 0x80; pop ebp; pop edx; pop ecx; ret
+        {"__kernel_vsyscall", {0xcd, 0x80, 0xc3, 0xcd, 0x80, 0x5d, 0x5a, 0x59, 0xc3}},
         // Unwinders know the bytes of these two.
         {"__kernel_sigreturn", {0x58, 0xb8, 119, 0, 0, 0, 0xcd, 0x80}},
         {"__kernel_rt_sigreturn", {0xb8, 173, 0, 0, 0, 0xcd, 0x80}},
@@ -58,6 +59,7 @@ const X86Vdso& i386_vdso() {
     v.image = make_vdso(EM_386, 4, "linux-gate.so.1", "LINUX_2.6", kNop, functions, kVsyscall);
     v.calls_start = v.image.offsets.front();
     v.calls_end = v.vsyscall = v.image.offsets[kVsyscall];
+    v.sysenter = v.vsyscall + 3;
     v.sigreturn = v.image.offsets[kVsyscall + 1];
     v.rt_sigreturn = v.image.offsets[kVsyscall + 2];
     return v;

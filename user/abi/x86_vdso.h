@@ -11,8 +11,8 @@ namespace lyrebird::user {
 
 struct X86Vdso {
   VdsoImage image;
-  uint64_t calls_start = 0, calls_end = 0;                 ///< offsets of the clock functions
-  uint64_t vsyscall = 0, sigreturn = 0, rt_sigreturn = 0;  ///< i386: offsets of __kernel_*
+  uint64_t calls_start = 0, calls_end = 0;                               ///< offsets of the clock functions
+  uint64_t vsyscall = 0, sysenter = 0, sigreturn = 0, rt_sigreturn = 0;  ///< i386: offsets of __kernel_*
 };
 const X86Vdso& x86_64_vdso();
 const X86Vdso& i386_vdso();

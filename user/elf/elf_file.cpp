@@ -219,7 +219,10 @@ Result<ElfFile> parse_elf(const ElfSource& source) {
     Result<void> done;
     if (p.type == PT_LOAD) done = add_segment(source, p, file);
     if (p.type == PT_INTERP) done = read_interpreter(source, p, file);
-    if (p.type == PT_GNU_STACK) file.executable_stack = p.flags & PF_X;
+    if (p.type == PT_GNU_STACK) {
+      file.says_of_stack = true;
+      file.executable_stack = p.flags & PF_X;
+    }
     if (p.type == PT_GNU_PROPERTY) read_properties(source, p, file.big_endian, file);
     if (!done) return done.error();
   }

@@ -38,6 +38,7 @@ struct ElfFile {
   std::vector<Segment> segments;  ///< PT_LOAD, ascending, not overlapping, at least one
   std::string interpreter;        ///< empty: none
   bool executable_stack = false;
+  bool says_of_stack = false;   ///< has a PT_GNU_STACK
   bool branch_targets = false;  ///< GNU property: all code has BTI landing pads
 
   /// Page-aligned bounds of all segments.

@@ -252,6 +252,7 @@ struct Loader {
     const OwnedFd owner(*fd);
     Result<ElfFile> file = parse(path, *fd);
     if (!file) return file.error();
+    process.memory.set_read_implies_exec(process.abi.old_programs_execute_data && !file->says_of_stack);
     Result<uint64_t> bias = map(path, *fd, *file, process.memory.layout().pie_base);
     if (!bias) return bias.error();
     remember_ranges(*file, *bias);

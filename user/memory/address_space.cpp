@@ -281,6 +281,10 @@ void AddressSpace::release_locked(uint64_t address, uint64_t size) {
 
 // --- mmap --------------------------------------------------------------------------------------
 
+uint32_t AddressSpace::with_implied(uint32_t prot) const {
+  return prot | (prot & PROT_READ && read_implies_exec_ ? PROT_EXEC : 0u);
+}
+
 int64_t AddressSpace::map(const MapRequest& request) {
   const std::unique_lock lock(mutex_);
   return map_locked(request);
@@ -377,7 +381,7 @@ int64_t AddressSpace::place_locked(const MapRequest& request, uint64_t size, int
   Region region;
   region.start = request.address;
   region.end = request.address + size;
-  region.prot = request.prot;
+  region.prot = with_implied(request.prot);
   region.guarded = request.guarded;
   region.shared = (request.flags & MAP_TYPE) != MAP_PRIVATE;
   region.grows_down = request.flags & MAP_GROWSDOWN;
@@ -418,6 +422,7 @@ int64_t AddressSpace::protect(uint64_t address, uint64_t size, uint32_t prot, bo
   size = align_up(size, kPage);
   if (size == 0) return 0;
   if (address >= layout_.task_size || size > layout_.task_size - address) return -ENOMEM;
+  prot = with_implied(prot);
   const uint64_t end = address + size;
   auto it = split(address);
   split(end);
@@ -603,7 +608,8 @@ int64_t AddressSpace::attach(int id, uint64_t size, uint64_t address, int flags)
   Region region;
   region.start = address;
   region.end = address + size;
-  region.prot = PROT_READ | (flags & SHM_RDONLY ? 0u : PROT_WRITE) | (flags & SHM_EXEC ? PROT_EXEC : 0u);
+  region.prot =
+      with_implied(PROT_READ | (flags & SHM_RDONLY ? 0u : PROT_WRITE) | (flags & SHM_EXEC ? PROT_EXEC : 0u));
   region.shared = true;
   region.inode = static_cast<uint64_t>(id) + 1;
   region.name = std::make_shared<const std::string>("/SYSV");

@@ -95,6 +95,11 @@ class AddressSpace final : public frontend::CodeSource {
     code_changed_context_ = context;
   }
 
+  /// personality(2)'s READ_IMPLIES_EXEC: what is mapped or protected from now on can be executed if it can be
+  /// read.
+  void set_read_implies_exec(bool on) { read_implies_exec_ = on; }
+  bool read_implies_exec() const { return read_implies_exec_; }
+
   /// Guest code may change without a word. Before the first mapping.
   void set_coherent_code() { coherent_code_ = true; }
   /// A write to `address` faulted (SIGSEGV): true if the guest may write there and nothing of what
@@ -222,7 +227,9 @@ class AddressSpace final : public frontend::CodeSource {
   std::atomic<uint64_t> code_generation_{1};  // raised after executable regions change
   void (*code_changed_)(void*, uint64_t, uint64_t) = nullptr;
   void* code_changed_context_ = nullptr;
+  uint32_t with_implied(uint32_t prot) const;
   bool coherent_code_ = false;
+  std::atomic<bool> read_implies_exec_ = false;
   mutable std::mutex watched_mutex_;
   std::set<uint64_t> watched_;  // pages that are read-only on the host for now
   std::atomic<size_t> watched_count_{0};

@@ -74,7 +74,7 @@ std::string maps(Process& process) {
     }
     out += line + '\n';
   }
-  return out;
+  return out.append(process.abi.maps_end);
 }
 
 std::string joined(const std::vector<std::string>& strings) {

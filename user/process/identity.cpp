@@ -2,6 +2,7 @@
 /// Ids, capabilities, limits and usage. The set*id calls change the calling thread only, as the
 /// kernel's do: the guest's libc tells its other threads by a signal of its own.
 #include <linux/capability.h>
+#include <sys/personality.h>
 #include <sys/resource.h>
 #include <sys/times.h>
 #include <unistd.h>
@@ -77,7 +78,17 @@ Errno<Int> setpgid(Thread&, Int pid, Int group) { return host::call(SYS_setpgid,
 Errno<Int> getpgid(Thread&, Int pid) { return host::call(SYS_getpgid, pid.value); }
 Errno<Int> getsid(Thread&, Int pid) { return host::call(SYS_getsid, pid.value); }
 Errno<Int> setsid(Thread&) { return host::call(SYS_setsid); }
-Errno<Int> personality(Thread&, Uint persona) { return host::call(SYS_personality, persona.value); }
+Errno<Int> personality(Thread& t, Uint persona) {
+  // The guest's memory is never executable to the host.
+  constexpr uint32_t kExec = READ_IMPLIES_EXEC, kAsk = 0xffffffff;
+  const bool asks = persona == kAsk;
+  const int64_t old = host::call(SYS_personality, asks ? kAsk : persona.value & ~kExec);
+  if (old < 0) return old;
+  const bool was = t.memory().read_implies_exec();
+  if (!asks) t.memory().set_read_implies_exec((persona & kExec) != 0);
+  return (old & ~int64_t{kExec}) | (was ? kExec : 0u);
+}
+
 Errno<Int> umask(Thread&, Mode mask) { return host::call(SYS_umask, mask.value); }
 
 namespace {

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 #include <mutex>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -141,6 +142,32 @@ Errno<Long> getdents(Thread& t, Fd fd, Buffer to, Size size) {
     at += entry.size;
   }
   return t.memory().write(to, out.data(), out.size()) ? static_cast<int64_t>(out.size()) : -EFAULT;
+}
+
+// struct old_linux_dirent: two longs (the position is the entry's own), the name's length and the name. One
+// entry for each call.
+Errno<Long> readdir(Thread& t, Fd fd, Addr to) {
+  constexpr size_t kLongestEntry = kNameAt + 256 + 8;
+  const DataModel& model = t.abi().model;
+  const int64_t position = host::call(SYS_lseek, fd.value, 0, SEEK_CUR);
+  std::vector<uint8_t> buffer(kLongestEntry);
+  const int64_t result = read_host(fd, buffer);
+  if (result <= 0) return result;
+  const Entry entry = entry_at(buffer.data());
+  const std::string_view name(reinterpret_cast<const char*>(buffer.data()) + kNameAt);
+  host::call(SYS_lseek, fd.value, entry.next, SEEK_SET);
+  const unsigned word = model.word;
+  std::vector<uint8_t> out(2 * word + 2 + name.size() + 1);
+  if (word == 4) {
+    store(model, out.data(), static_cast<uint32_t>(fold_inode(entry.inode)));
+    store(model, out.data() + 4, static_cast<uint32_t>(cookies().narrow(position)));
+  } else {
+    store(model, out.data(), entry.inode);
+    store(model, out.data() + 8, static_cast<uint64_t>(position));
+  }
+  store(model, out.data() + 2 * word, static_cast<uint16_t>(name.size()));
+  std::memcpy(out.data() + 2 * word + 2, name.data(), name.size());
+  return t.memory().write(to, out.data(), out.size()) ? 1 : -EFAULT;
 }
 
 }  // namespace sys::io

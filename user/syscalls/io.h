@@ -60,6 +60,7 @@ Errno<Long> vmsplice(Thread& t, Fd fd, Ptr<struct iovec> vector, Size count, Fla
 Errno<Long> pipe2(Thread& t, Addr to, OpenFlags flags);
 Errno<Long> getdents64(Thread& t, Fd fd, Buffer to, Size size);
 Errno<Long> getdents(Thread& t, Fd fd, Buffer to, Size size);
+Errno<Long> readdir(Thread& t, Fd fd, Addr to);
 Errno<Long> fchdir(Thread& t, Fd fd);
 Errno<Long> fchmod(Thread& t, Fd fd, Mode mode);
 Errno<Long> fchown(Thread& t, Fd fd, Int user, Int group);

@@ -10,8 +10,8 @@ struct X87Control : X87Unit {
 
   /// The next block is lifted for what was loaded.
   bool FLDCW() {
-    const Value control = read(0, I16);
     wait();
+    const Value control = read(0, I16);
     ir.CallHelper(kHelperX87SetControl, None, {ir.ZExt(control, I64)});
     return end_changed();
   }
@@ -99,6 +99,7 @@ struct X87Control : X87Unit {
     return done(0);
   }
   bool FNOP() {
+    if (insn.opcode == 0xdb) return true;  // FNENI, FNDISI and FNSETPM of the 8087 and 80287
     wait();
     return done_without_c1();
   }

@@ -137,7 +137,8 @@ class Comparison {
                         std::memcmp(host.ymm_high[i], ours.ymm_high[i], 16) == 0;
       if (!same) say("ymm" + std::to_string(i), vector(host, i), vector(ours, i));
     }
-    for (unsigned i = 0; i < kPage; ++i)
+    const bool same_memory = std::memcmp(host.memory, ours.memory, kPage) == 0;
+    for (unsigned i = 0; !same_memory && i < kPage; ++i)
       if (host.memory[i] != ours.memory[i]) {
         const unsigned from = i & ~15u;
         say("memory+" + std::to_string(from), hex(host.memory + from, 16, false),

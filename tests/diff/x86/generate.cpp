@@ -203,7 +203,7 @@ void Generator::registers(Machine& m, Mode mode) {
   m.legacy.status = static_cast<uint16_t>(random_() & 0x7f7f);
   if (settings_.unmasked && chance(3)) {
     m.legacy.control = static_cast<uint16_t>(m.legacy.control & ~(random_() & 0x3f));
-    m.legacy.status &= 0x7f00;
+    if (!chance(8)) m.legacy.status &= 0x7f00;  // else something may be pending
   }
   m.legacy.tags = static_cast<uint8_t>(chance(4) ? random_() : 0xff);
   m.legacy.mxcsr = 0x1f80;
@@ -221,7 +221,12 @@ void Generator::registers(Machine& m, Mode mode) {
   if (mode != Mode::k64)
     for (unsigned i = 0; i < vectors; ++i)
       for (unsigned k = 0; k < 16; k += 8) store_unaligned(m.ymm_high[i] + k, lane());
-  for (unsigned i = 0; i < kPage; i += 8) store_unaligned(m.memory + i, lane());
+  // An eighth of the page is new in every case.
+  const unsigned fresh = filled_ ? kPage / 64 : kPage / 8;
+  for (unsigned i = 0; i < fresh; ++i)
+    store_unaligned(page_ + (filled_ ? random_() % (kPage / 8) : i) * 8, lane());
+  filled_ = true;
+  std::memcpy(m.memory, page_, kPage);
 }
 
 /// An address for an access: mostly inside of the page, aligned or not, now and then over its ends.

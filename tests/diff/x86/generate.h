@@ -41,6 +41,8 @@ class Generator {
 
   x86::Random random_;
   Settings settings_;
+  uint8_t page_[kPage];
+  bool filled_ = false;
 };
 
 }  // namespace lyrebird::x86diff
