@@ -34,6 +34,7 @@ TREE = HERE.parents[1]
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SKIPPED = 77
 TRIPLET = "aarch64-linux-gnu"  # as cases write it
+PER_LINUX32 = 8  # uname says i686, as that of lyrebird-i386
 
 
 @dataclass
@@ -41,12 +42,13 @@ class Arch:
     emulator: str
     triplet: str  # of Debian's library folders
     native: bool  # this machine runs such programs itself
+    persona: int = 0  # .. with this personality(2)
 
 
 ARCHS = {
     "arm64": Arch("lyrebird-aarch64", TRIPLET, False),
     "amd64": Arch("lyrebird-x86_64", "x86_64-linux-gnu", True),
-    "i386": Arch("lyrebird-i386", "i386-linux-gnu", True),
+    "i386": Arch("lyrebird-i386", "i386-linux-gnu", True, PER_LINUX32),
 }
 
 
@@ -93,6 +95,7 @@ class Runner:
         self.root = pathlib.Path(options.root).resolve()
         self.emulator = shlex.split(options.emulator)
         self.binfmt = options.binfmt
+        self.persona = ARCHS[options.arch].persona
         self.scale = options.timeout_scale
         folder = sandbox.work_folder() if sandbox.inside() else tempfile.mkdtemp(prefix="lyrebird-programs.")
         self.work = pathlib.Path(folder)
@@ -136,7 +139,7 @@ class Runner:
             inside = os.path.join(self.root, program[1:])
             start = dict(args=[*self.emulator, "-L", str(self.root), "-0", argv[0], inside, *argv[1:]])
         if self.box:
-            start["preexec_fn"] = self.box.child(str(cwd), chroot=peer or self.binfmt)
+            start["preexec_fn"] = self.box.child(str(cwd), peer or self.binfmt, self.persona if peer else 0)
         p = subprocess.Popen(**start, cwd=cwd, env=env, start_new_session=True, stdin=subprocess.PIPE,
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         try:
@@ -165,7 +168,7 @@ class PeerMemory:
     """What the peer answered, kept by everything it depends on."""
 
     def __init__(self, root: pathlib.Path, binfmt: bool, native: bool):
-        version = f"{os.uname()}" if native else \
+        version = f"{os.uname()} native" if native else \
             subprocess.run(["qemu-aarch64", "--version"], capture_output=True, text=True).stdout
         key = pathlib.Path(f"{root}.key")
         self.common = version + (key.read_text() if key.exists() else str(root)) + " binfmt" * binfmt

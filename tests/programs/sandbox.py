@@ -129,11 +129,13 @@ class Sandbox:
         with open(f"{BINFMT}/{name}", "wb", buffering=0) as f:
             f.write(text.encode())
 
-    def child(self, cwd: str, chroot: bool):
+    def child(self, cwd: str, chroot: bool, persona: int = 0):
         """For Popen's preexec_fn: the child is an ordinary user, and with `chroot`
-        sees the guest's root as its own."""
+        sees the guest's root as its own; `persona` for personality(2)."""
         def apply():
             os.umask(0o022)
+            if persona and _libc.personality(persona) < 0:
+                raise OSError(ctypes.get_errno(), "personality")
             if _libc.unshare(CLONE_NEWUSER) != 0:
                 raise OSError(ctypes.get_errno(), "unshare")
             for name, text in (("setgroups", "deny"), ("uid_map", "1000 0 1"), ("gid_map", "1000 0 1")):

@@ -240,6 +240,10 @@ class Fuzz {
         decode(c.code, c.length, c.mode, features_, insn);
         const bool undefined = undefined_flags(insn, c) != 0;
         if (undefined) c.out.eflags = c.in.eflags;
+        Legacy& x87 = c.out.legacy;
+        for (unsigned st = 0; st < 8; ++st)
+          if (!(x87.tags >> (st + (x87.status >> 11)) % 8 & 1))
+            std::memcpy(x87.st[st], c.in.legacy.st[st], 16);
         const x86::RowText text = text_of(x86::row(row));
         const std::string title = std::string(text.name) + " " + std::string(text.operands);
         std::printf("%s%s\n", isa::print_x86_case(c, title).c_str(), undefined ? " flags=?" : "");

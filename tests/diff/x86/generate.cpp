@@ -455,6 +455,19 @@ void Generator::make_sparse(const Insn& insn, Case& c) {
       std::memcpy(m.ymm_high[o.reg], random.ymm_high[o.reg], 16);
     }
   }
+  // ST(0) and what operands name; nothing else is in use, so that there is room to push.
+  const bool x87 = x86::row(insn.row).feature == x86::Feature::FPU;
+  const auto keep_st = [&](unsigned i) {
+    std::memcpy(m.legacy.st[i & 7], random.legacy.st[i & 7], 10);
+    m.legacy.tags |= static_cast<uint8_t>(1 << (i & 7));
+  };
+  if (x87) {
+    keep_st(0);
+    if (!chance(4)) keep_st(1);
+    if (chance(4)) m.legacy.control = random.legacy.control;
+  }
+  for (unsigned i = 0; i < insn.operand_count; ++i)
+    if (insn.operands[i].kind == OperandKind::X87) keep_st(insn.operands[i].reg);
   const bool one_operand = insn.operand_count == 1;
   if (one_of({"MUL", "DIV", "IDIV"}) || (name == "IMUL" && one_operand) ||
       one_of({"CMPXCHG8B", "CMPXCHG16B", "MULX"})) {
