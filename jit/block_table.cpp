@@ -23,7 +23,7 @@ const Removed kRemoved;
 BlockTable::BlockTable(size_t slots) : size_(slots), slots_(new Slot[slots + kTail + 1]) {}
 
 const CompiledBlock* BlockTable::find(uint64_t place, ir::BlockKey key) const {
-  for (const Slot* slot = &slots_[home(place)];; ++slot) {
+  for (const Slot* slot = &slots_[home(place, key.pc)];; ++slot) {
     const uint64_t pc = slot->pc.load(std::memory_order_acquire);
     const CompiledBlock* const block = slot->block.load(std::memory_order_acquire);
     if (!block) return nullptr;
@@ -32,7 +32,7 @@ const CompiledBlock* BlockTable::find(uint64_t place, ir::BlockKey key) const {
 }
 
 bool BlockTable::insert(const CompiledBlock& block) {
-  Slot* slot = &slots_[home(block.place)];
+  Slot* slot = &slots_[home(block.place, block.key.pc)];
   while (slot->block.load(std::memory_order_relaxed)) ++slot;
   if (slot == &slots_[size_ + kTail]) return false;
   // Generated code that finds the pc relies on the block.
@@ -44,7 +44,7 @@ bool BlockTable::insert(const CompiledBlock& block) {
 }
 
 void BlockTable::remove(const CompiledBlock& block) {
-  for (Slot* slot = &slots_[home(block.place)]; slot->block.load(std::memory_order_relaxed); ++slot) {
+  for (Slot* slot = &slots_[home(block.place, block.key.pc)]; slot->block.load(std::memory_order_relaxed); ++slot) {
     if (slot->block.load(std::memory_order_relaxed) != &block) continue;
     slot->block.store(&kRemoved, std::memory_order_release);
     --live_;

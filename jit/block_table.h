@@ -49,8 +49,10 @@ class BlockTable {
   uint64_t home_mask() const { return (size_ << kSlotBits) - 64; }
 
  private:
-  size_t home(uint64_t pc) const {
-    return static_cast<size_t>(((((pc >> kGroup) * kFactor) >> kShift) & home_mask()) + (pc & kWithin)) >>
+  /// In a machine many processes run what lies at one place, each at a pc of its own.
+  size_t home(uint64_t place, uint64_t pc) const {
+    const uint64_t at = place + ((pc - place) >> kGroup);
+    return static_cast<size_t>(((((at >> kGroup) * kFactor) >> kShift) & home_mask()) + (at & kWithin)) >>
            kSlotBits;
   }
   size_t size_;  ///< homes; the slots are some more

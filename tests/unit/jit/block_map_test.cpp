@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <thread>
+#include <vector>
 
 namespace lyrebird::jit {
 namespace {
@@ -125,6 +127,25 @@ TEST(BlockMap, FindsAllBlocksWhileItsTableGrows) {
     else
       EXPECT_EQ(block->key.pc, 0x400000 + 20 * i);
   }
+}
+
+/// One page of a library in many processes, at another address in each.
+TEST(BlockTable, ManyAddressesOfOnePlaceAreFarApart) {
+  constexpr uint64_t kPlace = 0x7f00'1234'5000, kProcesses = 4096;
+  BlockTable table(4 * kProcesses);
+  std::vector<std::unique_ptr<CountedBlock>> blocks;
+  for (uint64_t i = 0; i < kProcesses; ++i) {
+    blocks.push_back(std::make_unique<CountedBlock>(0xffff'8000'0000 + 0x1000 * 37 * i, 16));
+    blocks.back()->place = kPlace;
+    ASSERT_TRUE(table.insert(*blocks.back()));
+  }
+  unsigned longest = 0, run = 0;
+  for (size_t i = 0; i < 4 * kProcesses; ++i) {
+    run = table.slots()[i].block.load() ? run + 1 : 0;
+    longest = std::max(longest, run);
+  }
+  EXPECT_LT(longest, 64u) << "slots that a look-up may have to go through";
+  for (const auto& block : blocks) EXPECT_EQ(table.find(kPlace, block->key), block.get());
 }
 
 TEST(BlockMap, AThreadFindsTheTableThatCppSees) {
