@@ -92,4 +92,4 @@ class Shell:
         got = self.console.expect(">")
         if int(got) != status:
             self.console.fail(f"\"{command}\" ended with {got}")
-        return text
+        return text.lstrip("\n")  # bash ends the line that it did not echo
