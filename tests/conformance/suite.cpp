@@ -4,8 +4,10 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <random>
 #include <stdexcept>
 #include <thread>
 #include <vector>
@@ -127,9 +129,10 @@ class Conformance : public testing::TestWithParam<GuestKind> {
     ASSERT_TRUE(memory->load_bytes(guest->ram_base() + at, code.data(), code.size()));
   }
 
-  void start(Program program, std::initializer_list<uint64_t> arguments, unsigned cpu = 0) {
-    put(program);
-    guest->start(*states[cpu], cpu, guest->ram_base() + kCodeAt);
+  void start(Program program, std::initializer_list<uint64_t> arguments, unsigned cpu = 0,
+             uint64_t at = kCodeAt) {
+    put(program, at);
+    guest->start(*states[cpu], cpu, guest->ram_base() + at);
     unsigned n = 0;
     for (const uint64_t value : arguments) guest->set_argument(*states[cpu], n++, value);
     const auto written = vcpus[cpu]->write_state();
@@ -424,6 +427,91 @@ TEST_P(Conformance, ThreadsPauseAndResume) {
   }
   EXPECT_GT(before[0], 0u);
   EXPECT_GT(before[1], 0u);
+}
+
+/// A device's thread, one that changes memory and the monitor's, all at once. LYREBIRD_STRESS: for so many
+/// seconds.
+TEST_P(Conformance, PausesInterruptsAndMemoryChangesAtRandom) {
+  create(2);
+  memory->write(data(), 8, 0);
+  start(Program::Halt, {~uint64_t{0} >> 1, data()}, 0);
+  start(Program::Spin, {0}, 1, kCodeAt + 0x800);
+  const auto more = block("more", 1 << 16);
+  const auto one_region = MemoryRegion::ram("more", *more);
+  const auto alias = MemoryRegion::alias("alias", *ram_region, kDataAt, 0x2000);
+  const auto rom = MemoryRegion::rom("rom", *more);
+  root->add(*one_region, kWindow);
+  root->add(*alias, kWindow + 0x400000);
+  root->add(*rom, kWindow + 0x800000);
+  accel::VcpuThread::StopCallback none = [](accel::VcpuThread&, accel::Exit exit) {
+    ADD_FAILURE() << "a CPU stopped by itself, exit " << static_cast<int>(exit.kind);
+  };
+  accel::VcpuThread one(*vcpus[0], "cpu0", none), two(*vcpus[1], "cpu1", none);
+  accel::VcpuThread* const threads[] = {&one, &two};
+  std::atomic<bool> stop{false};
+  std::thread device([&] {
+    while (!stop.load()) {
+      const unsigned before = quiet.count.load();
+      vcpu->set_interrupt(guest->interrupt_line(), true);
+      while (quiet.count.load() == before && !stop.load()) std::this_thread::sleep_for(50us);
+    }
+  });
+  std::thread changer([&] {
+    std::minstd_rand random(2);
+    while (!stop.load()) {
+      switch (random() % 4) {
+        case 0:
+          one_region->move(kWindow + 0x100000 * (random() % 3));
+          break;
+        case 1:
+          alias->set_enabled(random() % 2);
+          break;
+        case 2: {
+          const system::MemoryTransaction all_at_once;
+          rom->set_enabled(random() % 2);
+          one_region->set_enabled(random() % 2);
+          break;
+        }
+        default:
+          memory->write(kWindow + random() % 0x10000, 1, random());
+      }
+      std::this_thread::sleep_for(std::chrono::microseconds(random() % 3000));
+    }
+  });
+  const char* const asked = std::getenv("LYREBIRD_STRESS");
+  const auto end = std::chrono::steady_clock::now() + (asked ? std::atoi(asked) * 1000ms : 700ms);
+  std::minstd_rand random(1);
+  uint64_t before = 0, rounds = 0;
+  for (; std::chrono::steady_clock::now() < end || quiet.count.load() < 10 || before == 0; ++rounds) {
+    ASSERT_LT(std::chrono::steady_clock::now(), end + 60s) << "no progress";
+    for (accel::VcpuThread* const thread : threads)
+      if (random() % 4) thread->resume();
+    std::this_thread::sleep_for(std::chrono::microseconds(random() % 4000));
+    for (accel::VcpuThread* const thread : threads)
+      if (random() % 2) thread->request_pause();
+    if (random() % 3) continue;
+    for (accel::VcpuThread* const thread : threads) thread->pause();
+    const uint64_t now = argument(0, 1);
+    EXPECT_GE(now, before);
+    before = now;
+    if (random() % 4 == 0) {
+      const auto written = vcpus[0]->read_state() ? vcpus[0]->write_state() : Result<void>();
+      EXPECT_TRUE(written.ok());
+    }
+    if (random() % 8 == 0) EXPECT_EQ(two.step().kind, ExitKind::Debug);
+  }
+  stop = true;
+  device.join();
+  changer.join();
+  for (accel::VcpuThread* const thread : threads) thread->stop();
+  vcpu->set_interrupt(guest->interrupt_line(), false);
+  // The handler counts before it writes to the device.
+  EXPECT_GE(word(data()), quiet.count.load());
+  EXPECT_LE(word(data()), quiet.count.load() + 1);
+  RecordProperty("rounds", std::to_string(rounds));
+  RecordProperty("interrupts", std::to_string(quiet.count.load()));
+  for (const auto* const region : {one_region.get(), alias.get(), rom.get()})
+    root->remove(*const_cast<MemoryRegion*>(region));
 }
 
 TEST_P(Conformance, ACrashAsksForAReset) {

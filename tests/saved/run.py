@@ -103,12 +103,16 @@ class Process:
         return answers[1:]
 
     def stuck(self):
-        """Where it stands."""
+        """Where it stands: what its threads wait for and use, and where the CPUs are, a few times."""
         text = ""
-        for task in pathlib.Path(f"/proc/{self.process.pid}/task").iterdir():
-            text += f"{task.joinpath('comm').read_text().strip()}: {task.joinpath('wchan').read_text()}\n"
-        answers = self.monitor("info status", "info registers -a", "info registers -a", "info jit")
-        return text + "\n".join(answers or ["no monitor"])
+        for _ in range(4):
+            for task in sorted(pathlib.Path(f"/proc/{self.process.pid}/task").iterdir()):
+                stat = task.joinpath("stat").read_text().rsplit(")", 1)[1].split()
+                text += (f"{task.joinpath('comm').read_text().strip()}: {stat[0]} {task.joinpath('wchan').read_text()} "
+                         f"user {int(stat[11]) / 100} system {int(stat[12]) / 100}\n")
+            text += "\n".join(self.monitor("info status", "info cpus") or ["no monitor"]) + "\n"
+            time.sleep(1)
+        return text + "\n".join(self.monitor("info registers -a", "info jit") or [])
 
     def finish(self):
         try:
