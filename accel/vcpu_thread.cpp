@@ -2,7 +2,10 @@
 #include "accel/vcpu_thread.h"
 
 #include <pthread.h>
+#include <sched.h>
+#include <unistd.h>
 
+#include <cstring>
 #include <utility>
 
 namespace lyrebird::accel {
@@ -61,7 +64,22 @@ void VcpuThread::stop() {
   thread_.join();
 }
 
+Result<void> VcpuThread::pin(const std::vector<unsigned>& host_cpus) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  std::string list;
+  for (const unsigned cpu : host_cpus) {
+    if (cpu >= CPU_SETSIZE) return Error{name_ + ": host CPU " + std::to_string(cpu) + "?"};
+    CPU_SET(cpu, &set);
+    list += (list.empty() ? "" : ",") + std::to_string(cpu);
+  }
+  if (const int error = pthread_setaffinity_np(thread_.native_handle(), sizeof set, &set); error != 0)
+    return Error{name_ + ": can't run on host CPU " + list + ": " + std::strerror(error)};
+  return {};
+}
+
 void VcpuThread::loop() {
+  host_thread_.store(static_cast<int>(gettid()));
   pthread_setname_np(pthread_self(), name_.substr(0, 15).c_str());
   std::unique_lock lock(mutex_);
   for (;;) {

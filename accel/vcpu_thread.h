@@ -5,11 +5,13 @@
 /// come from the vCPU's thread, which must not wait for the machine: post to the event loop.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <functional>
 #include <mutex>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "accel/vcpu.h"
 
@@ -45,6 +47,10 @@ class VcpuThread {
   /// on. Called by the thread itself, or while it is paused or off.
   void set_power(bool on);
   bool powered() const;
+  /// The host CPUs that the thread may run on.
+  Result<void> pin(const std::vector<unsigned>& host_cpus);
+  /// Its number on the host, for tools like taskset.
+  int host_thread() const { return host_thread_.load(); }
   /// While paused: one instruction.
   Exit step();
   Exit step_undisturbed();
@@ -63,6 +69,7 @@ class VcpuThread {
   bool power_ = true;
   bool running_ = false;  ///< inside of run()
   bool stop_ = false;
+  std::atomic<int> host_thread_{0};
   std::thread thread_;
 };
 

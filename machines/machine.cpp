@@ -101,6 +101,7 @@ void Machine::on_stop(size_t index, accel::Exit exit) {
   switch (exit.kind) {
     case ir::ExitKind::Debug:
       pause();
+      (void)threads_[index]->vcpu().read_state();  // who is told looks where it stands
       if (on_debug) on_debug(index, exit);
       return;
     case ir::ExitKind::Reset:

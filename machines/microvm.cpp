@@ -16,9 +16,9 @@ namespace lyrebird::machines {
 namespace {
 
 constexpr uint64_t kLowMost = 0xc000'0000, kFourGiB = uint64_t{1} << 32;
-constexpr uint64_t kEvents = 0xfea0'0000, kPower = 0xfea0'0200, kVirtio = 0xfeb0'0000;
-constexpr uint64_t kUartPort = 0x3f8, kKeyboardPort = 0x64;
-constexpr unsigned kUartIrq = 4, kEventsGsi = 9, kFirstVirtioGsi = 16;
+constexpr uint64_t kEvents = 0xfea0'0000, kPower = 0xfea0'0200, kVirtio = 0xfeb0'0000, kIoApic = 0xfec0'0000;
+constexpr uint64_t kUartPort = 0x3f8, kKeyboardPort = 0x64, kRtcPort = 0x70;
+constexpr unsigned kUartIrq = 4, kRtcIrq = 8, kEventsGsi = 9, kFirstVirtioGsi = 16;
 constexpr uint64_t kLeastRam = 4 << 20;
 constexpr uint64_t kMpAt = 0xf0000;  ///< where kernels look for it
 constexpr unsigned kMpMost = 254;
@@ -69,8 +69,9 @@ Result<void> MicrovmMachine::build() {
   kvm.device = options_.kvm_device;
   kvm.cpu = options_.cpu;
   kvm.cpus = options_.cpus;
-  kvm.vm.irqchip = accel::kvm::Irqchip::Kernel;
-  kvm.vm.pit = options_.pit;
+  kvm.vm.irqchip = options_.split_irqchip ? accel::kvm::Irqchip::Split : accel::kvm::Irqchip::Kernel;
+  kvm.vm.pit = options_.pit && !options_.split_irqchip;
+  if (options_.split_irqchip) kvm.end_of_interrupt = this;
   kvm.vm.dirty_ring = options_.dirty_ring;
   kvm.disassembler = options_.disassembler;
   auto accelerator = accel::KvmAccelerator::create(kvm, *memory_, *ports_);
@@ -104,10 +105,27 @@ void MicrovmMachine::map_port(const char* name, uint64_t port, uint64_t size, sy
 
 void MicrovmMachine::add_devices() {
   const system::MemoryTransaction all_at_once;
-  const auto gsi = [&](unsigned number) { return system::IrqLine(kvm_->vm(), number); };
+  if (options_.split_irqchip) {
+    // The kernel must know which vectors are level-triggered: it comes out at their ends.
+    ioapic_ = std::make_unique<devices::IoApic>(
+        kvm_->vm(), [&vm = kvm_->vm()](unsigned pin, bool masked, const devices::IoApic::Message& message) {
+          if (masked)
+            vm.remove_msi_route(pin);
+          else
+            (void)vm.change_msi_route(pin, message.address, message.data);
+        });
+    map("ioapic", kIoApic, devices::IoApic::kSize, *ioapic_, "24 pins", {4, 4});
+  }
+  const auto gsi = [&](unsigned number) {
+    return ioapic_ ? system::IrqLine(*ioapic_, number) : system::IrqLine(kvm_->vm(), number);
+  };
   uart_ =
       std::make_unique<devices::Uart16550>(options_.serial ? *options_.serial : no_serial_, gsi(kUartIrq));
   map_port("uart-16550", kUartPort, devices::Uart16550::kSize, *uart_, fmt::format("GSI {}", kUartIrq));
+  if (options_.rtc) {
+    rtc_ = std::make_unique<devices::Mc146818>(clock(), options_.epoch, gsi(kRtcIrq));
+    map_port("mc146818", kRtcPort, devices::Mc146818::kSize, *rtc_, fmt::format("GSI {}", kRtcIrq));
+  }
   reset_port_ = std::make_unique<devices::ResetPort>([this] { request_reset(); });
   map_port("reset", kKeyboardPort, 1, *reset_port_, "0xfe resets");
   events_ = std::make_unique<devices::AcpiEvents>(gsi(kEventsGsi));
@@ -146,6 +164,11 @@ Bytes MicrovmMachine::make_acpi() const {
       uart.name("_UID").integer(1);
       uart.name("_CRS").resources(Resources().port(kUartPort, devices::Uart16550::kSize).irq(kUartIrq));
     });
+    if (options_.rtc)
+      sb.device("RTC", [](Aml& rtc) {
+        rtc.name("_HID").eisa_id("PNP0B00");
+        rtc.name("_CRS").resources(Resources().port(kRtcPort, devices::Mc146818::kSize).irq(kRtcIrq));
+      });
     sb.device("PWRB", [](Aml& button) {
       button.name("_HID").eisa_id("PNP0C0C");
       button.name("_UID").integer(0);
@@ -222,6 +245,8 @@ std::vector<Machine::Trait> MicrovmMachine::traits() const {
           {"-m", fmt::format("{}M", ram_->size() >> 20)},
           {"-M acpi", on(options_.acpi)},
           {"-M pit", on(options_.pit)},
+          {"-M rtc", on(options_.rtc)},
+          {"-M kernel-irqchip", options_.split_irqchip ? "split" : "on"},
           {"-cpu (digest of all features)", fmt::format("{:016x}", kvm_->cpuid().digest())}};
 }
 

@@ -5,6 +5,7 @@
 ///
 ///     ports 0x3f8-0x3ff  16550 (GSI 4)          0xfea0'0000  ACPI events (GSI 9)
 ///     port 0x64          reset                  0xfea0'0200  ACPI sleep and reset
+///     ports 0x70, 0x71   RTC, if asked for (GSI 8)
 ///     0xfeb0'0000        virtio-mmio, 8 x 0x200 (GSI 16..23)
 ///     0xfec0'0000        I/O APIC               0xfee0'0000  local APICs
 ///
@@ -17,8 +18,10 @@
 #include <vector>
 
 #include "accel/kvm/kvm.h"
+#include "devices/intc/ioapic.h"
 #include "devices/misc/acpi_events.h"
 #include "devices/serial/uart_16550.h"
+#include "devices/timer/mc146818.h"
 #include "devices/virtio/mmio.h"
 #include "frontend/x86/system/x86_system_state.h"
 #include "machines/machine.h"
@@ -35,6 +38,10 @@ struct MicrovmOptions {
   X86BootFiles boot;
   bool acpi = true;
   bool pit = true;  ///< old kernels measure time by it
+  /// Only the local APICs are in the kernel; the I/O APIC is a device of ours, and there is no PIC or PIT.
+  bool split_irqchip = false;
+  bool rtc = false;   ///< without it guests take the time of day from KVM's paravirtual clock
+  int64_t epoch = 0;  ///< time of day, in seconds, when the machine's clock shows 0
   bool ioeventfd = true;
   std::string kvm_device = "/dev/kvm";
   unsigned dirty_ring = 0;
@@ -42,7 +49,7 @@ struct MicrovmOptions {
   system::CharBackend* serial = nullptr;  ///< null: nothing is connected
 };
 
-class MicrovmMachine final : public Machine {
+class MicrovmMachine final : public Machine, private accel::EndOfInterrupt {
  public:
   static constexpr unsigned kSlots = 8;
 
@@ -78,6 +85,7 @@ class MicrovmMachine final : public Machine {
     std::vector<int> eventfds;
   };
   MicrovmMachine(system::EventLoop& loop, MicrovmOptions options);
+  void end_of_interrupt(uint8_t vector) override { ioapic_->end_of_interrupt(vector); }
   Result<void> build();
   void map(const char* name, uint64_t address, uint64_t size, system::Device& device, std::string text,
            system::IoSizes sizes = {});
@@ -98,9 +106,11 @@ class MicrovmMachine final : public Machine {
   std::vector<system::MemoryRegionPtr> regions_;
   std::unique_ptr<system::AddressSpace> memory_, ports_;
   std::unique_ptr<accel::KvmAccelerator> kvm_;
+  std::unique_ptr<devices::IoApic> ioapic_;  ///< null: the kernel has it
   std::vector<BoardDevice> board_;
   std::vector<system::Device*> to_reset_;
   std::unique_ptr<devices::Uart16550> uart_;
+  std::unique_ptr<devices::Mc146818> rtc_;
   std::unique_ptr<devices::AcpiEvents> events_;
   std::unique_ptr<devices::AcpiPower> power_;
   std::unique_ptr<devices::ResetPort> reset_port_;

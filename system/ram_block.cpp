@@ -3,40 +3,110 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/magic.h>
+#include <linux/memfd.h>
+#include <linux/mempolicy.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
+#include <iterator>
 
 #include "base/bits.h"
 
 namespace lyrebird::system {
 
+namespace {
+
+/// -1 for memory without a file.
+Result<int> open_file(const std::string& id, const RamOptions& options) {
+  const auto fail = [](const std::string& what, const char* hint = "") {
+    return Error{fmt::format("memory {}: {}{}", what, std::strerror(errno), hint)};
+  };
+  if (!options.path.empty()) {
+    struct stat status{};
+    const bool folder = stat(options.path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
+    if (!folder) {
+      const int fd = open(options.path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+      return fd < 0 ? Result<int>(fail(options.path)) : Result<int>(fd);
+    }
+    std::string name = options.path + "/lyrebird-XXXXXX";
+    const int fd = mkostemp(name.data(), O_CLOEXEC);  // hugetlbfs has no O_TMPFILE before 6.x
+    if (fd < 0) return fail(options.path);
+    unlink(name.c_str());
+    return fd;
+  }
+  if (!options.shared && options.hugetlb == 0) return -1;
+  unsigned flags = MFD_CLOEXEC;
+  if (options.hugetlb != 0) flags |= MFD_HUGETLB;
+  if (options.hugetlb > 1)
+    flags |= static_cast<unsigned>(std::countr_zero(options.hugetlb)) << MFD_HUGE_SHIFT;
+  const int fd = memfd_create(id.c_str(), flags);
+  if (fd < 0) return fail(id, options.hugetlb ? "; has this host huge pages of that size?" : "");
+  return fd;
+}
+
+Result<void> bind(const std::string& id, void* host, uint64_t size, const RamOptions& options) {
+  unsigned long mask[16] = {};
+  for (const unsigned node : options.nodes) {
+    if (node >= 64 * std::size(mask)) return Error{fmt::format("memory {}: host node {}?", id, node)};
+    mask[node / 64] |= 1ul << node % 64;
+  }
+  const int mode = options.policy == RamOptions::Policy::Bind        ? MPOL_BIND
+                   : options.policy == RamOptions::Policy::Preferred ? MPOL_PREFERRED
+                                                                     : MPOL_INTERLEAVE;
+  if (syscall(SYS_mbind, host, size, mode, mask, 64 * std::size(mask) + 1, 0) != 0)
+    return Error{
+        fmt::format("memory {}: can't have pages of these host nodes: {}", id, std::strerror(errno))};
+  return {};
+}
+
+}  // namespace
+
 Result<std::unique_ptr<RamBlock>> RamBlock::create(std::string id, uint64_t size, RamOptions options) {
-  const auto page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
-  if (size == 0 || size > ~uint64_t{0} - page) return Error{fmt::format("memory {}: {} bytes?", id, size)};
+  auto page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  auto fd = open_file(id, options);
+  if (!fd) return fd.error();
   std::unique_ptr<RamBlock> block(new RamBlock);
   block->id_ = std::move(id);
-  block->size_ = align_up(size, page);
-  int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-  if (options.shared) {
-    block->fd_ = memfd_create(block->id_.c_str(), MFD_CLOEXEC);
-    if (block->fd_ < 0 || ftruncate(block->fd_, static_cast<off_t>(block->size_)) != 0)
-      return Error{fmt::format("memory {}: {}", block->id_, std::strerror(errno))};
-    flags = MAP_SHARED | MAP_NORESERVE;
+  block->fd_ = *fd;
+  bool huge_file = false;
+  if (struct statfs fs; *fd >= 0 && fstatfs(*fd, &fs) == 0 && fs.f_type == HUGETLBFS_MAGIC) {
+    page = static_cast<uint64_t>(fs.f_bsize);
+    huge_file = true;
   }
-  if (options.preallocate) flags = (flags & ~MAP_NORESERVE) | MAP_POPULATE;
+  if (size == 0 || size > ~uint64_t{0} - page)
+    return Error{fmt::format("memory {}: {} bytes?", block->id_, size)};
+  block->size_ = align_up(size, page);
+  const auto no_memory = [&] {
+    return Error{fmt::format("memory {}: can't get {} MiB from the host: {}{}", block->id_,
+                             block->size_ >> 20, std::strerror(errno),
+                             huge_file ? " (see /proc/sys/vm/nr_hugepages)" : "")};
+  };
+  int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  if (block->fd_ >= 0) {
+    if (ftruncate(block->fd_, static_cast<off_t>(block->size_)) != 0) return no_memory();
+    // Of hugetlbfs the pages are promised now: one that is missing later would end the process by SIGBUS.
+    flags = MAP_SHARED | (huge_file ? 0 : MAP_NORESERVE);
+  }
+  if (options.preallocate) flags &= ~MAP_NORESERVE;
   void* const host = mmap(nullptr, block->size_, PROT_READ | PROT_WRITE, flags, block->fd_, 0);
-  if (host == MAP_FAILED)
-    return Error{fmt::format("memory {}: can't get {} MiB from the host: {}", block->id_, block->size_ >> 20,
-                             std::strerror(errno))};
+  if (host == MAP_FAILED) return no_memory();
   block->host_ = static_cast<uint8_t*>(host);
+  if (!options.nodes.empty())
+    if (auto bound = bind(block->id_, host, block->size_, options); !bound) return bound.error();
   // Only hints: the host may be without any of them.
-  if (options.huge_pages) madvise(host, block->size_, MADV_HUGEPAGE);
+  if (options.huge_pages && !huge_file && options.path.empty()) madvise(host, block->size_, MADV_HUGEPAGE);
   if (options.mergeable) madvise(host, block->size_, MADV_MERGEABLE);
   madvise(host, block->size_, MADV_DONTFORK);
+  if (options.preallocate && madvise(host, block->size_, MADV_POPULATE_WRITE) != 0) return no_memory();
   block->words_ = align_up(block->size_, uint64_t{64} << kDirtyPageBits) >> kDirtyPageBits >> 6;
   block->code_ = std::make_unique<std::atomic<uint64_t>[]>(block->words_);
   return block;

@@ -36,6 +36,13 @@ struct RamOptions {
   bool huge_pages = true;  ///< ask for transparent huge pages
   bool preallocate = false;
   bool mergeable = false;  ///< MADV_MERGEABLE
+  /// A file, or a folder in which one without a name is made (of hugetlbfs, say). Implies no huge_pages.
+  std::string path;
+  /// Size of pages of hugetlbfs, a power of two, for a block without a path; 1: the host's usual one.
+  uint64_t hugetlb = 0;
+  /// Host nodes that pages come from; empty: where the host likes.
+  enum class Policy { Bind, Preferred, Interleave } policy = Policy::Bind;
+  std::vector<unsigned> nodes;
 };
 
 class RamBlock {

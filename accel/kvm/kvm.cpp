@@ -75,12 +75,69 @@ void KvmAccelerator::forget(kvm::KvmVcpu& vcpu) {
 void KvmAccelerator::set_breakpoints(std::vector<uint64_t> addresses) {
   const std::lock_guard lock(mutex_);
   constexpr size_t kRegisters = 4;
-  if (addresses.size() > kRegisters)
-    std::fprintf(stderr, "lyrebird: %zu breakpoints, but KVM's vCPUs have %zu: the others are not set\n",
-                 addresses.size(), kRegisters);
+  place_soft_breakpoints(false);
+  soft_breakpoints_.clear();
+  for (size_t i = kRegisters; i < addresses.size(); ++i)
+    soft_breakpoints_.push_back({.address = addresses[i]});
+  addresses.resize(std::min(addresses.size(), kRegisters));
   breakpoints_ = std::move(addresses);
   breakpoints_changed_.fetch_add(1);
   for (kvm::KvmVcpu* vcpu : vcpus_) vcpu->poke();
+}
+
+void KvmAccelerator::enter(const kvm::KvmVcpu& vcpu) {
+  const std::lock_guard lock(mutex_);
+  ++running_;
+  find_soft_breakpoints(vcpu);
+}
+
+void KvmAccelerator::leave() {
+  const std::lock_guard lock(mutex_);
+  if (--running_ == 0) place_soft_breakpoints(false);
+}
+
+void KvmAccelerator::begin_step() {
+  const std::lock_guard lock(mutex_);
+  ++stepping_;
+  place_soft_breakpoints(false);
+}
+
+void KvmAccelerator::end_step() {
+  const std::lock_guard lock(mutex_);
+  if (--stepping_ == 0 && running_ > 0) place_soft_breakpoints(true);
+}
+
+bool KvmAccelerator::has_soft_breakpoint(uint64_t address) const {
+  const std::lock_guard lock(mutex_);
+  return std::any_of(soft_breakpoints_.begin(), soft_breakpoints_.end(),
+                     [&](const SoftBreakpoint& b) { return b.address == address; });
+}
+
+void KvmAccelerator::find_soft_breakpoints(const kvm::KvmVcpu& vcpu) {
+  for (SoftBreakpoint& one : soft_breakpoints_) {
+    if (one.physical) continue;
+    kvm_translation page{};
+    page.linear_address = one.address;
+    if (vcpu.fd().control(KVM_TRANSLATE, &page) >= 0 && page.valid) one.physical = page.physical_address;
+  }
+  if (stepping_ == 0) place_soft_breakpoints(true);
+}
+
+void KvmAccelerator::place_soft_breakpoints(bool in) {
+  constexpr uint8_t kInt3 = 0xcc;
+  for (SoftBreakpoint& one : soft_breakpoints_) {
+    if (!one.physical || one.in_place == in) continue;
+    uint8_t now = 0;
+    if (!memory_.read_bytes(*one.physical, &now, 1)) continue;
+    if (in) {
+      one.original = now;
+      one.in_place = memory_.load_bytes(*one.physical, &kInt3, 1);
+    } else {
+      // What the guest has written there meanwhile stays.
+      if (now == kInt3) memory_.load_bytes(*one.physical, &one.original, 1);
+      one.in_place = false;
+    }
+  }
 }
 
 void KvmAccelerator::collect_writes() {

@@ -69,7 +69,8 @@ class KvmAccelerator final : public Accelerator {
   std::string_view name() const override { return "kvm"; }
   Result<std::unique_ptr<Vcpu>> create_vcpu(unsigned index, ir::CpuHeader& state,
                                             system::AddressSpace& memory) override;
-  /// At most four, in the debug registers; says so once if there are more.
+  /// The first four in the debug registers; what is more as an INT3 in the guest's memory, which is there
+  /// only while a vCPU runs, from when a vCPU first runs whose tables have the page.
   void set_breakpoints(std::vector<uint64_t> addresses) override;
   void report(Report& report) const override;
 
@@ -94,6 +95,23 @@ class KvmAccelerator final : public Accelerator {
       : device_(std::move(device)), options_(options), memory_(memory), ports_(ports) {}
   void forget(kvm::KvmVcpu& vcpu);
 
+  // Breakpoints in memory, by vCPUs' threads.
+  struct SoftBreakpoint {
+    uint64_t address = 0;
+    std::optional<uint64_t> physical;
+    uint8_t original = 0;
+    bool in_place = false;
+  };
+  /// The vCPU begins to run; it is not in KVM_RUN.
+  void enter(const kvm::KvmVcpu& vcpu);
+  void leave();
+  /// INT3s are lifted for a step. Others that run may miss one meanwhile.
+  void begin_step();
+  void end_step();
+  bool has_soft_breakpoint(uint64_t address) const;
+  void find_soft_breakpoints(const kvm::KvmVcpu& vcpu);  ///< under mutex_
+  void place_soft_breakpoints(bool in);                  ///< under mutex_
+
   const kvm::Device device_;
   const KvmOptions options_;
   system::AddressSpace& memory_;
@@ -105,6 +123,8 @@ class KvmAccelerator final : public Accelerator {
   mutable std::mutex mutex_;  ///< what follows
   std::vector<kvm::KvmVcpu*> vcpus_;
   std::vector<uint64_t> breakpoints_;
+  std::vector<SoftBreakpoint> soft_breakpoints_;
+  unsigned running_ = 0, stepping_ = 0;  ///< vCPUs
   std::atomic<uint32_t> breakpoints_changed_{0};
 };
 

@@ -114,6 +114,19 @@ Exit KvmVcpu::step() {
 }
 
 Exit KvmVcpu::loop(bool single) {
+  /// INT3s of the debugger's are in memory while this lives, or out of it for a step.
+  struct Breakpoints {
+    Breakpoints(KvmVcpu& cpu, bool step) : owner(cpu.owner_), single(step) {
+      if (single) owner.begin_step();
+      owner.enter(cpu);
+    }
+    ~Breakpoints() {
+      owner.leave();
+      if (single) owner.end_step();
+    }
+    KvmAccelerator& owner;
+    const bool single;
+  } const breakpoints(*this, single);
   Exit exit;
   if (const auto memory = owner_.vm().slots().status(); !memory) return fail(memory.error().message);
   apply_debug(single);

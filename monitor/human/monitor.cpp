@@ -54,9 +54,9 @@ std::string info_cpus(HumanMonitor& m, std::string_view) {
   return while_paused(m.machine(), [&] {
     std::string text;
     for (size_t cpu = 0; cpu < m.machine().cpu_count(); ++cpu)
-      text +=
-          fmt::format("{} CPU #{}: pc={:#018x}{}\n", cpu == m.current_cpu ? '*' : ' ', cpu,
-                      m.machine().cpu(cpu).vcpu().state().pc, m.machine().cpu(cpu).powered() ? "" : " (off)");
+      text += fmt::format("{} CPU #{}: pc={:#018x} thread_id={}{}\n", cpu == m.current_cpu ? '*' : ' ', cpu,
+                          m.machine().cpu(cpu).vcpu().state().pc, m.machine().cpu(cpu).host_thread(),
+                          m.machine().cpu(cpu).powered() ? "" : " (off)");
     return text;
   });
 }

@@ -50,6 +50,9 @@ class Guest {
   /// The state struct is the CPU's own, not a copy of what hardware has.
   virtual bool live_state() const { return false; }
 
+  /// Any number of breakpoints can be had here, and they stop.
+  virtual bool has_many_breakpoints() const { return true; }
+
   /// "" if tests can run here, else why not.
   virtual std::string why_not() const { return {}; }
   virtual Result<std::unique_ptr<accel::Accelerator>> accelerator(system::AddressSpace& memory,

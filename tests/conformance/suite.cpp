@@ -386,6 +386,36 @@ TEST_P(Conformance, BreakpointStopsBeforeItsInstruction) {
   EXPECT_EQ(bell.last.load(), 15u);
 }
 
+TEST_P(Conformance, MoreBreakpointsThanThereAreRegistersStopToo) {
+  if (!guest->has_many_breakpoints()) GTEST_SKIP() << "the hardware's first four are all";
+  create();
+  start(Program::Count, {0});
+  uint64_t at[3];
+  for (uint64_t& address : at) {
+    ASSERT_EQ(vcpu->step().kind, ExitKind::Debug);
+    ASSERT_TRUE(vcpu->read_state().ok());
+    address = states[0]->pc;
+  }
+  const uint64_t begin = guest->ram_base() + kCodeAt;
+  const uint64_t before = word(begin);
+  start(Program::Count, {0});
+  // Four that nothing comes by, and two.
+  accelerator->set_breakpoints({begin - 64, begin - 48, begin - 32, begin - 16, at[0], at[2]});
+  EXPECT_EQ(vcpu->run().kind, ExitKind::Debug);
+  EXPECT_EQ(argument(0), 1u);
+  EXPECT_EQ(states[0]->pc, at[0]);
+  EXPECT_EQ(word(begin), before) << "memory is the guest's own while it stands";
+  EXPECT_EQ(vcpu->step().kind, ExitKind::Debug);
+  EXPECT_EQ(vcpu->run().kind, ExitKind::Debug);
+  EXPECT_EQ(argument(0), 7u);
+  EXPECT_EQ(states[0]->pc, at[2]);
+  EXPECT_EQ(vcpu->step().kind, ExitKind::Debug);
+  EXPECT_EQ(argument(0), 15u);
+  EXPECT_EQ(vcpu->run().kind, ExitKind::Interrupted);
+  EXPECT_EQ(bell.last.load(), 15u);
+  accelerator->set_breakpoints({});
+}
+
 TEST_P(Conformance, EveryFieldOfTheStateComesBack) {
   if (guest->live_state()) GTEST_SKIP() << "there is but one state";
   create(2);

@@ -51,6 +51,16 @@ with tempfile.TemporaryDirectory() as folder:
     refused("too much memory", [*run, "-m", "900T"], r"900T?|memory")
     refused("too little memory", [*run, "-m", "1"], r"-m 1024K: microvm has at least 4 MiB")
     refused("too many processors", [*run, "-smp", "4000"], r"-smp 4000: this kernel's KVM has at most \d+ processors")
+    memory = "memory-backend-memfd,id=m0,size="
+    refused("memory of another size", [*run, "-m", "64", "-object", memory + "32M", "-M", "microvm,memory-backend=m0"],
+            r"has 32 MiB, and -m says 64 MiB")
+    refused("memory that is not there", [*run, "-M", "microvm,memory-backend=m1"], r"no -object has this id")
+    refused("huge pages that there are not", [*run, "-m", "2T", "-object", memory + "2T,hugetlb=on,hugetlbsize=2M",
+            "-M", "microvm,memory-backend=m0"], r"memory microvm.ram: .*(nr_hugepages|huge pages of that size|can't get)")
+    refused("a host node that there is not", [*run, "-object", memory + "128M,host-nodes=900,policy=bind",
+            "-M", "microvm,memory-backend=m0"], r"can't have pages of these host nodes")
+    refused("a folder that is not there", [*run, "-mem-path", "/nowhere/at/all"], r"/nowhere/at/all: No such file")
+    refused("a host CPU that there is not", ["-M", "microvm", "-kernel", text, "-smp", "1,pin=1000"], r"-smp pin: .*1000|-kernel")
     refused("an unknown processor", [*run, "-cpu", "Hazwell"], r"-cpu Hazwell: no such processor; there are host, max,")
     refused("an unknown feature", [*run, "-cpu", "host,+turbo"], r"-cpu: turbo: no such feature")
     refused("a feature the host has not", [*run, "-cpu", "Haswell,+3dnow,enforce"], r"this host has no .*3dnow")

@@ -205,7 +205,7 @@ def virt(build, folder, moves, more=("-M", "virt"), disk="virtio-blk-device"):
                "-drive", f"file={folder / 'disk'},format=raw,if=none,id=d0", "-device", f"{disk},drive=d0"]
     begin = time.monotonic()
     text, moved = move(command, folder, moves, lambda: random.uniform(0.1, 1.2) if moves <= 10 else random.uniform(0.05, 0.5))
-    print(f"virt: {moved} new processes in {time.monotonic() - begin:.1f} s")
+    print(f"{disk}: {moved} new processes in {time.monotonic() - begin:.1f} s")
     total = "start"
     for i in range(turns):
         total = hashlib.md5(f"{total} {i}\n".encode()).hexdigest()

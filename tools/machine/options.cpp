@@ -47,7 +47,8 @@ void add_accelerators(MachineSettings& s, const std::string& list) {
 }
 
 Result<void> set_x86_machine(MachineSettings& s, const std::string& text) {
-  static constexpr std::string_view kKnown[] = {"type", "accel", "acpi", "pit", "ioeventfd", "mem-merge"};
+  static constexpr std::string_view kKnown[] = {
+      "type", "accel", "acpi", "pit", "kernel-irqchip", "rtc", "ioeventfd", "mem-merge", "memory-backend"};
   for (const auto& [name, value] : parse_properties(text, "type")) {
     const std::string what = "-M " + name;
     Result<void> result;
@@ -62,10 +63,19 @@ Result<void> set_x86_machine(MachineSettings& s, const std::string& text) {
       s.machine = value;
     } else if (name == "accel") {
       add_accelerators(s, value);
+    } else if (name == "memory-backend") {
+      s.memory_backend = value;
     } else if (name == "acpi") {
       result = assign(s.microvm.acpi, parse_switch(what, value));
     } else if (name == "pit") {
       result = assign(s.microvm.pit, parse_switch(what, value));
+    } else if (name == "kernel-irqchip") {
+      if (value != "on" && value != "split")
+        return Error{fmt::format(
+            "-M kernel-irqchip={}: is on or split; microvm's local APICs are the kernel's", value)};
+      s.microvm.split_irqchip = value == "split";
+    } else if (name == "rtc") {
+      result = assign(s.microvm.rtc, parse_switch(what, value));
     } else if (name == "ioeventfd") {
       result = assign(s.microvm.ioeventfd, parse_switch(what, value));
     } else if (name == "mem-merge") {
@@ -81,8 +91,9 @@ Result<void> set_x86_machine(MachineSettings& s, const std::string& text) {
 
 Result<void> set_machine(MachineSettings& s, const std::string& text) {
   if (s.guest == "x86_64") return set_x86_machine(s, text);
-  static constexpr std::string_view kKnown[] = {"type",    "gic-version",    "virtualization", "secure",
-                                                "highmem", "dtb-randomness", "accel",          "mem-merge"};
+  static constexpr std::string_view kKnown[] = {"type",   "gic-version", "virtualization",
+                                                "secure", "highmem",     "dtb-randomness",
+                                                "accel",  "mem-merge",   "memory-backend"};
   for (const auto& [name, value] : parse_properties(text, "type")) {
     const std::string what = "-M " + name;
     Result<void> result;
@@ -116,6 +127,8 @@ Result<void> set_machine(MachineSettings& s, const std::string& text) {
       if (!on) return Error{"-M highmem=off: not supported; memory above 4 GiB can't be switched off"};
     } else if (name == "accel") {
       add_accelerators(s, value);
+    } else if (name == "memory-backend") {
+      s.memory_backend = value;
     } else {
       return Error{fmt::format("-M {}={}: virt has no such property{}", name, value,
                                did_you_mean(name, {std::begin(kKnown), std::end(kKnown)}))};
@@ -152,11 +165,95 @@ Result<void> set_cpu(MachineSettings& s, const std::string& text) {
   return {};
 }
 
+/// "0-2" or "3"; several with a + between them, as a comma ends the property.
+Result<std::vector<unsigned>> parse_list(const std::string& what, const std::string& text) {
+  std::vector<unsigned> list;
+  for (size_t at = 0; at <= text.size();) {
+    const size_t plus = std::min(text.find('+', at), text.size());
+    const std::string piece = text.substr(at, plus - at);
+    const size_t dash = std::min(piece.find('-'), piece.size());
+    const auto first = parse_number(what, piece.substr(0, dash), 0, 1023);
+    if (!first.ok()) return first.error();
+    const auto last = dash == piece.size() ? first : parse_number(what, piece.substr(dash + 1), *first, 1023);
+    if (!last.ok()) return last.error();
+    for (uint64_t n = *first; n <= *last; ++n) list.push_back(static_cast<unsigned>(n));
+    at = plus + 1;
+  }
+  return list;
+}
+
+/// -object memory-backend-ram, -memfd or -file, as RamOptions.
+Result<void> use_memory_backend(MachineSettings& s) {
+  if (s.memory_backend.empty() && s.objects.empty()) return {};
+  bool found = false;
+  for (const std::string& text : s.objects) {
+    system::RamOptions options;
+    options.mergeable = s.virt.ram.mergeable;
+    std::string kind, id;
+    uint64_t size = 0;
+    bool bound = false;
+    for (const auto& [name, value] : parse_properties(text, "qom-type")) {
+      const std::string what = "-object " + name;
+      Result<void> result;
+      bool huge = false;
+      if (name == "qom-type")
+        kind = value;
+      else if (name == "id")
+        id = value;
+      else if (name == "size")
+        result = assign(size, parse_size(what, value, 1));
+      else if (name == "mem-path")
+        options.path = value;
+      else if (name == "share")
+        result = assign(options.shared, parse_switch(what, value));
+      else if (name == "prealloc")
+        result = assign(options.preallocate, parse_switch(what, value));
+      else if (name == "merge")
+        result = assign(options.mergeable, parse_switch(what, value));
+      else if (name == "hugetlb" && (result = assign(huge, parse_switch(what, value)), huge))
+        options.hugetlb = std::max<uint64_t>(options.hugetlb, 1);
+      else if (name == "hugetlbsize")
+        result = assign(options.hugetlb, parse_size(what, value, 1));
+      else if (name == "host-nodes")
+        result = assign(options.nodes, parse_list(what, value));
+      else if (name == "policy" && (value == "bind" || value == "preferred" || value == "interleave"))
+        bound = true, options.policy = value == "bind"        ? system::RamOptions::Policy::Bind
+                                       : value == "preferred" ? system::RamOptions::Policy::Preferred
+                                                              : system::RamOptions::Policy::Interleave;
+      else if (name != "hugetlb" && !(name == "policy" && value == "default"))
+        result = Error{fmt::format("-object {}={}: no such property or value{}", name, value,
+                                   did_you_mean(name, {"id", "size", "mem-path", "share", "prealloc", "merge",
+                                                       "hugetlb", "hugetlbsize", "host-nodes", "policy"}))};
+      if (!result.ok()) return result;
+    }
+    if (kind != "memory-backend-ram" && kind != "memory-backend-memfd" && kind != "memory-backend-file")
+      return Error{fmt::format(
+          "-object {}: no such object{}", kind,
+          did_you_mean(kind, {"memory-backend-ram", "memory-backend-memfd", "memory-backend-file"}))};
+    if (kind == "memory-backend-file" && options.path.empty())
+      return Error{"-object memory-backend-file: wants mem-path="};
+    if (options.hugetlb > 1 && (options.hugetlb & (options.hugetlb - 1)))
+      return Error{"-object hugetlbsize: is a power of two"};
+    if (bound != !options.nodes.empty())
+      return Error{"-object: host-nodes= and policy=bind, preferred or interleave belong together"};
+    if (kind == "memory-backend-memfd") options.shared = true;
+    if (id.empty() || id != s.memory_backend) continue;
+    if (size != s.virt.ram_size)
+      return Error{fmt::format("-M memory-backend={}: has {} MiB, and -m says {} MiB", id, size >> 20,
+                               s.virt.ram_size >> 20)};
+    s.virt.ram = s.microvm.ram = options;
+    found = true;
+  }
+  if (!found && !s.memory_backend.empty())
+    return Error{fmt::format("-M memory-backend={}: no -object has this id", s.memory_backend)};
+  return {};
+}
+
 Result<void> set_smp(MachineSettings& s, const std::string& text) {
   uint64_t cpus = 0, product = 1;
   bool topology = false;
   for (const auto& [name, value] : parse_properties(text, "cpus")) {
-    const auto number = parse_number("-smp " + name, value, 1, 4096);
+    const auto number = name == "pin" ? Result<uint64_t>(0) : parse_number("-smp " + name, value, 1, 4096);
     if (!number.ok()) return number.error();
     if (name == "cpus") {
       cpus = *number;
@@ -164,10 +261,19 @@ Result<void> set_smp(MachineSettings& s, const std::string& text) {
                name == "dies") {
       product *= *number;
       topology = true;
+    } else if (name == "pin") {
+      for (size_t at = 0; at <= value.size();) {
+        const size_t colon = std::min(value.find(':', at), value.size());
+        auto list = parse_list("-smp pin", value.substr(at, colon - at));
+        if (!list.ok()) return list.error();
+        s.pins.push_back(std::move(*list));
+        at = colon + 1;
+      }
+      continue;
     } else if (name != "maxcpus") {
-      return Error{
-          fmt::format("-smp {}: no such property{}", name,
-                      did_you_mean(name, {"cpus", "maxcpus", "sockets", "clusters", "cores", "threads"}))};
+      return Error{fmt::format(
+          "-smp {}: no such property{}", name,
+          did_you_mean(name, {"cpus", "maxcpus", "sockets", "clusters", "cores", "threads", "pin"}))};
     }
   }
   if (cpus == 0) cpus = topology ? product : 1;
@@ -243,6 +349,7 @@ Result<void> set_rtc(MachineSettings& s, const std::string& text) {
       return Error{fmt::format("-rtc {}: no such property{}", name, did_you_mean(name, {"base", "clock"}))};
     }
   }
+  s.microvm.epoch = s.virt.epoch;
   return {};
 }
 
@@ -350,8 +457,19 @@ Result<void> add_device(MachineSettings& s, const std::string& text) {
 constexpr Row kRows[] = {
     {"M|machine", "TYPE[,PROPERTY=VALUE]...", "the board; -M help lists them", set_machine},
     {"cpu", "MODEL", "the processor; -cpu help lists them", set_cpu},
-    {"smp", "N", "number of CPUs", set_smp},
+    {"smp", "N[,pin=LIST:LIST...]", "number of CPUs, and the host's CPUs (0-1) that each may run on",
+     set_smp},
     {"m", "SIZE", "memory, in MiB if there is no letter after it (K, M, G)", set_memory},
+    {"object", "memory-backend-ram|memfd|file,id=...",
+     "memory for -M memory-backend=: size=, mem-path=, hugetlb=, prealloc=, share=, "
+     "merge=, host-nodes=, policy=",
+     LIST(objects)},
+    {"mem-path", "PATH", "memory in a file, or in a folder (of hugetlbfs, say)",
+     BOTH(virt.ram.path, microvm.ram.path)},
+    {"mem-prealloc", "", "memory is taken from the host at the start",
+     [](MachineSettings& s, const std::string&) -> Result<void> {
+       return s.virt.ram.preallocate = s.microvm.ram.preallocate = true, Result<void>();
+     }},
     {"kernel", "FILE",
      "kernel to start: arm64 Image, gzip, EFI zboot or ELF; x86 bzImage or ELF with PVH or 64-bit entry",
      BOTH(virt.kernel, microvm.boot.kernel)},
@@ -373,7 +491,7 @@ constexpr Row kRows[] = {
     {"nographic", "", "no screen; serial line and monitor share the terminal (Ctrl-A h)",
      FLAG(nographic, true)},
     {"no-reboot", "", "a reset ends the emulator", FLAG(reboot, false)},
-    {"rtc", "base=TIME", "time of day at the start: utc, localtime, 2024-02-29T12:00:00", set_rtc, kArm},
+    {"rtc", "base=TIME", "time of day at the start: utc, localtime, 2024-02-29T12:00:00", set_rtc},
     {"snapshot", "", "what guests write to disks is lost at the end", FLAG(snapshot, true)},
     {"incoming", "file:PATH",
      "go on with a machine that savevm or migrate wrote; defer: the monitor's loadvm will", set_incoming},
@@ -444,6 +562,7 @@ Result<MachineSettings> parse_machine_options(const std::vector<std::string>& ar
   MachineSettings settings;
   settings.guest = guest;
   settings.virt.epoch = static_cast<uint32_t>(time(nullptr));
+  settings.microvm.epoch = settings.virt.epoch;
   for (size_t i = 0; i < arguments.size(); ++i) {
     const std::string& argument = arguments[i];
     if (argument.size() < 2 || argument[0] != '-') {
@@ -467,6 +586,7 @@ Result<MachineSettings> parse_machine_options(const std::vector<std::string>& ar
     if (has_name(*row, "help")) std::fputs(machine_help(guest).c_str(), stdout);
     if (settings.done) return settings;
   }
+  if (Result<void> memory = use_memory_backend(settings); !memory.ok()) return memory.error();
   if (settings.machine.empty())
     return Error{fmt::format("no machine: give one with -M (-M {} is the usual one; -M help lists them)",
                              guest == "x86_64" ? "microvm" : "virt")};

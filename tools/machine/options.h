@@ -23,6 +23,9 @@ struct MachineSettings {
   std::string gdb;
   std::vector<std::string> accelerators;  ///< to be tried one after the other; empty: the guest's usual one
   std::string jit = "baseline";
+  std::vector<std::vector<unsigned>> pins;  ///< host CPUs of each vCPU; fewer than those: the rest is free
+  std::vector<std::string> objects;         ///< -object, as written
+  std::string memory_backend;               ///< -M memory-backend=
   std::string incoming;  ///< a file with the state of a machine; "defer": the monitor will name one
   bool nographic = false, reboot = true, stopped = false, snapshot = false, stats = false;
   std::string log_file;

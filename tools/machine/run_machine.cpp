@@ -148,6 +148,13 @@ Result<void> Session::build() {
   auto board = make_board();
   if (!board.ok()) return board.error();
   machine_ = std::move(board->machine);
+  for (size_t i = 0; i < settings_.pins.size(); ++i) {
+    if (i >= machine_->cpu_count())
+      return Error{
+          fmt::format("-smp pin: {} lists, but {} CPUs", settings_.pins.size(), machine_->cpu_count())};
+    if (auto pinned = machine_->cpu(i).pin(settings_.pins[i]); !pinned.ok())
+      return Error{"-smp pin: " + pinned.error().message};
+  }
   // A card that nobody asked for would cost microvm the start of a network, and one of its few slots.
   if (settings_.machine == "microvm" && settings_.nics.empty() && settings_.netdevs.empty())
     settings_.nics = {"none"};
@@ -187,7 +194,8 @@ Result<void> Session::open_gdb() {
   if (socket && where.find(",server") == std::string::npos) where += ",server=on,wait=off";
   if (where.starts_with("tcp:") && where.find(",nodelay") == std::string::npos) where += ",nodelay=on";
   const gdb::Registers* const registers = gdb::find_system_registers(settings_.guest);
-  if (!registers) return Error{fmt::format("-gdb {}: not supported for {} yet", settings_.gdb, settings_.guest)};
+  if (!registers)
+    return Error{fmt::format("-gdb {}: not supported for {} yet", settings_.gdb, settings_.guest)};
   auto place = char_devices_.open_short(where, "gdb");
   if (!place.ok()) return Error{fmt::format("-gdb {}", place.error().message)};
   no_monitor_ = std::make_unique<monitor::HumanMonitor>(*machine_, null_, [this] { end(0); });

@@ -52,6 +52,7 @@ constexpr struct {
                    {x86::Activity::Halted, KVM_MP_STATE_HALTED}};
 
 constexpr uint64_t kDr6SingleStep = 1 << 14;
+constexpr uint32_t kBreakpointVector = 3;
 
 }  // namespace
 
@@ -245,14 +246,17 @@ bool KvmVcpu::wakes_from_halt() const {
 
 void KvmVcpu::apply_debug(bool single) {
   std::vector<uint64_t> breakpoints;
+  bool in_memory;
   {
     const std::lock_guard lock(owner_.mutex_);
     breakpoints = owner_.breakpoints_;
+    in_memory = !owner_.soft_breakpoints_.empty();
+    owner_.find_soft_breakpoints(*this);
     seen_breakpoints_ = owner_.breakpoints_changed_.load();
   }
   if (single) breakpoints.clear();
   stepping_ = single;
-  const bool wanted = single || !breakpoints.empty();
+  const bool wanted = single || in_memory || !breakpoints.empty();
   run_->kvm_valid_regs = single && owner_.vm().check(KVM_CAP_SYNC_REGS) == KVM_SYNC_X86_VALID_FIELDS
                              ? KVM_SYNC_X86_VALID_FIELDS
                              : 0;
@@ -260,6 +264,7 @@ void KvmVcpu::apply_debug(bool single) {
   debugging_ = wanted;
   kvm_guest_debug debug{};
   if (wanted) debug.control = KVM_GUESTDBG_ENABLE;
+  if (in_memory) debug.control |= KVM_GUESTDBG_USE_SW_BP;
   if (single) {
     // Interrupts stay outside while stepping, or a step would end in a handler for ever.
     debug.control |= KVM_GUESTDBG_SINGLESTEP;
@@ -277,18 +282,21 @@ void KvmVcpu::apply_debug(bool single) {
 
 bool KvmVcpu::debug_exit(Exit& exit) {
   const kvm_debug_exit_arch& debug = run_->debug.arch;
-  const bool ours = stepping_ || (debug.dr6 & 0xf) != 0 || !(debug.dr6 & kDr6SingleStep);
+  const bool int3 = debug.exception == kBreakpointVector;
+  const bool ours = int3 ? owner_.has_soft_breakpoint(debug.pc)
+                         : stepping_ || (debug.dr6 & 0xf) != 0 || !(debug.dr6 & kDr6SingleStep);
   if (ours) {
     exit = {ir::ExitKind::Debug, 0};
     return true;
   }
-  // The guest steps itself.
+  // The guest's own INT3, or it steps itself.
   kvm_vcpu_events events{};
   fd_.control(KVM_GET_VCPU_EVENTS, &events);
   events.exception.injected = 1;
   events.exception.nr = static_cast<__u8>(debug.exception);
   events.exception.has_error_code = 0;
   fd_.control(KVM_SET_VCPU_EVENTS, &events);
+  if (int3) return false;
   kvm_debugregs registers{};
   fd_.control(KVM_GET_DEBUGREGS, &registers);
   registers.dr6 = debug.dr6;
