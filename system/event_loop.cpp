@@ -59,7 +59,8 @@ void EventLoop::post(Callback callback) {
     first = posted_.empty();
     posted_.push_back(std::move(callback));
   }
-  if (first) wake();
+  // The loop's own thread looks before it sleeps.
+  if (first && !on_loop_thread()) wake();
 }
 
 void EventLoop::wake() {
@@ -86,7 +87,7 @@ void EventLoop::run_once(int timeout_ms) {
   std::vector<std::pair<uint64_t, uint32_t>> ready;
   {
     const std::lock_guard lock(mutex_);
-    if (always_ready_ > 0) timeout_ms = 0;
+    if (always_ready_ > 0 || !posted_.empty()) timeout_ms = 0;
   }
   epoll_event events[32];
   const int count = epoll_wait(epoll_fd_, events, 32, timeout_ms);
@@ -115,6 +116,8 @@ void EventLoop::run_once(int timeout_ms) {
     }
     if (callback) (*callback)(seen);
   }
+  // What these posted (a device's queue has buffers) need not wait for another round.
+  run_posted();
 }
 
 void EventLoop::stop() {
