@@ -84,6 +84,11 @@ void Emitter::emit_set_state(const ir::Inst& inst) {
     load_const(pin->reg, constant(value));
     return;
   }
+  touch(id);
+  if (in_memory(value) && plan_[value].clean && plan_[id].last_use <= now_) {
+    move_aliases_away(pin->reg);
+    return move_to(pin->reg, value);
+  }
   const uint8_t from = use_clean(value);
   if (from == pin->reg) return;
   move_aliases_away(pin->reg);

@@ -206,8 +206,12 @@ Value Lifter::status_of(const KnownFlags& flags) {
     case Origin::Order:
       return ir.StatusOfOrder(flags.a, flags.b);
     default:
-      return ir.StatusOfValue(flags.r);
+      break;
   }
+  const ir::Inst& r = ir.block().insts[flags.r.id];
+  if (r.op != Op::Const || r.imm != 0) return ir.StatusOfValue(flags.r);
+  return imm(I16,
+             kStatusOne | status_mask(Flag::ZF) | status_mask(Flag::PF));  // XOR of a register with itself
 }
 
 void Lifter::put_status(Value word) {

@@ -190,7 +190,7 @@ struct SseSystem : Vector {
     const Value b = vector(1).part[0];
     const uint64_t how = control() | uint64_t{operand(0).reg} << 8 | (has_lengths ? 1u << 16 : 0) |
                          (gives_mask ? 1u << 17 : 0) | (is64() && insn.has(kPrefixRexW) ? 1u << 18 : 0);
-    const Value r = ir.CallHelper(kHelperCompareStrings, I32,
+    const Value r = ir.CallHelper(gives_mask ? kHelperCompareStrings : kHelperFindInStrings, I32,
                                   {ir.ExtractLane(b, I64, 0), ir.ExtractLane(b, I64, 1), imm(I64, how)});
     if (gives_mask)
       ctx.upper_zero = static_cast<uint16_t>(ctx.upper_zero & (is_vex() ? ~1u : ~0u));

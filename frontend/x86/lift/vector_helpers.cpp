@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Helpers of the vector chapters: MXCSR, parts of FXSAVE's image, PCMPESTRI and its like.
+#include <emmintrin.h>
+
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstring>
+#include <utility>
 
 #include "frontend/x86/lift/helpers.h"
 #include "frontend/x86/x86_mode.h"
@@ -131,6 +135,48 @@ unsigned matches(const String& a, const String& b, unsigned count, unsigned aggr
   return result;
 }
 
+// The same by this machine's own instructions, one function for each immediate.
+
+struct Compared {
+  uint32_t index;
+  uint8_t carry, zero, sign, overflow;
+};
+using CompareNatively = Compared (*)(__m128i a, __m128i b, uint64_t length_a, uint64_t length_b);
+
+template <unsigned kControl, bool kLengths>
+Compared compare_natively(__m128i a, __m128i b, uint64_t length_a, uint64_t length_b) {
+  Compared r;
+  if constexpr (kLengths)
+    asm("pcmpestri %[control], %[b], %[a]"
+        : "=c"(r.index), "=@ccc"(r.carry), "=@ccz"(r.zero), "=@ccs"(r.sign), "=@cco"(r.overflow)
+        : [a] "x"(a), [b] "x"(b), "a"(length_a), "d"(length_b), [control] "i"(kControl));
+  else
+    asm("pcmpistri %[control], %[b], %[a]"
+        : "=c"(r.index), "=@ccc"(r.carry), "=@ccz"(r.zero), "=@ccs"(r.sign), "=@cco"(r.overflow)
+        : [a] "x"(a), [b] "x"(b), [control] "i"(kControl));
+  return r;
+}
+
+template <size_t... kNumbers>
+constexpr std::array<CompareNatively, 256> compare_table(std::index_sequence<kNumbers...>) {
+  return {compare_natively < kNumbers & 127, (kNumbers & 128) != 0 > ...};
+}
+constexpr auto kCompareNatively = compare_table(std::make_index_sequence<256>());
+
+uint64_t compare_strings_natively(const X86State& s, uint64_t low, uint64_t high, uint64_t how) {
+  __m128i a;
+  std::memcpy(&a, s.ymm[how >> 8 & 15], sizeof a);
+  const __m128i b = _mm_set_epi64x(static_cast<int64_t>(high), static_cast<int64_t>(low));
+  const bool has_lengths = (how >> 16 & 1) != 0, wide = (how >> 18 & 1) != 0;
+  // PCMPESTRI looks at EAX and EDX.
+  const unsigned limit = how & 1 ? 8 : 16;
+  const uint64_t length_a = has_lengths ? length_of(s.gpr[kRax], wide, limit) : 0;
+  const uint64_t length_b = has_lengths ? length_of(s.gpr[kRdx], wide, limit) : 0;
+  const Compared r = kCompareNatively[(how & 127) | (has_lengths ? 128 : 0)](a, b, length_a, length_b);
+  return r.index | uint64_t{r.carry} << 8 | uint64_t{r.zero} << 9 | uint64_t{r.sign} << 10 |
+         uint64_t{r.overflow} << 11;
+}
+
 }  // namespace
 
 uint64_t compare_strings_helper(void* cpu, uint64_t low, uint64_t high, uint64_t how, uint64_t) {
@@ -170,6 +216,12 @@ uint64_t compare_strings_helper(void* cpu, uint64_t low, uint64_t high, uint64_t
   }
   return index | uint64_t{result != 0} << 8 | uint64_t{b.length < count} << 9 |
          uint64_t{a.length < count} << 10 | uint64_t{result & 1} << 11;
+}
+
+uint64_t find_in_strings_helper(void* cpu, uint64_t low, uint64_t high, uint64_t how, uint64_t) {
+  static const bool native = __builtin_cpu_supports("sse4.2");
+  if (native) return compare_strings_natively(state_of(cpu), low, high, how);
+  return compare_strings_helper(cpu, low, high, how, 0);
 }
 
 }  // namespace lyrebird::x86
