@@ -47,6 +47,7 @@ void save_registers([[maybe_unused]] FaultGuard::Registers& to, [[maybe_unused]]
                               REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
   for (int i = 0; i < 16; ++i) to.general[i] = static_cast<uint64_t>(machine.gregs[kOrder[i]]);
   to.pc = static_cast<uint64_t>(machine.gregs[REG_RIP]);
+  to.flags = static_cast<uint64_t>(machine.gregs[REG_EFL]);
   to.mxcsr = machine.fpregs ? machine.fpregs->mxcsr : 0;
   if (machine.fpregs) save_x87(to, *machine.fpregs);
   to.valid = true;

@@ -50,6 +50,7 @@ class FaultGuard {
     bool valid = false;
     uint64_t pc = 0;
     uint64_t general[16] = {};  ///< by the host's numbering
+    uint64_t flags = 0;
     uint32_t mxcsr = 0;
     uint16_t x87_status = 0;
     uint8_t x87[8][16] = {};  ///< ST(0) to ST(7), 10 bytes each

@@ -25,6 +25,9 @@ struct ExitPlan {
   /// a jump. Region: a pointer to jump to.
   uint32_t patch = 0;
   uint32_t stub = 0;  ///< offset of the stub
+  /// The guest's status word is in the host's flags, not in the state: linked to where a block expects that.
+  /// The stub stores it.
+  bool flags = false;
 };
 
 struct FaultPlan {
@@ -33,6 +36,8 @@ struct FaultPlan {
   /// Fields of F80 that are on the host's x87 and not in the state: 4 bits for each (Pins::f80), 0 or
   /// the depth there plus 1.
   uint32_t f80 = 0;
+  /// Where the guest's status word is: in the state, in the host's flags, or there only if rcx is 0.
+  enum class Status : uint8_t { State, Flags, FlagsIfRcxZero } status = Status::State;
 };
 
 /// Room in the code for a record of the interpreter (jit/interp/code.h) that the code calls. The

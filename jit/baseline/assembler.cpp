@@ -36,6 +36,7 @@ void BlockAssembler::start_block(CodeHolder& holder) {
   (void)align(AlignMode::kZero, 32);
   start_ = BaseAssembler::offset();
   count_ = 0;
+  guarded_ = lost_ = false;
 }
 
 void BlockAssembler::make_room() {
@@ -106,11 +107,59 @@ void BlockAssembler::load_rax_from_start() {
   dword(static_cast<uint32_t>(-static_cast<int32_t>(offset() + 4)));
 }
 
+uint32_t BlockAssembler::jump_if_rcx_zero() {
+  ++count_;
+  make_room();
+  byte(0xe3);
+  byte(0);
+  return static_cast<uint32_t>(offset());
+}
+
+void BlockAssembler::set_short_target(uint32_t end, uint32_t target) {
+  _bufferData[start_ + end - 1] = static_cast<uint8_t>(target - end);
+}
+
+void BlockAssembler::load_status() {
+  count_ += 2;
+  make_room();
+  byte(0x9f);
+  byte(0x0f);
+  byte(0x90);
+  byte(0xc0);
+}
+
 // --- instructions
+
+namespace {
+/// What is emitted while the guest's flags are the host's. Others that leave them alone may be missing.
+bool keeps_host_flags(InstId id) {
+  switch (id) {
+    case hi::kIdMov:
+    case hi::kIdMovzx:
+    case hi::kIdMovsx:
+    case hi::kIdMovsxd:
+    case hi::kIdLea:
+    case hi::kIdMovss:
+    case hi::kIdMovsd:
+    case hi::kIdMovaps:
+    case hi::kIdMovups:
+    case hi::kIdVmovss:
+    case hi::kIdVmovsd:
+    case hi::kIdVmovaps:
+    case hi::kIdVmovups:
+    case hi::kIdPxor:
+    case hi::kIdVpxor:
+      return true;
+    default:
+      return false;
+  }
+}
+}  // namespace
 
 Error BlockAssembler::_emit(InstId id, const Operand_& o0, const Operand_& o1, const Operand_& o2,
                             const Operand_* more) {
   ++count_;
+  if (guarded_ && !keeps_host_flags(id)) lost_ = true;
   if (instOptions() == InstOptions::kNone && o2.isNone()) {
     if (remainingSpace() >= kLongest && emit_fast(id, o0, o1)) return kErrorOk;
   }

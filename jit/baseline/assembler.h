@@ -22,6 +22,17 @@ class BlockAssembler final : public asmjit::x86::Assembler {
   /// Instructions of the block so far.
   uint32_t count() const { return count_; }
 
+  /// Instructions that may change the host's flags are noted from now on.
+  void guard_flags(bool on) { guarded_ = on; }
+  /// Whether there was one since the block's start.
+  bool lost_flags() const { return lost_; }
+
+  /// jrcxz to where set_short_target() says: the offset behind it.
+  uint32_t jump_if_rcx_zero();
+  void set_short_target(uint32_t end, uint32_t target);
+  /// lahf; seto al
+  void load_status();
+
   /// A jump whose rel32 is filled in later: the offset behind it.
   uint32_t jump_long();
   uint32_t jump_long_if(asmjit::x86::CondCode cc);
@@ -56,6 +67,7 @@ class BlockAssembler final : public asmjit::x86::Assembler {
 
   size_t start_ = 0;
   uint32_t count_ = 0;
+  bool guarded_ = false, lost_ = false;
 };
 
 }  // namespace lyrebird::jit::baseline

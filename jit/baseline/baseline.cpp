@@ -51,6 +51,9 @@ baseline::Pins pins_of(const ir::StateLayout& layout) {
   for (size_t i = 0; i < hot.size() && i < std::size(abi::kPinned); ++i) {
     pins.add({hot[i].offset, abi::kPinned[i]});
   }
+  // The one status word that StatusOf ops make.
+  for (const ir::StateField& field : layout.fields)
+    if (field.type == ir::Type::I16 && field.name == "status") pins.status = field.offset;
   for (const ir::StateField& field : layout.fields)
     if (field.type == ir::Type::F80 && pins.f80.size() < baseline::Pins::kMostF80)
       pins.f80.push_back(field.offset);
@@ -168,6 +171,8 @@ Baseline::BlockPtr Baseline::install(const ir::Block& from, const Emitter& emitt
   if (!BlockInfo::pack({.key = from.key,
                         .code_size = size,
                         .after_check = emitter.after_check(),
+                        .prefix = emitter.prefix(),
+                        .drops_flags = emitter.drops_flags(),
                         .exits = &emitter.exits(),
                         .faults = &emitter.faults(),
                         .pointers = &emitter.pointers()},
@@ -239,11 +244,14 @@ bool Baseline::put_record(uint8_t* to, const RecordPlan& plan) const {
 
 std::unique_ptr<CompiledBlock> Baseline::install_region(const ir::Region& region, RegionCode code) {
   const ir::Block& first = region.parts.front().block;
+  const uint32_t prefix =
+      pins_.status != 0 ? baseline::append_flags_entry(code.bytes, code.entry, pins_.status) : 0;
   const auto size = static_cast<uint32_t>(code.bytes.size());
   std::vector<uint8_t> info;
   if (!BlockInfo::pack({.key = first.key,
                         .code_size = size,
                         .entry = code.entry,
+                        .prefix = prefix,
                         .region = true,
                         .exits = &code.exits,
                         .faults = &code.faults},
@@ -373,8 +381,8 @@ void Baseline::link(const Place& from, const ExitPlan& exit, const CompiledBlock
   // Loops pass the check for requests; what only goes forward needs none, but in system mode, where code
   // that unmasks interrupts counts on it.
   const bool forward = target.key.pc > from.key.pc && !options_.system;
-  if (!patch(field, region, target.code + (forward ? target.info.after_check() : target.info.entry()), true))
-    return;
+  const uint32_t entry = target.info.entry_for(forward, exit.flags);
+  if (entry == 0 || !patch(field, region, target.code + entry, true)) return;
   uint32_t number = 0;
   if (from.block)
     for (number = from.block->outgoing; number != 0; number = links_[number].next_outgoing)
@@ -559,6 +567,11 @@ Stop Baseline::fault(const FaultGuard& guard, ir::CpuHeader& cpu, ThreadContext&
   auto* const state = reinterpret_cast<uint8_t*>(&cpu);
   if (!place.info.region())
     for (const baseline::Pin& pin : pins_.pins) std::memcpy(state + pin.offset, &host.general[pin.reg], 8);
+  if (at->status == FaultPlan::Status::Flags ||
+      (at->status == FaultPlan::Status::FlagsIfRcxZero && host.general[1] == 0)) {
+    const uint16_t status = baseline::status_of_rflags(host.flags);
+    std::memcpy(state + pins_.status, &status, sizeof status);
+  }
   cpu.fp_flags |= baseline::flags_of_mxcsr(host.mxcsr, layout_.sse_floats);
   cpu.f80_collected |= host.x87_status & ir::kF80Exceptions;
   for (size_t f = 0; f < pins_.f80.size(); ++f)

@@ -34,6 +34,11 @@ bool has_pc(const ExitPlan& exit) {
   return exit.kind != ExitPlan::Kind::Indirect && exit.kind != ExitPlan::Kind::Stopped;
 }
 
+/// One number for both.
+uint32_t flagged_offset(const FaultPlan& fault) {
+  return fault.offset << 2 | static_cast<uint32_t>(fault.status);
+}
+
 /// Whether the exit needs more than an Exit can hold.
 bool is_wide(const ExitPlan& exit, ir::BlockKey key) {
   if (exit.detail != 0) return true;
@@ -53,6 +58,8 @@ bool BlockInfo::pack(const Source& source, std::vector<uint8_t>& out) {
   const size_t start = out.size();
   Head head{.code_size = source.code_size,
             .region = source.region,
+            .drops_flags = source.drops_flags,
+            .prefix = source.prefix & 0x3f,
             .after_check = source.region ? source.entry : source.after_check,
             .exits = static_cast<uint16_t>(exits.size()),
             .wide = 0,
@@ -65,6 +72,7 @@ bool BlockInfo::pack(const Source& source, std::vector<uint8_t>& out) {
                 .kind = static_cast<uint32_t>(exit.kind) & 0xf,
                 .mode_known = exit.mode_known,
                 .wide = 0,
+                .flags = exit.flags,
                 .spare = 0,
                 .stub = exit.stub & kLimit,
                 .raise = static_cast<uint8_t>(exit.raise),
@@ -86,7 +94,7 @@ bool BlockInfo::pack(const Source& source, std::vector<uint8_t>& out) {
   const size_t faults = out.size();
   FaultPlan last{0, 0};
   for (const FaultPlan& fault : *source.faults) {
-    put_number(out, static_cast<int32_t>(fault.offset - last.offset));
+    put_number(out, static_cast<int32_t>(flagged_offset(fault) - flagged_offset(last)));
     put_number(out, static_cast<int32_t>(fault.guest - last.guest));
     put_number(out, static_cast<int32_t>(fault.f80 - last.f80));
     last = fault;
@@ -104,7 +112,8 @@ std::optional<BlockInfo> BlockInfo::check(std::span<const uint8_t> bytes) {
   if (bytes.size() < sizeof(Head)) return std::nullopt;
   const BlockInfo info(bytes.data());
   const Head head = info.head();
-  if (info.size() > bytes.size() || head.code_size < kCodeHeader || head.after_check > head.code_size)
+  if (info.size() > bytes.size() || head.code_size < kCodeHeader + head.prefix ||
+      head.after_check > head.code_size)
     return std::nullopt;
   const auto fits = [&](uint32_t offset, uint32_t size) { return offset <= head.code_size - size; };
   for (unsigned i = 0; i < head.exits; ++i) {
@@ -132,7 +141,8 @@ ExitPlan BlockInfo::exit(unsigned number, ir::BlockKey key) const {
                 .pc = key.pc + static_cast<uint64_t>(int64_t{packed.pc}),
                 .raise = static_cast<ir::ExitKind>(packed.raise),
                 .patch = packed.patch,
-                .stub = packed.stub};
+                .stub = packed.stub,
+                .flags = packed.flags != 0};
   if (packed.wide) {
     const auto wide = read<WideExit>(wide_at(h) + static_cast<uint32_t>(packed.pc) * sizeof(WideExit));
     std::memcpy(&exit.pc, wide.pc, sizeof exit.pc);
@@ -140,6 +150,14 @@ ExitPlan BlockInfo::exit(unsigned number, ir::BlockKey key) const {
     exit.mode = wide.mode;
   }
   return exit;
+}
+
+uint32_t BlockInfo::entry_for(bool forward, bool flags) const {
+  const Head h = head();
+  if (!flags) return forward ? h.after_check : entry();
+  if (h.prefix == 0) return 0;
+  if (h.region) return h.code_size - h.prefix;
+  return forward && h.drops_flags ? h.after_check : kCodeHeader;
 }
 
 uint32_t BlockInfo::pointer(unsigned number) const {
@@ -151,9 +169,12 @@ std::optional<FaultPlan> BlockInfo::fault(uint32_t offset) const {
   const uint8_t* at = at_ + faults_at(h);
   const uint8_t* const end = at + h.fault_bytes;
   FaultPlan fault{0, 0};
-  while (take_number(at, end, fault.offset) && take_number(at, end, fault.guest) &&
-         take_number(at, end, fault.f80))
+  for (uint32_t flagged = 0; take_number(at, end, flagged) && take_number(at, end, fault.guest) &&
+                             take_number(at, end, fault.f80);) {
+    fault.offset = flagged >> 2;
+    fault.status = static_cast<FaultPlan::Status>(flagged & 3);
     if (fault.offset == offset) return fault;
+  }
   return std::nullopt;
 }
 

@@ -31,6 +31,9 @@ class BlockInfo {
     uint32_t code_size = 0;
     uint32_t entry = kCodeHeader;
     uint32_t after_check = 0;  ///< where jumps from lower addresses go
+    uint32_t prefix = 0;  ///< bytes of code for who comes with the status word in the host's flags, 0: none
+    bool drops_flags =
+        false;  ///< nobody sees that word: such a jump from a lower address goes to after_check, too
     bool region = false;
     const std::vector<ExitPlan>* exits = nullptr;
     const std::vector<FaultPlan>* faults = nullptr;
@@ -48,8 +51,11 @@ class BlockInfo {
 
   uint32_t code_size() const { return head().code_size; }
   bool region() const { return head().region; }
-  uint32_t entry() const { return region() ? head().after_check : kCodeHeader; }
+  uint32_t entry() const { return region() ? head().after_check : kCodeHeader + head().prefix; }
   uint32_t after_check() const { return head().after_check; }
+  /// Where a linked jump goes: `forward` if it needs no check for requests, `flags` as ExitPlan has it. 0: it
+  /// cannot be linked.
+  uint32_t entry_for(bool forward, bool flags) const;
   unsigned exits() const { return head().exits; }
   /// `key`: the block's.
   ExitPlan exit(unsigned number, ir::BlockKey key) const;
@@ -61,7 +67,9 @@ class BlockInfo {
  private:
   struct Head {
     uint32_t code_size : 24;
-    uint32_t region : 8;
+    uint32_t region : 1;
+    uint32_t drops_flags : 1;
+    uint32_t prefix : 6;   ///< in front of the entry, (region) at the end of the code
     uint32_t after_check;  ///< (region) the entry as well
     uint16_t exits, wide;
     uint16_t pointers, fault_bytes;
@@ -70,7 +78,7 @@ class BlockInfo {
   static constexpr unsigned kOffsetBits = 19;
   struct Exit {
     int32_t pc;  ///< from the block's; (wide) number of the WideExit
-    uint32_t patch : kOffsetBits, kind : 4, mode_known : 1, wide : 1, spare : 7;
+    uint32_t patch : kOffsetBits, kind : 4, mode_known : 1, wide : 1, flags : 1, spare : 6;
     uint32_t stub : kOffsetBits, raise : 8, spare2 : 5;
   };
   static_assert(sizeof(Exit) == 12);

@@ -198,7 +198,14 @@ void Emitter::remake(ValueId id) {
 
 bool Emitter::emit_status(const ir::Inst& inst) {
   if (class_of(inst.elem) != ValueClass::Gpr) return false;
+  const bool delay = delays_status();
   if (inst.op == Op::StatusOfOrder ? !order_status_flags(inst) : !status_flags(inst)) return false;
+  if (delay) {
+    status_delayed_ = kept_flags_ = true;
+    status_end_ = plan_[now_ + 1].last_use;
+    a_.guard_flags(true);
+    return true;
+  }
   take_this_gpr(0);
   (void)a_.lahf();
   if (inst.op == Op::StatusOfAdd || inst.op == Op::StatusOfSub)
@@ -209,6 +216,94 @@ bool Emitter::emit_status(const ir::Inst& inst) {
   bind_gpr(now_, 0);
   kept_flags_ = true;
   return true;
+}
+
+/// Whether the status word that is made now need not be stored yet: nothing but the SetState that follows
+/// wants it.
+bool Emitter::delays_status() const {
+  if (!may_delay_ || plan_[now_].uses != 1 || now_ + 1 >= block_->insts.size()) return false;
+  const ir::Inst& next = block_->insts[now_ + 1];
+  return next.op == Op::SetState && next.imm == pins_.status && next.args[0] == now_ && f80_stack_.empty();
+}
+
+/// Before an instruction: stores the delayed status word if the host's flags will change and somebody may see
+/// it.
+void Emitter::settle_status(const ir::Inst& inst) {
+  if (now_ > status_end_) return forget_status();
+  if (!keeps_status(inst)) store_status();
+}
+
+bool Emitter::keeps_status(const ir::Inst& inst) {
+  if (!f80_stack_.empty()) return false;
+  const auto plain = [&] {
+    const auto info = ir::MemInfo::unpack(inst.aux & 0xffffff);
+    return info.align == ir::Align::None && !info.big_endian && info.order != ir::Order::SeqCst &&
+           class_of(inst.type) != ValueClass::Memory;
+  };
+  const auto is_lazy = [&](ValueId id) { return plan_[root(id)].lazy || plan_[root(id)].only_flags; };
+  switch (inst.op) {
+    case Op::Insn:
+    case Op::Const:
+    case Op::Jump:
+      return true;
+    case Op::Branch:
+      return is_answered(inst.args[0]);
+    case Op::GetState:
+      return inst.type != Type::I1;
+    case Op::SetState:
+      return inst.type != Type::F80 && !is_lazy(inst.args[0]);
+    case Op::Load:
+      return plain();
+    case Op::Store:
+      return plain() && !is_lazy(inst.args[1]);
+    case Op::ZExt:
+    case Op::SExt:
+    case Op::Trunc:
+      return class_of(inst.type) == ValueClass::Gpr && !is_lazy(inst.args[0]);
+    case Op::Add:
+      return !plan_[now_].flags_used && ir::bit_width(inst.type) >= 32 &&
+             class_of(inst.type) == ValueClass::Gpr;
+    default: {
+      // What makes no code.
+      const ValuePlan& plan = plan_[now_];
+      const bool pure = (ir::effects(inst, helpers_) & ~(ir::Reads | ir::ReadsState)) == 0;
+      return pure && (plan.lazy || !plan.needed || plan.root != now_);
+    }
+  }
+}
+
+/// Whether the host's flags are as the block was entered with up to the last fault before the status word is
+/// overwritten.
+bool Emitter::keeps_incoming_status() {
+  if (plan_.status_fault() == 0) return false;
+  for (now_ = 0; now_ <= plan_.status_fault(); ++now_)
+    if (!keeps_status(block_->insts[now_])) return false;
+  return true;
+}
+
+/// Whether the condition is one that the host's flags answer as they are.
+bool Emitter::is_answered(ValueId condition) {
+  ValueId id = root(condition);
+  while (plan_[id].lazy && at(id).op == Op::Not) id = root(at(id).args[0]);
+  if (!plan_[id].lazy || loc(id).gpr != kNoReg || loc(id).home != Home::None) return false;
+  ValueId order = kNoValue;
+  uint64_t with = 0;
+  return !compared_order(at(id), &order, &with) && cached(at(id)).has_value();
+}
+
+void Emitter::store_status() {
+  forget_status();
+  const uint16_t locked = locked_gpr_;
+  take_this_gpr(0);
+  lose_state(pins_.status, 2);
+  a_.load_status();
+  (void)a_.mov(state_mem(pins_.status, 2), x86::ax);
+  locked_gpr_ = locked;
+}
+
+void Emitter::forget_status() {
+  status_delayed_ = false;
+  a_.guard_flags(false);
 }
 
 /// Sets the host flags that a status word consists of.

@@ -14,9 +14,10 @@ using Cc = x86::CondCode;
 
 namespace {
 
-constexpr uint8_t kNops[4][3] = {{}, {0x90}, {0x66, 0x90}, {0x0f, 0x1f, 0x00}};
+// CS prefixes, which mean nothing to a jump.
+constexpr uint8_t kPadding[3] = {0x2e, 0x2e, 0x2e};
 
-/// Nops before an instruction whose rel32 comes after `opcode` bytes.
+/// Bytes before an instruction whose rel32 comes after `opcode` bytes.
 unsigned padding(size_t offset, unsigned opcode) {
   const size_t in_word = (offset + opcode) & 7;
   return in_word > 4 ? static_cast<unsigned>(8 - in_word) : 0;
@@ -30,7 +31,11 @@ unsigned Emitter::add_exit(ExitPlan exit) {
 }
 
 ExitPlan Emitter::jump_to(uint64_t pc) const {
-  return {.kind = ExitPlan::Kind::Jump, .mode_known = mode_known_, .mode = mode_, .pc = pc};
+  return {.kind = ExitPlan::Kind::Jump,
+          .mode_known = mode_known_,
+          .mode = mode_,
+          .pc = pc,
+          .flags = status_delayed_};
 }
 
 uint32_t Emitter::to_stub(unsigned exit) {
@@ -46,13 +51,13 @@ uint32_t Emitter::to_stub_if(Cc cc, unsigned exit) {
 }
 
 void Emitter::jump_exit(unsigned exit) {
-  if (const unsigned pad = padding(a_.offset(), 1)) (void)a_.embed(kNops[pad], pad);
+  if (const unsigned pad = padding(a_.offset(), 1)) (void)a_.embed(kPadding, pad);
   const uint32_t end = to_stub(exit);
   if (exits_[exit].mode_known && !leaves_page(exits_[exit])) exits_[exit].patch = end - 4;
 }
 
 void Emitter::jump_exit_if(Cc cc, unsigned exit) {
-  if (const unsigned pad = padding(a_.offset(), 2)) (void)a_.embed(kNops[pad], pad);
+  if (const unsigned pad = padding(a_.offset(), 2)) (void)a_.embed(kPadding, pad);
   const uint32_t end = to_stub_if(cc, exit);
   const bool linked = exits_[exit].mode_known && exits_[exit].kind == ExitPlan::Kind::Jump;
   if (linked && !leaves_page(exits_[exit])) exits_[exit].patch = end - 4;

@@ -347,7 +347,8 @@ void Emitter::emit_add(const ir::Inst& inst) {
   const bool in_place =
       in_register(a) &&
       (target == loc(root(a)).gpr || (target == kNoReg && dies(a) && !(pins_.mask >> loc(root(a)).gpr & 1)));
-  if (!plan_[now_].flags_used && !in_place && (imm || at(root(b)).op != Op::Const)) {
+  if (!plan_[now_].flags_used && (!in_place || status_delayed_ || status_incoming_) &&
+      (imm || at(root(b)).op != Op::Const)) {
     const uint8_t first = use_gpr(a);
     const uint8_t second = imm ? kNoReg : use_gpr(b);
     const uint8_t d = def_gpr(a);

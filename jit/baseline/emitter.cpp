@@ -48,12 +48,23 @@ Emitter::Emitter(const Pins& pins, const HostFeatures& host) : pins_(pins), host
 }
 
 bool Emitter::emit(const ir::Block& block, ir::HelperTable helpers, const EmitOptions& options) {
-  a_.start_block(code_);
   block_ = &block;
   helpers_ = helpers;
   options_ = options;
   plan_.make(block, helpers, pins_);
+  may_delay_ = pins_.status != 0 && !options.system && options.zero_base && !options.strip_tags;
+  if (!attempt()) return false;
+  if (!a_.lost_flags()) return true;
+  // Something that was expected to leave the host's flags alone did not: the block again, with a status word
+  // that is always stored.
+  may_delay_ = false;
+  return attempt();
+}
 
+bool Emitter::attempt() {
+  const ir::Block& block = *block_;
+  a_.start_block(code_);
+  temps_ |= 1u << 1;
   locs_.resize(block.insts.size());
   std::fill(std::begin(gpr_owner_), std::end(gpr_owner_), ir::kNoValue);
   std::fill(std::begin(xmm_owner_), std::end(xmm_owner_), ir::kNoValue);
@@ -79,6 +90,8 @@ bool Emitter::emit(const ir::Block& block, ir::HelperTable helpers, const EmitOp
   no_flags();
   failed_ = false;
   early_ = ir::kNoValue;
+  status_delayed_ = false;
+  status_incoming_ = may_delay_ && keeps_incoming_status();
   pc_ = after_ = block.key.pc;
   mode_known_ = true;
   mode_ = block.key.mode;
@@ -94,7 +107,8 @@ bool Emitter::emit(const ir::Block& block, ir::HelperTable helpers, const EmitOp
     if (failed_) return false;
   }
   hot_size_ = static_cast<uint32_t>(a_.offset()) - kCodeHeader;
-  hot_count_ = a_.count();
+  hot_count_ = a_.count() - prefix_count_;
+  a_.guard_flags(false);
   emit_tail();
   return !failed_;
 }
@@ -105,9 +119,29 @@ void Emitter::emit_entry() {
   const unsigned exit =
       add_exit({.kind = ExitPlan::Kind::Entry, .mode = block_->key.mode, .pc = block_->key.pc});
   // exit_request and the engine's own request behind it, at once.
-  (void)a_.cmp(state_mem(offsetof(ir::CpuHeader, exit_request), 8), 0);
+  const Mem request = state_mem(offsetof(ir::CpuHeader, exit_request), 8);
+  uint32_t skip = 0;
+  if (pins_.status != 0 && !options_.system) {
+    // For who comes with the status word in the host's flags: where it is overwritten it is stored only for
+    // who asks.
+    if (plan_.drops_flags() || status_incoming_) {
+      (void)a_.mov(x86::rcx, request);
+      skip = a_.jump_if_rcx_zero();
+    }
+    a_.load_status();
+    (void)a_.mov(state_mem(pins_.status, 2), x86::ax);
+  }
+  prefix_ = static_cast<uint32_t>(a_.offset()) - kCodeHeader;
+  prefix_count_ = a_.count();
+  (void)a_.cmp(request, 0);
   to_stub_if(Cc::kNE, exit);
   after_check_ = static_cast<uint32_t>(a_.offset());
+  if (status_incoming_) {
+    (void)a_.mov(x86::ecx, 1);
+    temps_ = static_cast<uint16_t>(temps_ & ~(1u << 1));
+    a_.guard_flags(true);
+  }
+  if (skip != 0) a_.set_short_target(skip, static_cast<uint32_t>(a_.offset()));
 }
 
 uint64_t Emitter::constant(ValueId id) const {
@@ -125,6 +159,12 @@ std::optional<int32_t> Emitter::imm32(ValueId id, Type type) const {
 }
 
 void Emitter::emit_inst(const ir::Inst& inst) {
+  if (status_incoming_ && now_ > plan_.status_fault()) {
+    status_incoming_ = false;
+    temps_ |= 1u << 1;
+    a_.guard_flags(false);
+  }
+  if (status_delayed_) settle_status(inst);
   switch (inst.op) {
     case Op::Insn:
       pc_ = inst.imm;
@@ -177,6 +217,10 @@ void Emitter::emit_tail() {
     exits_[i].stub = static_cast<uint32_t>(a_.offset());
     if (exits_[i].kind == ExitPlan::Kind::Indirect)
       (void)a_.mov(state_mem(offsetof(ir::CpuHeader, pc), 8), gp64(jump_target_));
+    if (exits_[i].flags) {
+      a_.load_status();
+      (void)a_.mov(state_mem(pins_.status, 2), x86::ax);
+    }
     if (leaves_page(exits_[i])) emit_jump_probe(exits_[i]);
     a_.load_ecx(i);
     const bool indirect = exits_[i].kind == ExitPlan::Kind::Indirect;

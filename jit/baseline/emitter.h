@@ -49,6 +49,8 @@ class Emitter {
   uint32_t hot_size() const { return hot_size_; }        ///< bytes of code that are not out of line
   uint32_t hot_count() const { return hot_count_; }      ///< instructions of that
   uint32_t after_check() const { return after_check_; }  ///< offset of the entry without check
+  uint32_t prefix() const { return prefix_; }            ///< BlockInfo::Source has these two
+  bool drops_flags() const { return plan_.drops_flags(); }
   uint32_t instructions_size() const { return instructions_size_; }  ///< without the data behind them
   const std::vector<HostCode::Mark>& marks() const { return marks_; }
   const std::vector<ExitPlan>& exits() const { return exits_; }
@@ -95,6 +97,7 @@ class Emitter {
   };
 
   // --- emitter.cpp
+  bool attempt();
   void emit_inst(const ir::Inst& inst);
   void emit_entry();
   void emit_tail();
@@ -214,6 +217,18 @@ class Emitter {
     return at(root(id)).op == ir::Op::Const && constant(id) == value;
   }
   void no_flags() { flags_ = {}; }
+  bool delays_status() const;
+  void settle_status(const ir::Inst& inst);
+  bool keeps_status(const ir::Inst& inst);
+  bool is_answered(ir::ValueId condition);
+  void store_status();
+  void forget_status();
+  bool keeps_incoming_status();
+  FaultPlan::Status status_place() const {
+    return status_delayed_    ? FaultPlan::Status::Flags
+           : status_incoming_ ? FaultPlan::Status::FlagsIfRcxZero
+                              : FaultPlan::Status::State;
+  }
   void materialise(ir::ValueId lazy);
 
   // --- emit_state.cpp
@@ -243,7 +258,10 @@ class Emitter {
   void faulting(Args&&... args) {
     const size_t start = a_.offset();
     (void)a_.emit(args...);
-    faults_.push_back({static_cast<uint32_t>(start), static_cast<uint32_t>(pc_ - block_->key.pc), f80_map()});
+    faults_.push_back({.offset = static_cast<uint32_t>(start),
+                       .guest = static_cast<uint32_t>(pc_ - block_->key.pc),
+                       .f80 = f80_map(),
+                       .status = status_place()});
   }
 
   // --- emit_tlb.cpp
@@ -474,6 +492,14 @@ class Emitter {
 
   std::vector<HostCode::Mark> marks_;
   uint32_t instructions_size_ = 0;
+  /// The status word is in the host's flags and not in the state, until it is overwritten or the block is
+  /// left, where the exit says so; any other instruction that changes them stores it first.
+  bool status_delayed_ = false;
+  bool may_delay_ = true;
+  /// The same of the word that the block is entered with, if rcx is 0; until plan_.status_fault().
+  bool status_incoming_ = false;
+  uint32_t status_end_ = 0;  ///< nobody sees it behind that instruction
+  uint32_t prefix_ = 0, prefix_count_ = 0;
   uint32_t after_check_ = 0, hot_size_ = 0, hot_count_ = 0;
 };
 

@@ -186,7 +186,7 @@ std::unique_ptr<CompiledBlock> Baseline::load(const persist::Image& image, uint3
   BlockPtr block = make_block(key, from.guest_size, from.guest_count, nullptr, 0);
   block->info = info;
   block->code = attached->code + from.code;
-  block->entry = block->code + kCodeHeader;
+  block->entry = block->code + block->info.entry();
   block->host_size = sizeof(BaselineBlock);
   block->complete.store(true, std::memory_order_release);
   counters_.loaded.fetch_add(1, std::memory_order_relaxed);
@@ -352,7 +352,8 @@ bool Baseline::freeze(std::span<const KeptBlock> blocks, uint64_t base, persist:
         target = index.find(exit.pc - base, static_cast<unsigned>(mode - modes.begin()));
       if (target >= 0) {
         const Source& there = sources[static_cast<size_t>(target)];
-        to = int64_t{there.at} + (exit.pc > key.pc ? there.info.after_check() : there.info.entry());
+        if (const uint32_t entry = there.info.entry_for(exit.pc > key.pc, exit.flags))
+          to = int64_t{there.at} + entry;
         table[static_cast<size_t>(target)].entry = 0;
       }
       store_to(code + exit.patch, static_cast<int32_t>(to - (int64_t{source.at} + exit.patch + 4)));

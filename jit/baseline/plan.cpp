@@ -421,6 +421,10 @@ void Plan::find_uses() {
   constexpr uint32_t kMode = offsetof(ir::CpuHeader, mode);
   dead_.clear();
   dead_late_.clear();
+  status_dead_ = false;
+  const auto is_status = [&](uint32_t offset, uint32_t size) {
+    return offset < pins_->status + 2 && offset + size > pins_->status && pins_->status != 0;
+  };
   for (auto i = static_cast<ValueId>(block_->insts.size()); i-- > 0;) {
     const Inst& inst = insts[i];
     ValuePlan& v = values_[i];
@@ -431,6 +435,7 @@ void Plan::find_uses() {
       case Op::GetState: {
         const auto offset = static_cast<uint32_t>(inst.imm);
         if (!v.needed || v.root != i) continue;
+        if (is_status(offset, ir::byte_size(inst.type))) status_dead_ = false;
         if (offset < kTracked) {
           const uint32_t size = std::min(ir::byte_size(inst.type), kTracked - offset);
           dead_.reset(offset, size);
@@ -451,6 +456,11 @@ void Plan::find_uses() {
           dead_.set(offset, size);
           dead_late_.set(offset, size);
         }
+        if (is_status(offset, size)) {
+          v.last_use = status_dead_ ? status_fault_ : ~0u;
+          status_dead_ = offset == pins_->status && size == 2;
+          status_fault_ = 0;
+        }
         if (pins_->at(offset)) stops_.push_back(i);
         v.needed = true;
         use(inst.args[0], i);
@@ -463,6 +473,8 @@ void Plan::find_uses() {
     const uint16_t effects = ir::effects(inst, helpers_);
     if (effects & (kBarrier | ir::ReadsState)) dead_.clear();
     if (effects & (ir::Exits | ir::Terminal | ir::ReadsState)) dead_late_.clear();
+    if (effects & (ir::Exits | ir::Terminal | ir::ReadsState)) status_dead_ = false;
+    if ((effects & ir::Faults) && status_fault_ == 0) status_fault_ = i;
     if (effects & kBarrier) stops_.push_back(i);
     const bool pure = (effects & ~(ir::Reads | ir::ReadsState)) == 0;
     if (pure && (!v.needed || v.root != i)) continue;

@@ -33,6 +33,7 @@ struct Pins {
   static constexpr size_t kMostF80 = 8;
   std::vector<Pin> pins;
   std::vector<uint32_t> f80;         ///< offsets of fields of F80, which may be on the host's x87
+  uint32_t status = 0;               ///< offset of the guest's status word (StatusOfAdd ..), 0: it has none
   uint16_t mask = 0;                 ///< of host registers
   uint8_t by_word[kReach / 8] = {};  ///< index + 1, of each 8 bytes of state
   void add(Pin pin) {
@@ -71,7 +72,9 @@ constexpr ValueClass class_of(ir::Type type) {
 
 struct ValuePlan {
   ir::ValueId root = ir::kNoValue;
-  uint32_t last_use = 0;   ///< (roots, lazy values) index of the instruction
+  /// (roots, lazy values) index of the instruction; (SetState of the status word) of the last one that may
+  /// fault before another such SetState, ~0 if something else may see the word first
+  uint32_t last_use = 0;
   uint16_t uses = 0;       ///< (roots) while the plan is made
   uint16_t flag_uses = 0;  ///< (roots) of these, by compares that its host flags answer
   uint32_t fused = 0;      ///< (Load, FConvert, FToIntS) the instruction that does it as well, or 0
@@ -104,6 +107,10 @@ class Plan {
 
   const ValuePlan& operator[](ir::ValueId id) const { return values_[id]; }
   Address address(ir::ValueId value) const;
+  /// The status word that the block is entered with is overwritten before anybody can look.
+  bool drops_flags() const { return status_dead_ && status_fault_ == 0; }
+  /// The same, but instructions up to that one may fault; 0: not so.
+  uint32_t status_fault() const { return status_dead_ ? status_fault_ : 0; }
   bool is_const(ir::ValueId id) const { return block_->insts[id].op == ir::Op::Const; }
 
  private:
@@ -180,6 +187,8 @@ class Plan {
   std::vector<ir::ValueId> known_at_;  ///< by offset
   Bytes dead_;                         ///< overwritten before anybody can look
   Bytes dead_late_;                    ///< overwritten before the block is left (kStateLate)
+  bool status_dead_ = false;           ///< what the status word holds will be overwritten ..
+  uint32_t status_fault_ = 0;          ///< .. but an instruction up to there may fault
   std::vector<ir::ValueId> flag_makers_;
   std::vector<ir::ValueId> stops_;  ///< what hoist() looks at, the last one first
 };

@@ -378,6 +378,17 @@ void run_record(const interp::Code* code, uint8_t* frame, uint8_t* state, Thread
   thread->current_op = nullptr;
 }
 
+uint32_t append_flags_entry(std::vector<uint8_t>& code, uint32_t entry, uint32_t status) {
+  // lahf; seto al; mov [state + status], ax; jmp entry
+  uint8_t bytes[] = {0x9f, 0x0f, 0x90, 0xc0, 0x66, 0x89, 0x80 | abi::kState, 0, 0, 0, 0, 0xe9, 0, 0, 0, 0};
+  const int32_t field = static_cast<int32_t>(status) - abi::kStateBias;
+  const auto distance = static_cast<int32_t>(entry - (code.size() + sizeof bytes));
+  std::memcpy(bytes + 7, &field, sizeof field);
+  std::memcpy(bytes + 12, &distance, sizeof distance);
+  code.insert(code.end(), std::begin(bytes), std::end(bytes));
+  return sizeof bytes;
+}
+
 RuntimeCode make_runtime(const Pins& pins, bool avx, bool denormals) {
   return Runtime(pins, avx, denormals).make();
 }

@@ -54,6 +54,14 @@ struct RuntimeCode {
 /// `denormals`: StateLayout::sse_floats
 RuntimeCode make_runtime(const Pins& pins, bool avx, bool denormals);
 
+/// The host's flags as an IR status word: what LAHF and SETO give.
+constexpr uint16_t status_of_rflags(uint64_t flags) {
+  return static_cast<uint16_t>((flags & 0xd5) << 8 | 0x200 | (flags >> 11 & 1));
+}
+/// Puts behind a region's code an entry for who comes with the status word in the host's flags; gives its
+/// size.
+uint32_t append_flags_entry(std::vector<uint8_t>& code, uint32_t entry, uint32_t status);
+
 /// MXCSR's exception flags as ir::FpFlag bits.
 constexpr uint32_t flags_of_mxcsr(uint32_t mxcsr, bool denormals) {
   return (mxcsr & 1) | (mxcsr >> 1 & 0x1e) | (denormals ? (mxcsr & 2) << 4 : 0);
