@@ -401,12 +401,12 @@ TEST_P(Conformance, MoreBreakpointsThanThereAreRegistersStopToo) {
   start(Program::Count, {0});
   // Four that nothing comes by, and two.
   accelerator->set_breakpoints({begin - 64, begin - 48, begin - 32, begin - 16, at[0], at[2]});
-  EXPECT_EQ(vcpu->run().kind, ExitKind::Debug);
+  ASSERT_EQ(vcpu->run().kind, ExitKind::Debug);
   EXPECT_EQ(argument(0), 1u);
   EXPECT_EQ(states[0]->pc, at[0]);
   EXPECT_EQ(word(begin), before) << "memory is the guest's own while it stands";
   EXPECT_EQ(vcpu->step().kind, ExitKind::Debug);
-  EXPECT_EQ(vcpu->run().kind, ExitKind::Debug);
+  ASSERT_EQ(vcpu->run().kind, ExitKind::Debug);
   EXPECT_EQ(argument(0), 7u);
   EXPECT_EQ(states[0]->pc, at[2]);
   EXPECT_EQ(vcpu->step().kind, ExitKind::Debug);
