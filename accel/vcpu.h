@@ -44,6 +44,8 @@ class Vcpu {
   /// Sets the level of an interrupt line: a bit of CpuHeader::interrupt_lines, as the frontend numbers them.
   /// The guest takes the interrupt soon after; run() does not come back for it.
   virtual void set_interrupt(uint32_t lines, bool level);
+  /// VcpuThread::set_power(): from now on it runs, or does not any more.
+  virtual void set_power(bool /*on*/) {}
   /// While the vCPU does not run: lets the hardware's registers be seen in state(), and back.
   virtual Result<void> read_state() { return {}; }
   virtual Result<void> write_state() { return {}; }

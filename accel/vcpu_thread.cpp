@@ -40,6 +40,7 @@ bool VcpuThread::paused() const {
 void VcpuThread::set_power(bool on) {
   const std::lock_guard lock(mutex_);
   power_ = on;
+  vcpu_.set_power(on);
   if (!on && running_) vcpu_.kick();
   changed_.notify_all();
 }

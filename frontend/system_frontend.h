@@ -58,6 +58,8 @@ class SystemFrontend : public Frontend {
   virtual bool wakes(const ir::CpuHeader& cpu, uint32_t lines) const = 0;
   /// The mmu index that code of the mode is fetched with.
   virtual unsigned fetch_index(uint32_t mode) const = 0;
+  /// What blocks of this vCPU take their instructions from; nullptr: they are not counted.
+  virtual int64_t* instruction_budget(ir::CpuHeader&) const { return nullptr; }
   /// Where the vCPU's state keeps what its code asks of the accelerator; called once by create_vcpu().
   virtual void attach(ir::CpuHeader& cpu, VcpuServices& services) const = 0;
 };

@@ -5,8 +5,10 @@
 
 namespace lyrebird::machines {
 
-Machine::Machine(system::EventLoop& loop)
-    : loop_(loop), clock_(loop), self_(std::make_shared<Machine*>(this)) {}
+Machine::Machine(system::EventLoop& loop, std::shared_ptr<system::Clock> clock)
+    : loop_(loop),
+      clock_(clock ? std::move(clock) : std::make_shared<system::HostClock>(loop)),
+      self_(std::make_shared<Machine*>(this)) {}
 
 Machine::~Machine() {
   stop_cpus();
@@ -31,14 +33,14 @@ void Machine::stop_cpus() {
 void Machine::resume() {
   if (running_ || ended_) return;
   running_ = true;
-  clock_.start();
+  clock_->start();
   for (const auto& thread : threads_) thread->resume();
 }
 
 void Machine::resume(const std::vector<size_t>& cpus) {
   if (running_ || ended_) return;
   running_ = true;
-  clock_.start();
+  clock_->start();
   for (const size_t index : cpus) threads_[index]->resume();
 }
 
@@ -55,7 +57,7 @@ void Machine::pause() {
   running_ = false;
   for (const auto& thread : threads_) thread->request_pause();
   for (const auto& thread : threads_) thread->wait_paused();
-  clock_.stop();
+  clock_->stop();
 }
 
 void Machine::reset() {

@@ -39,13 +39,14 @@ struct BoardDevice {
 
 class Machine {
  public:
-  explicit Machine(system::EventLoop& loop);
+  /// `clock`: nullptr: the host's.
+  explicit Machine(system::EventLoop& loop, std::shared_ptr<system::Clock> clock = nullptr);
   virtual ~Machine();
   Machine(const Machine&) = delete;
   Machine& operator=(const Machine&) = delete;
 
   system::EventLoop& loop() { return loop_; }
-  system::HostClock& clock() { return clock_; }
+  system::Clock& clock() { return *clock_; }
   /// Memory as CPUs see it, and devices.
   virtual system::AddressSpace& memory() = 0;
   virtual accel::Accelerator& accelerator() = 0;
@@ -107,7 +108,7 @@ class Machine {
   void shut_down(Shutdown reason, const std::string& message);
 
   system::EventLoop& loop_;
-  system::HostClock clock_;
+  const std::shared_ptr<system::Clock> clock_;
   std::vector<std::unique_ptr<accel::VcpuThread>> threads_;
   bool running_ = false, ended_ = false;
   /// Posted callbacks look whether the machine is still there.

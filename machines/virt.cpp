@@ -29,7 +29,7 @@ Result<std::unique_ptr<VirtMachine>> VirtMachine::create(system::EventLoop& loop
 }
 
 VirtMachine::VirtMachine(system::EventLoop& loop, VirtOptions options)
-    : Machine(loop), options_(std::move(options)) {}
+    : Machine(loop, options.counted_clock), options_(std::move(options)) {}
 
 VirtMachine::~VirtMachine() {
   stop_cpus();
@@ -48,6 +48,7 @@ Result<void> VirtMachine::build(const EngineFactory& engine) {
         fmt::format("-smp {}: virt has 1 to {} CPUs with gic-version={}", o.cpus, limit, o.gic_version)};
   if (o.ram_size > kMaxRam || o.ram_size < (16u << 20))
     return Error{fmt::format("-m {}M: virt has 16 MiB to 255 GiB of memory", o.ram_size >> 20)};
+  config_.count_instructions = o.counted_clock != nullptr;
   config_.el2 = o.virtualization;
   config_.el3 = o.secure;
   config_.gicv3 = o.gic_version == 3;

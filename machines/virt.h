@@ -64,6 +64,8 @@ struct VirtOptions {
   FlashOptions flash[2];
   /// Time of day, in seconds, when the machine's clock shows 0.
   uint32_t epoch = 0;
+  /// -icount: counts the instructions that the engine runs, in place of the host's clock.
+  std::shared_ptr<system::CountedClock> counted_clock;
   system::CharBackend* serial = nullptr;  ///< null: nothing is connected
 };
 

@@ -142,6 +142,46 @@ void HostClock::program(int64_t deadline) {
   timerfd_settime(timer_fd_, TFD_TIMER_ABSTIME, &when, nullptr);
 }
 
+int64_t CountedClock::now_ns() const {
+  return offset_.load(std::memory_order_acquire) +
+         static_cast<int64_t>(instructions() << shift_.load(std::memory_order_acquire));
+}
+
+void CountedClock::start() {
+  last_look_ = monotonic_ns();
+  host_start_ = last_look_ - now_ns();
+  last_ahead_ = 0;
+}
+
+uint64_t CountedClock::instructions_until(int64_t deadline) const {
+  const int64_t ns = deadline == kNever ? int64_t{1} << 62 : deadline - now_ns();
+  const unsigned shift = shift_.load();
+  return ns <= 0 ? 1
+                 : std::max<uint64_t>(1, (static_cast<uint64_t>(ns) + (uint64_t{1} << shift) - 1) >> shift);
+}
+
+void CountedClock::warp_to(int64_t ns) {
+  offset_.store(ns - static_cast<int64_t>(instructions() << shift_.load()), std::memory_order_release);
+}
+
+void CountedClock::follow_host() {
+  constexpr int64_t kPeriod = kNanosecondsPerSecond / 20, kTolerance = kPeriod / 5;
+  if (!options_.automatic) return;
+  const int64_t host = monotonic_ns();
+  if (host - last_look_ < kPeriod) return;
+  last_look_ = host;
+  const int64_t now = now_ns(), ahead = now - (host - host_start_);
+  const unsigned shift = shift_.load();
+  // Only while it gets worse: what was lost is caught up slowly.
+  unsigned better = shift;
+  if (ahead > kTolerance && ahead > last_ahead_ && shift > 0) better = shift - 1;
+  if (ahead < -kTolerance && ahead < last_ahead_ && shift < kMaxShift) better = shift + 1;
+  last_ahead_ = ahead;
+  if (better == shift) return;
+  shift_.store(better, std::memory_order_release);
+  warp_to(now);
+}
+
 void ManualClock::advance_to(int64_t ns) {
   for (;;) {
     const int64_t next = next_deadline();

@@ -2,7 +2,7 @@
 /// The machine's time, and timers on it.
 ///
 /// Virtual time counts nanoseconds from 0 while the machine runs and stands while it is stopped. HostClock
-/// follows the host's clock; ManualClock is advanced by whoever counts instructions, and by tests.
+/// follows the host's clock, CountedClock counts instructions, ManualClock is advanced by tests.
 #pragma once
 
 #include <atomic>
@@ -31,6 +31,11 @@ class Clock {
 
   /// Any thread, no lock.
   virtual int64_t now_ns() const = 0;
+  /// The machine goes on, or stands.
+  virtual void start() {}
+  virtual void stop() {}
+  /// While stopped: what a state stream says.
+  virtual void set_ns(int64_t /*now*/) {}
 
   /// The earliest armed deadline, or kNever.
   int64_t next_deadline() const;
@@ -80,10 +85,9 @@ class HostClock final : public Clock {
   explicit HostClock(EventLoop& loop);
   ~HostClock() override;
   int64_t now_ns() const override;
-  void start();
-  void stop();
-  /// While stopped: what a state stream says.
-  void set_ns(int64_t now);
+  void start() override;
+  void stop() override;
+  void set_ns(int64_t now) override;
 
  private:
   void deadline_changed(int64_t deadline) override;
@@ -109,6 +113,58 @@ class ManualClock final : public Clock {
 
  private:
   std::atomic<int64_t> now_{0};
+};
+
+/// An instruction takes 2^shift nanoseconds. Timers are called back by whoever runs the instructions, at the
+/// first chance behind their deadline.
+class CountedClock final : public Clock {
+ public:
+  class Counter {
+   public:
+    /// Any thread, no lock.
+    virtual uint64_t instructions() const = 0;
+    /// The earliest deadline may be another one. Under the timers' lock.
+    virtual void deadline_changed() = 0;
+
+   protected:
+    ~Counter() = default;
+  };
+  static constexpr unsigned kMaxShift = 10;
+  struct Options {
+    unsigned shift = 3;
+    /// The shift follows what the host manages, so that time does, too, more or less.
+    bool automatic = false;
+    /// While nothing runs, a deadline is waited for as long as the host's clock needs.
+    bool waits = true;
+  };
+
+  explicit CountedClock(const Options& options) : options_(options), shift_(options.shift) {}
+  void set_counter(Counter* counter) { counter_ = counter; }
+
+  int64_t now_ns() const override;
+  void start() override;
+  void set_ns(int64_t now) override { warp_to(now); }
+
+  // For who runs the instructions; no other thread at the same time.
+  bool waits() const { return options_.waits; }
+  /// At least 1.
+  uint64_t instructions_until(int64_t deadline) const;
+  /// Nothing happened until then.
+  void warp_to(int64_t ns);
+  /// Adapts the shift, if that is wanted.
+  void follow_host();
+
+ private:
+  void deadline_changed(int64_t) override {
+    if (counter_) counter_->deadline_changed();
+  }
+  uint64_t instructions() const { return counter_ ? counter_->instructions() : 0; }
+
+  const Options options_;
+  Counter* counter_ = nullptr;
+  std::atomic<unsigned> shift_;
+  std::atomic<int64_t> offset_{0};  ///< ns at instruction 0
+  int64_t host_start_ = 0, last_look_ = 0, last_ahead_ = 0;
 };
 
 }  // namespace lyrebird::system

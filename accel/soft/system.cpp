@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "accel/soft/code_log.h"
+#include "accel/soft/instruction_mode.h"
 #include "accel/soft/system_vcpu.h"
 #include "base/log.h"
 #include "base/report.h"
@@ -35,9 +36,11 @@ class SoftSystem::TopologyListener final : public system::MemoryListener {
   system::AddressSpace& memory_;
 };
 
-SoftSystem::SoftSystem(const frontend::SystemFrontend& frontend, SoftOptions options)
+SoftSystem::SoftSystem(const frontend::SystemFrontend& frontend, SoftOptions options,
+                       system::CountedClock* clock)
     : frontend_(frontend),
       options_(std::move(options)),
+      turns_(clock ? std::make_unique<InstructionMode>(frontend, *clock) : nullptr),
       interpreter_(std::make_unique<jit::Interpreter>(frontend.helpers(), true)),
       map_(std::make_unique<jit::BlockMap>(options_.memory_limit)) {
   engine_ = interpreter_.get();
@@ -77,6 +80,7 @@ Result<std::unique_ptr<Vcpu>> SoftSystem::create_vcpu(unsigned index, ir::CpuHea
   {
     const std::lock_guard lock(mutex_);
     vcpus_.push_back(vcpu.get());
+    if (turns_) turns_->add(*vcpu);
   }
   const bool known = std::any_of(listeners_.begin(), listeners_.end(),
                                  [&](const auto& listener) { return &listener->memory() == &memory; });
@@ -157,6 +161,7 @@ void SoftSystem::report(Report& report) const {
   report.section("translation");
   report.count("blocks", translations_.load());
   report.count("guest instructions", instructions_.load());
+  if (turns_) report.count("instructions run", turns_->instructions());
   engine_->report(report);
   report.section("block map");
   report.count("blocks held at the end", map.blocks);

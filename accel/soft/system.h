@@ -18,6 +18,7 @@
 #include "accel/soft/soft.h"
 #include "frontend/system_frontend.h"
 #include "jit/tlb.h"
+#include "system/clock.h"
 #include "system/ram_block.h"
 
 namespace lyrebird::jit {
@@ -28,13 +29,16 @@ class Engine;
 namespace lyrebird::accel {
 
 class CodeLog;
+class InstructionMode;
 class SystemVcpu;
 
 class SoftSystem final : public Accelerator, private system::CodeWriteListener {
  public:
   /// `frontend` outlives it. Of the options, those for the optimising tier and kept translations are not
   /// used.
-  explicit SoftSystem(const frontend::SystemFrontend& frontend, SoftOptions options = {});
+  /// `clock`: -icount; the frontend's code counts its instructions then. Outlives it.
+  explicit SoftSystem(const frontend::SystemFrontend& frontend, SoftOptions options = {},
+                      system::CountedClock* clock = nullptr);
   ~SoftSystem() override;
 
   std::string_view name() const override { return "jit"; }
@@ -58,7 +62,8 @@ class SoftSystem final : public Accelerator, private system::CodeWriteListener {
 
   const frontend::SystemFrontend& frontend_;
   const SoftOptions options_;
-  std::unique_ptr<CodeLog> code_log_;  ///< outlives the blocks
+  std::unique_ptr<InstructionMode> turns_;  ///< nullptr: all run at once
+  std::unique_ptr<CodeLog> code_log_;       ///< outlives the blocks
   std::unique_ptr<jit::Engine> interpreter_, compiler_;
   jit::Engine* engine_ = nullptr;
   std::unique_ptr<jit::BlockMap> map_;

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <utility>
 
+#include "accel/soft/instruction_mode.h"
 #include "accel/soft/trace.h"
 #include "base/log.h"
 #include "ir/passes.h"
@@ -93,6 +94,7 @@ SystemVcpu::~SystemVcpu() {
 }
 
 void SystemVcpu::wake() {
+  if (soft_.turns_) return soft_.turns_->look(*this);
   if (!sleeping_.load()) return;
   const std::lock_guard lock(sleep_mutex_);
   sleep_.notify_all();
@@ -112,6 +114,10 @@ void SystemVcpu::set_interrupt(uint32_t lines, bool level) {
   if ((state_.interrupt_lines.fetch_or(lines) & lines) == lines) return;
   state_.exit_request.store(1);
   wake();
+}
+
+void SystemVcpu::set_power(bool on) {
+  if (soft_.turns_) soft_.turns_->set_power(*this, on);
 }
 
 uint64_t SystemVcpu::post(const jit::TlbScope& scope) {
@@ -225,16 +231,25 @@ std::optional<Exit> SystemVcpu::handle(jit::Stop stop) {
 }
 
 Exit SystemVcpu::run() {
+  InstructionMode* const turns = soft_.turns_.get();
+  if (turns) (void)turns->acquire(*this);  // kicked: answer_requests() says so
   guest_.emplace(*this);
   struct Leave {
-    std::optional<InGuest>& guest;
-    ~Leave() { guest.reset(); }
-  } const leave{guest_};
+    SystemVcpu& vcpu;
+    ~Leave() {
+      vcpu.guest_.reset();
+      if (vcpu.soft_.turns_) vcpu.soft_.turns_->release(vcpu);
+    }
+  } const leave{*this};
   const bool every_block = log_enabled(LogTopic::Exec) || log_enabled(LogTopic::Cpu);
   thread_->set_chaining(!every_block);
   for (;;) {
     if (state_.exit_request.load(std::memory_order_relaxed) != 0)
       if (const auto exit = answer_requests()) return *exit;
+    if (turns && turns->due(*this)) {
+      outside([&] { (void)turns->next_slice(*this); });
+      continue;
+    }
     const jit::CompiledBlock* const block =
         find_or_translate(*soft_.engine_, soft_.options_.max_instructions);
     jit::Stop stop{ExitKind::FetchFault, state_.pc};
@@ -256,6 +271,7 @@ Exit SystemVcpu::step(bool interrupts) {
     ~Leave() { guest.reset(); }
   } const leave{guest_};
   if (state_.exit_request.load(std::memory_order_relaxed) != 0) (void)answer_requests(interrupts);
+  if (soft_.turns_) soft_.turns_->prepare_step(*this);
   thread_->set_chaining(false);
   const jit::CompiledBlock* const block = find_or_translate(*soft_.interpreter_, 1);
   jit::Stop stop{ExitKind::FetchFault, state_.pc};
@@ -273,11 +289,17 @@ void SystemVcpu::yield(uint64_t detail) {
     case frontend::kYieldWaitForEvent:
       return wait(true);
     default:
+      if (soft_.turns_) return outside([&] { (void)soft_.turns_->yield(*this); });
       sched_yield();
   }
 }
 
 void SystemVcpu::wait(bool for_event) {
+  if (InstructionMode* const turns = soft_.turns_.get()) {
+    // Who waits for an event may go on at any time.
+    if (for_event && event_.exchange(false)) return;
+    return outside([&] { (void)(for_event ? turns->yield(*this) : turns->sleep(*this)); });
+  }
   const auto ready = [&] {
     if (state_.exit_request.load() != 0) return true;
     if (for_event && event_.exchange(false)) return true;

@@ -25,8 +25,11 @@ class SystemVcpu final : public Vcpu, private frontend::VcpuServices, private ji
   Exit step() override;
   Exit step_undisturbed() override;
   void kick() override { request(kKick); }
+  /// Somebody called kick(), and run() has not come back yet.
+  bool kicked() const { return (state_.system_request.load() & kKick) != 0; }
   ir::CpuHeader& state() override { return state_; }
   void set_interrupt(uint32_t lines, bool level) override;
+  void set_power(bool on) override;
   /// Somebody else changed the state: no translation of before counts.
   Result<void> write_state() override {
     tlb_.forget();
@@ -70,6 +73,13 @@ class SystemVcpu final : public Vcpu, private frontend::VcpuServices, private ji
   std::optional<Exit> raise(ir::ExitKind kind, uint64_t detail);
   void yield(uint64_t detail);
   void wait(bool for_event);
+  /// Lets go of guest code while `f` waits for the turn.
+  template <typename F>
+  void outside(F f) {
+    guest_.reset();
+    f();
+    guest_.emplace(*this);
+  }
 
   // frontend::VcpuServices
   void tlb_flush(const frontend::TlbFlush& flush) override;

@@ -6,6 +6,7 @@
 #include <cassert>
 
 #include "base/bits.h"
+#include "devices/intc/gic_common.h"
 #include "system/state_stream.h"
 
 namespace lyrebird::devices {
@@ -111,17 +112,11 @@ void GicV2::reset() {
 }
 
 void GicV2::refresh(unsigned cpu, unsigned id) {
-  const Irq& i = irq(cpu, id);
-  const bool now = i.enabled && i.pending() && !i.active;
-  uint64_t& word = id < 32 ? cpus_[cpu].candidates : candidates_[(id - 32) / 64];
-  const uint64_t bit = uint64_t{1} << (id < 32 ? id : (id - 32) % 64);
-  word = now ? word | bit : word & ~bit;
+  note_candidate(irq(cpu, id), id, cpus_[cpu].candidates, candidates_);
 }
 
 void GicV2::refresh_all() {
-  for (unsigned cpu = 0; cpu < cpus_.size(); ++cpu)
-    for (unsigned id = 0; id < 32; ++id) refresh(cpu, id);
-  for (unsigned id = 32; id < count_; ++id) refresh(0, id);
+  for_each_interrupt(cpus_.size(), count_, [this](unsigned cpu, unsigned id) { refresh(cpu, id); });
   update_all();
 }
 
@@ -526,13 +521,7 @@ Result<void> GicV2::load(system::StateReader& from) {
     i.priority = v >> 8 & 0xf8, i.targets = static_cast<uint8_t>(v >> 16),
     i.sources = static_cast<uint8_t>(v >> 24);
   };
-  uint32_t interrupts, cpus;
-  from.begin("gicv2", 1);
-  from.field("interrupts", interrupts);
-  from.field("cpus", cpus);
-  if (from.ok() && (interrupts != count_ || cpus != cpus_.size()))
-    from.fail("the machine has other CPUs or interrupts");
-  if (!from.ok()) return from.status();
+  if (!begin_gic_state(from, "gicv2", count_, cpus_.size())) return from.status();
   from.field("ctlr", ctlr_);
   for (Irq& i : shared_) get(i);
   for (Cpu& c : cpus_) {

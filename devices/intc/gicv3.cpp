@@ -7,6 +7,7 @@
 #include <cassert>
 
 #include "base/bits.h"
+#include "devices/intc/gic_common.h"
 #include "devices/intc/gicv3_parts.h"
 #include "system/state_stream.h"
 
@@ -72,17 +73,11 @@ int GicV3::cpu_of(uint64_t affinity) const {
 }
 
 void GicV3::refresh(unsigned cpu, unsigned id) {
-  const Irq& i = irq(cpu, id);
-  const bool now = i.enabled && i.pending() && !i.active;
-  uint64_t& word = id < 32 ? cpus_[cpu].candidates : candidates_[(id - 32) / 64];
-  const uint64_t bit = uint64_t{1} << (id < 32 ? id : (id - 32) % 64);
-  word = now ? word | bit : word & ~bit;
+  note_candidate(irq(cpu, id), id, cpus_[cpu].candidates, candidates_);
 }
 
 void GicV3::refresh_all() {
-  for (unsigned cpu = 0; cpu < cpus_.size(); ++cpu)
-    for (unsigned id = 0; id < 32; ++id) refresh(cpu, id);
-  for (unsigned id = 32; id < count_; ++id) refresh(0, id);
+  for_each_interrupt(cpus_.size(), count_, [this](unsigned cpu, unsigned id) { refresh(cpu, id); });
   update_all();
 }
 

@@ -4,6 +4,7 @@
 #include <bit>
 
 #include "base/bits.h"
+#include "devices/intc/gic_common.h"
 #include "devices/intc/gicv3.h"
 #include "devices/intc/gicv3_parts.h"
 #include "system/state_stream.h"
@@ -273,13 +274,7 @@ Result<void> GicV3::load(system::StateReader& from) {
     i.group1 = v >> 4 & 1, i.edge = v >> 5 & 1, i.priority = v >> 8 & 0xf8;
     i.target = cpu_of(i.route);
   };
-  uint32_t interrupts, cpus;
-  from.begin("gicv3", 1);
-  from.field("interrupts", interrupts);
-  from.field("cpus", cpus);
-  if (from.ok() && (interrupts != count_ || cpus != cpus_.size()))
-    from.fail("the machine has other CPUs or interrupts");
-  if (!from.ok()) return from.status();
+  if (!begin_gic_state(from, "gicv3", count_, cpus_.size())) return from.status();
   from.field("ctlr", ctlr_);
   for (Irq& i : shared_) get(i);
   for (Cpu& c : cpus_) {

@@ -503,16 +503,16 @@ int NinePServer::get_lock(NinePReader& in, NinePWriter& out) {
 
 // --- names ---
 
-int NinePServer::make_folder(NinePReader& in, NinePWriter& out) {
-  Fid* const fid = find(in.get<uint32_t>());
-  const std::string name = in.text();
-  const uint32_t mode = in.get<uint32_t>();
-  if (!fid) return EBADF;
-  if (!in.ok() || !good_name(name)) return EINVAL;
+/// Makes a new name in a folder by `make(folder, name)`, as system calls return. `ok`: what the guest asks
+/// for.
+template <typename Make>
+int NinePServer::make_name(Fid* folder, const std::string& name, bool ok, NinePWriter& out, Make make) {
+  if (!folder) return EBADF;
+  if (!ok || !good_name(name)) return EINVAL;
   if (read_only_) return EROFS;
-  const Closer parent{open_path(fid->path)};
+  const Closer parent{open_path(folder->path)};
   struct stat status;
-  if (parent.fd < 0 || ::mkdirat(parent.fd, name.c_str(), mode & 0777) != 0 ||
+  if (parent.fd < 0 || make(parent.fd, name.c_str()) != 0 ||
       ::fstatat(parent.fd, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
     return errno;
   }
@@ -520,39 +520,30 @@ int NinePServer::make_folder(NinePReader& in, NinePWriter& out) {
   return 0;
 }
 
+int NinePServer::make_folder(NinePReader& in, NinePWriter& out) {
+  Fid* const fid = find(in.get<uint32_t>());
+  const std::string name = in.text();
+  const uint32_t mode = in.get<uint32_t>();
+  return make_name(fid, name, in.ok(), out,
+                   [&](int parent, const char* path) { return ::mkdirat(parent, path, mode & 0777); });
+}
+
 int NinePServer::make_symlink(NinePReader& in, NinePWriter& out) {
   Fid* const fid = find(in.get<uint32_t>());
   const std::string name = in.text(), target = in.text();
-  if (!fid) return EBADF;
-  if (!in.ok() || !good_name(name) || target.find('\0') != std::string::npos) return EINVAL;
-  if (read_only_) return EROFS;
-  const Closer parent{open_path(fid->path)};
-  struct stat status;
-  if (parent.fd < 0 || ::symlinkat(target.c_str(), parent.fd, name.c_str()) != 0 ||
-      ::fstatat(parent.fd, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
-    return errno;
-  }
-  put_qid(out, status);
-  return 0;
+  return make_name(fid, name, in.ok() && target.find('\0') == std::string::npos, out,
+                   [&](int parent, const char* path) { return ::symlinkat(target.c_str(), parent, path); });
 }
 
 int NinePServer::make_node(NinePReader& in, NinePWriter& out) {
   Fid* const fid = find(in.get<uint32_t>());
   const std::string name = in.text();
   const uint32_t mode = in.get<uint32_t>();
-  if (!fid) return EBADF;
-  if (!in.ok() || !good_name(name)) return EINVAL;
-  if (read_only_) return EROFS;
-  if (!S_ISFIFO(mode) && !S_ISSOCK(mode) && !S_ISREG(mode))
-    return EPERM;  // the host's devices are not the guest's
-  const Closer parent{open_path(fid->path)};
-  struct stat status;
-  if (parent.fd < 0 || ::mknodat(parent.fd, name.c_str(), (mode & S_IFMT) | (mode & 0777), 0) != 0 ||
-      ::fstatat(parent.fd, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
-    return errno;
-  }
-  put_qid(out, status);
-  return 0;
+  return make_name(fid, name, in.ok(), out, [&](int parent, const char* path) {
+    // The host's devices are not the guest's.
+    if (!S_ISFIFO(mode) && !S_ISSOCK(mode) && !S_ISREG(mode)) return errno = EPERM, -1;
+    return ::mknodat(parent, path, (mode & S_IFMT) | (mode & 0777), 0);
+  });
 }
 
 int NinePServer::make_link(NinePReader& in, NinePWriter&) {

@@ -93,6 +93,8 @@ class NinePServer {
   int set_attributes(NinePReader& in, NinePWriter& out);
   int read_folder(NinePReader& in, NinePWriter& out);
   int file_system(NinePReader& in, NinePWriter& out);
+  template <typename Make>
+  int make_name(Fid* folder, const std::string& name, bool ok, NinePWriter& out, Make make);
   int make_folder(NinePReader& in, NinePWriter& out);
   int make_link(NinePReader& in, NinePWriter& out);
   int make_symlink(NinePReader& in, NinePWriter& out);

@@ -120,6 +120,15 @@ bool check_branch_target(const frontend::TranslateRequest& request, LiftContext&
   return true;
 }
 
+/// Takes the block's instructions from the budget. Returns the constant that is to be their number.
+ir::ValueId count_instructions(ir::Builder& ir) {
+  const ir::Value budget = ir.GetState(state_offset::kInstructionBudget, ir::Type::I64);
+  ir.RaiseIf(ir.CmpLeS(budget, ir.Const(ir::Type::I64, 0)), ir::ExitKind::Interrupted);
+  const ir::Value count = ir.Const(ir::Type::I64, 0);
+  ir.SetState(state_offset::kInstructionBudget, ir.Sub(budget, count));
+  return count.id;
+}
+
 /// What a branch makes of a tagged address (DDI 0487, AArch64.BranchAddr; user mode: TBI0 = 1, TBI1 = 0).
 uint64_t without_tag(const LiftContext& context) {
   const uint64_t pc = context.pc;
@@ -158,8 +167,10 @@ void a64::translate(const CpuModel& cpu, const SystemConfig* system,
     out.guest_size = 4;
     return;
   }
+  ir::ValueId counted = ir::kNoValue;
   if (system) {
     builder.Insn(context.pc, 4);
+    if (system->count_instructions) counted = count_instructions(builder);
     if (!lift_block_start(context)) {
       out.guest_size = 4;
       return;
@@ -184,6 +195,7 @@ void a64::translate(const CpuModel& cpu, const SystemConfig* system,
     }
   }
   out.guest_size = static_cast<uint32_t>(context.pc - request.key.pc);
+  if (counted != ir::kNoValue) out.insts[counted].imm = out.guest_count;
 }
 
 }  // namespace lyrebird::arm

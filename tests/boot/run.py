@@ -8,6 +8,7 @@ usage: run.py EMULATOR [CASE...]        EMULATOR is lyrebird-system-aarch64
 import gzip
 import os
 import pathlib
+import re
 import selectors
 import subprocess
 import sys
@@ -129,6 +130,28 @@ def monitor(boot: Boot):
     expect(text, "SP_EL1", "pl011", "0xedfe0dd0")
 
 
+def instruction_count(boot: Boot):
+    """The same number of instructions, and the same words with the same times, twice; on one CPU and on two."""
+    for cpus in ("1", "2"):
+        texts, counts = [], []
+        for _ in range(2):
+            text = boot.run("-icount", "shift=3,sleep=off", "-M", "virt,dtb-randomness=off", "-smp", cpus,
+                            "-rtc", "base=2024-02-29T12:00:00", "-stats")
+            expect(text, f"boot: cpus {cpus}", "boot: done", "reboot: Power down")
+            counts.append(re.search(r"instructions run +([\d ]+)", text)[1].strip())
+            texts.append(text[:text.index("reboot: Power down")])
+        print(f"{cpus} CPUs: {counts[0]} instructions")
+        if counts[0] != counts[1]:
+            raise Failure(f"{cpus} CPUs: once {counts[0]} instructions, once {counts[1]}")
+        if texts[0] != texts[1]:
+            lines = [pair for pair in zip(texts[0].splitlines(), texts[1].splitlines()) if pair[0] != pair[1]]
+            raise Failure(f"{cpus} CPUs: the consoles differ: {lines[:3]}")
+
+
+def automatic_instruction_count(boot: Boot):
+    expect(boot.run("-icount", "auto", "-smp", "2"), "boot: cpus 2", "boot: done", "reboot: Power down")
+
+
 def reset_ends_with_no_reboot(boot: Boot):
     initrd = boot.payload.initrd(boot.work / "reboot.gz", "reboot -f\n")
     text = boot.run(initrd=initrd, append="boot.script=script")
@@ -217,6 +240,7 @@ def secure(boot: Boot):
 CASES = {
     "gicv2": gicv2, "gicv3": gicv3, "smp4": four_cpus, "smp4-gicv3": four_cpus_gicv3, "memory": much_memory,
     "gzip": compressed_kernel, "input": console_input, "quit": quit_key, "monitor": monitor,
+    "icount": instruction_count, "icount-auto": automatic_instruction_count,
     "no-reboot": reset_ends_with_no_reboot, "efi-shell": firmware_shell, "efi-kernel": firmware_kernel,
     "efi-disk": firmware_disk,
     "cpu": cpu_model, "kvm": kvm_guest, "secure": secure,

@@ -20,7 +20,8 @@ Result<Board> make_virt(const MachineSettings& settings, const Connections& to) 
         accel::SoftOptions soft;
         soft.executor = settings.jit == "interp" ? accel::Executor::Interp : accel::Executor::Baseline;
         soft.measure = settings.stats;
-        engine.accelerator = std::make_unique<accel::SoftSystem>(*engine.frontend, soft);
+        engine.accelerator =
+            std::make_unique<accel::SoftSystem>(*engine.frontend, soft, settings.virt.counted_clock.get());
         return engine;
       });
   if (!machine.ok()) return machine.error();

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
 #include <ctime>
 
@@ -11,6 +12,7 @@
 #include "frontend/arm/cpu_model.h"
 #include "frontend/x86/cpu_model.h"
 #include "tools/machine/attach.h"
+#include "tools/machine/property_reader.h"
 
 namespace lyrebird::tools {
 
@@ -389,6 +391,29 @@ Result<void> set_jit(MachineSettings& s, const std::string& value) {
   return {};
 }
 
+/// As the peer has it, but that nothing is recorded.
+Result<void> set_instruction_count(MachineSettings& s, const std::string& text) {
+  PropertyReader p("-icount " + text, parse_properties(text, "shift"));
+  system::CountedClock::Options options;
+  std::string shift;
+  p.text("shift", shift);
+  p.flag("sleep", options.waits);
+  p.only("align", "off");
+  p.only("rr", "off");
+  if (shift == "auto") {
+    options.automatic = true;
+  } else if (!shift.empty()) {
+    const auto [end, code] = std::from_chars(shift.data(), shift.data() + shift.size(), options.shift);
+    if (code != std::errc() || end != shift.data() + shift.size() ||
+        options.shift > system::CountedClock::kMaxShift)
+      p.fail(Error{fmt::format("shift={}: wants 0 to {} (an instruction takes 2^shift ns) or auto", shift,
+                               system::CountedClock::kMaxShift)});
+  }
+  if (Result<void> r = p.finish(); !r.ok()) return r;
+  s.virt.counted_clock = std::make_shared<system::CountedClock>(options);
+  return {};
+}
+
 Result<void> set_display(MachineSettings&, const std::string& value) {
   if (value == "none") return {};
   return Error{fmt::format("-display {}: there is only none so far", value)};
@@ -504,6 +529,9 @@ constexpr Row kRows[] = {
     {"accel", "NAME[,PROPERTY=VALUE]...",
      "what runs the CPUs (-accel help lists them); given again: what else to try", set_accelerator},
     {"jit", "NAME", "how code is translated: baseline (the default) or interp", set_jit, kArm},
+    {"icount", "[shift=]N|auto",
+     "time is the number of instructions: 2^N ns each; the same run gives the same", set_instruction_count,
+     kArm},
     {"stats", "", "print figures at the end", FLAG(stats, true)},
     {"nodefaults", "",
      "accepted: machines have nothing that was not asked for, but virt a network (-nic none)", NOTHING},

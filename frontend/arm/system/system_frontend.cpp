@@ -44,6 +44,10 @@ const A64SystemState& system_state(const ir::CpuHeader& cpu) {
   return *static_cast<const A64SystemState*>(reinterpret_cast<const A64State*>(&cpu));
 }
 
+int64_t* A64SystemFrontend::instruction_budget(ir::CpuHeader& cpu) const {
+  return config_.count_instructions ? &system_state(cpu).instruction_budget : nullptr;
+}
+
 const ir::StateLayout& A64SystemFrontend::layout() const { return a64_system_layout(); }
 ir::HelperTable A64SystemFrontend::helpers() const { return system_helper_table(); }
 

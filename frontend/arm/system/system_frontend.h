@@ -27,6 +27,7 @@ class A64SystemFrontend final : public frontend::SystemFrontend {
   bool take_interrupt(ir::CpuHeader& cpu, uint32_t lines) const override;
   bool wakes(const ir::CpuHeader& cpu, uint32_t lines) const override;
   unsigned fetch_index(uint32_t mode) const override { return fetch_space(mode); }
+  int64_t* instruction_budget(ir::CpuHeader& cpu) const override;
   void attach(ir::CpuHeader& cpu, frontend::VcpuServices& services) const override;
 
  private:

@@ -43,6 +43,7 @@ struct Layout {
     add("event", state_offset::kEvent, Type::I8);
     add("uses_bti", state_offset::kUsesBti, Type::I8);
     add("cycle_base", state_offset::kCycleBase, Type::I64);
+    add("instruction_budget", state_offset::kInstructionBudget, Type::I64);
     layout = {fields, sizeof(A64SystemState)};
   }
 

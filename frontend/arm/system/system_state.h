@@ -30,6 +30,9 @@ enum class PsciConduit : uint8_t { None, Hvc, Smc };
 struct SystemConfig {
   const CpuModel* model = nullptr;
   bool el2 = false, el3 = false;
+  /// -icount: a block takes its instructions from A64SystemState::instruction_budget when it begins, and
+  /// stops (Interrupted) before that if nothing is left.
+  bool count_instructions = false;
   bool gicv3 = false;  ///< the system register interface is there
   PsciConduit psci = PsciConduit::Hvc;
   uint64_t reset_address = 0;  ///< RVBAR: pc after reset, unless set_entry() says otherwise
@@ -74,6 +77,7 @@ struct A64SystemState : A64State {
   uint8_t event = 0;               ///< the event register, as far as SEVL sets it
   uint8_t uses_bti = 0;            ///< code in a guarded page has been run: BTYPE is kept from now on
   uint64_t cycle_base = 0;         ///< counter() less the cycle counter, or the counter while it is stopped
+  int64_t instruction_budget = 0;  ///< see SystemConfig::count_instructions
   uint64_t mpidr = 0;              ///< MPIDR_EL1 of the hardware
   TranslationFault fault;
   TableCache tables;  ///< not part of the machine's state
@@ -105,7 +109,8 @@ inline constexpr uint32_t kRegs = offsetof(A64SystemState, regs), kEl = offsetof
                           kWaitForInterrupt = offsetof(A64SystemState, wait_for_interrupt),
                           kEvent = offsetof(A64SystemState, event),
                           kUsesBti = offsetof(A64SystemState, uses_bti),
-                          kCycleBase = offsetof(A64SystemState, cycle_base);
+                          kCycleBase = offsetof(A64SystemState, cycle_base),
+                          kInstructionBudget = offsetof(A64SystemState, instruction_budget);
 #if defined(__clang__) || defined(__GNUC__)
 #pragma GCC diagnostic pop
 #endif

@@ -145,5 +145,50 @@ TEST(EventLoop, AStopBeforeRunIsNotLost) {
   SUCCEED();
 }
 
+/// So many instructions as the test says.
+struct FakeCounter final : CountedClock::Counter {
+  explicit FakeCounter(uint64_t start = 0) : count(start) {}
+  uint64_t instructions() const override { return count; }
+  void deadline_changed() override { ++changes; }
+  uint64_t count;
+  int changes = 0;
+};
+
+TEST(CountedClock, AnInstructionTakesTwoToTheShift) {
+  FakeCounter counter;
+  CountedClock clock({.shift = 3});
+  clock.set_counter(&counter);
+  EXPECT_EQ(clock.now_ns(), 0);
+  counter.count = 1000;
+  EXPECT_EQ(clock.now_ns(), 8000);
+  EXPECT_EQ(clock.instructions_until(8001), 1u);
+  EXPECT_EQ(clock.instructions_until(8017), 3u);
+  EXPECT_EQ(clock.instructions_until(0), 1u);
+}
+
+TEST(CountedClock, ATimeInWhichNothingRunsIsAddedAtOnce) {
+  FakeCounter counter(10);
+  CountedClock clock({.shift = 0});
+  clock.set_counter(&counter);
+  clock.warp_to(1'000'000);
+  EXPECT_EQ(clock.now_ns(), 1'000'000);
+  counter.count += 5;
+  EXPECT_EQ(clock.now_ns(), 1'000'005);
+}
+
+TEST(CountedClock, OnlyAnEarlierDeadlineIsTold) {
+  FakeCounter counter;
+  CountedClock clock({});
+  clock.set_counter(&counter);
+  int called = 0;
+  Timer first(clock, [&] { ++called; }), second(clock, [&] { ++called; });
+  first.arm(800);
+  second.arm(1600);
+  EXPECT_EQ(counter.changes, 1);
+  counter.count = 100;
+  EXPECT_EQ(clock.run_expired(), 1600);
+  EXPECT_EQ(called, 1);
+}
+
 }  // namespace
 }  // namespace lyrebird::system
