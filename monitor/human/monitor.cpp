@@ -206,7 +206,12 @@ constexpr Command kCommands[] = {
      [](HumanMonitor& m, std::string_view arguments) { return examine(m, arguments, true); }},
 };
 
-std::string show_help(HumanMonitor&, std::string_view) { return list(kCommands, ""); }
+std::string show_help(HumanMonitor& m, std::string_view) {
+  std::string text = list(kCommands, "");
+  for (const auto& c : m.more_commands())
+    text += fmt::format("{:<28} {}\n", fmt::format("{} {}", c.name, c.arguments), c.help);
+  return text;
+}
 
 }  // namespace
 
@@ -229,6 +234,8 @@ std::string HumanMonitor::execute(std::string_view line) {
   }
   for (const Command& c : kCommands)
     if (c.name == name) return c.run(*this, arguments);
+  for (const MoreCommand& c : more_commands_)
+    if (c.name == name) return c.run(arguments);
   return fmt::format("{}: no such command; help lists them\n", name);
 }
 

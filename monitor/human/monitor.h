@@ -29,6 +29,13 @@ class HumanMonitor final : public system::CharReceiver {
     std::function<std::string()> show;
   };
   const std::vector<MoreInfo>& more_info() const { return more_info_; }
+  /// The same for commands: `run` gets what follows the name, and returns what is printed.
+  struct MoreCommand {
+    std::string name, arguments, help;
+    std::function<std::string(std::string_view)> run;
+  };
+  void add_command(MoreCommand command) { more_commands_.push_back(std::move(command)); }
+  const std::vector<MoreCommand>& more_commands() const { return more_commands_; }
 
   /// What a command prints. For tests and other front ends.
   std::string execute(std::string_view line);
@@ -51,6 +58,7 @@ class HumanMonitor final : public system::CharReceiver {
   std::string line_;
   bool greeted_ = false;
   std::vector<MoreInfo> more_info_;
+  std::vector<MoreCommand> more_commands_;
 };
 
 }  // namespace lyrebird::monitor

@@ -85,7 +85,8 @@ def devices(emulator: str, payload: Payload, work: pathlib.Path, bus: str):
         text = subprocess.run(
             command(emulator, payload, ramdisk, "-drive", f"file={disk},format=raw,if=none,id=d", "-device",
                     f"virtio-blk-{bus},drive=d", "-netdev", "user,id=n", "-device", f"virtio-net-{bus},netdev=n",
-                    "-device", f"virtio-rng-{bus}", "-device", f"virtio-9p-{bus},path={share},mount_tag=share"),
+                    "-device", f"virtio-rng-{bus}", "-fsdev", f"local,id=share,path={share},security_model=none",
+                    "-device", f"virtio-9p-{bus},fsdev=share,mount_tag=share"),
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=TIMEOUT).stdout.decode()
         server.shutdown()
     for line in ("from the host", "disk same", "\n16\r", f"http {hashlib.md5(page).hexdigest()}", "share hello", "end"):

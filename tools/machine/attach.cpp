@@ -11,9 +11,11 @@
 
 #include "base/log.h"
 #include "block/file_node.h"
+#include "block/overlay_node.h"
 #include "devices/virtio/balloon.h"
 #include "devices/virtio/blk.h"
 #include "devices/virtio/console.h"
+#include "devices/virtio/input.h"
 #include "devices/virtio/net.h"
 #include "devices/virtio/nine_p.h"
 #include "devices/virtio/pci.h"
@@ -21,6 +23,7 @@
 #include "net/packet_fd.h"
 #include "net/stream.h"
 #include "net/user.h"
+#include "tools/machine/keys.h"
 #include "tools/machine/property_reader.h"
 
 namespace lyrebird::tools {
@@ -36,13 +39,19 @@ constexpr DeviceType kDeviceTypes[] = {
     {"virtio-rng-pci", "random numbers of the host"},
     {"virtio-serial-pci", "a bus for virtconsole and virtserialport"},
     {"virtio-balloon-pci", "lets the guest give memory back: free-page-reporting=on,deflate-on-oom=on"},
-    {"virtio-9p-pci", "a folder of the host: path=FOLDER,mount_tag=TAG,readonly=off"},
+    {"virtio-9p-pci", "a folder of the host: fsdev=ID or path=FOLDER,readonly=off; mount_tag=TAG"},
+    {"virtio-keyboard-pci", "a keyboard: what the monitor's sendkey types"},
+    {"virtio-mouse-pci", "a mouse"},
+    {"virtio-tablet-pci", "a pointer that knows where it is"},
     {"virtio-blk-device", "these in a virtio-mmio slot"},
     {"virtio-net-device", ""},
     {"virtio-rng-device", ""},
     {"virtio-serial-device", ""},
     {"virtio-balloon-device", ""},
     {"virtio-9p-device", ""},
+    {"virtio-keyboard-device", ""},
+    {"virtio-mouse-device", ""},
+    {"virtio-tablet-device", ""},
     {"virtconsole", "a console (hvc0) on the virtio-serial device before it: chardev=ID"},
     {"virtserialport", "a port on the virtio-serial device before it: chardev=ID,name=NAME"},
 };
@@ -78,6 +87,7 @@ class AttachedDevices final : public Attached {
     for (const auto& [id, disk] : disks_) lines.push_back(fmt::format("{}: {}", id, disk.node->describe()));
     return lines;
   }
+  Result<void> send_keys(std::string_view keys) override;
   std::vector<std::string> describe_networks() const override {
     std::vector<std::string> lines;
     for (const auto& [id, network] : networks_)
@@ -104,7 +114,8 @@ class AttachedDevices final : public Attached {
   Result<void> add_drive(const std::string& text);
   Result<void> add_block_device(const std::string& text);
   Result<void> add_block_device(PropertyReader& p);
-  Result<void> open(const std::string& id, block::FileOptions options, bool probe);
+  /// `snapshot`: what is written is lost at the end.
+  Result<void> open(const std::string& id, block::FileOptions options, bool probe, bool snapshot);
   Result<void> add_netdev(const std::string& text);
   Result<void> open_network(const std::string& id, const std::string& type, PropertyReader& p);
   Result<void> open_user(const std::string& id, PropertyReader& p);
@@ -112,6 +123,10 @@ class AttachedDevices final : public Attached {
   Result<void> add_default_nic();
   Result<void> add_device(const std::string& text);
   Result<void> add_disk(PropertyReader& p);
+  Result<void> add_folder(const std::string& text);
+  Result<void> add_folder_and_device(const std::string& text);
+  Result<void> add_shared(PropertyReader& p);
+  Result<void> add_input(const std::string& base, PropertyReader& p);
   Result<void> add_card(PropertyReader& p);
   Result<void> add_card(devices::VirtioNetOptions options, const std::string& network);
   Result<void> add_port(PropertyReader& p, bool console);
@@ -129,6 +144,12 @@ class AttachedDevices final : public Attached {
   const AttachTo to_;
   std::map<std::string, Disk> disks_;
   std::map<std::string, Network> networks_;
+  struct Folder {
+    std::string path;
+    bool read_only = false;
+  };
+  std::map<std::string, Folder> folders_;
+  devices::VirtioInput* keyboard_ = nullptr;
   std::vector<std::unique_ptr<devices::VirtioDevice>> devices_;
   std::unique_ptr<Console> console_;  // whose ports are still being named
   std::vector<std::unique_ptr<devices::VirtioPci>> functions_;
@@ -154,9 +175,6 @@ AttachedDevices::~AttachedDevices() {
 }
 
 Result<void> AttachedDevices::attach() {
-  if (settings_.snapshot) {
-    return Error{"-snapshot: is not supported yet; copy the image, or give it readonly=on"};
-  }
   const auto each = [](const std::vector<std::string>& list, auto&& add) -> Result<void> {
     for (const std::string& text : list) {
       if (auto ok = add(text); !ok) return ok;
@@ -168,6 +186,9 @@ Result<void> AttachedDevices::attach() {
   if (auto ok = each(settings_.netdevs, [&](auto& text) { return add_netdev(text); }); !ok) return ok;
   if (auto ok = each(settings_.drives, [&](auto& text) { return add_drive(text); }); !ok) return ok;
   if (auto ok = each(settings_.nics, [&](auto& text) { return add_nic(text); }); !ok) return ok;
+  if (auto ok = each(settings_.folders, [&](auto& text) { return add_folder(text); }); !ok) return ok;
+  if (auto ok = each(settings_.shared_folders, [&](auto& text) { return add_folder_and_device(text); }); !ok)
+    return ok;
   if (auto ok = each(settings_.devices, [&](auto& text) { return add_device(text); }); !ok) return ok;
   if (auto ok = finish_console(); !ok) return ok;
   if (settings_.nics.empty() && settings_.netdevs.empty()) return add_default_nic();
@@ -176,7 +197,11 @@ Result<void> AttachedDevices::attach() {
 
 // --- disks ---
 
-Result<void> AttachedDevices::open(const std::string& id, block::FileOptions options, bool probe) {
+Result<void> AttachedDevices::open(const std::string& id, block::FileOptions options, bool probe,
+                                   bool snapshot) {
+  // A disk that is never written needs none.
+  snapshot = (snapshot || settings_.snapshot) && !options.read_only;
+  if (snapshot) options.read_only = true;
   if (disks_.contains(id)) return Error{fmt::format("{}: two disks have this id", id)};
   auto node = block::open_file(options, to_.loop);
   if (!node) return node.error();
@@ -191,6 +216,10 @@ Result<void> AttachedDevices::open(const std::string& id, block::FileOptions opt
                       "(or say format=raw if it only looks like one)",
                       options.path, format)};
     }
+  }
+  if (snapshot) {
+    node = block::open_overlay(std::move(node.value()), to_.loop);
+    if (!node) return node.error();
   }
   disks_[id] = {std::move(node.value())};
   return {};
@@ -242,7 +271,8 @@ Result<void> AttachedDevices::add_drive(const std::string& text) {
     }
   }
   read_file_options(p, options);
-  p.only("snapshot", "off");
+  bool snapshot = false;
+  p.flag("snapshot", snapshot);
   p.only("copy-on-read", "off");
   p.only("werror", "report");
   p.only("rerror", "report");
@@ -256,7 +286,7 @@ Result<void> AttachedDevices::add_drive(const std::string& text) {
     return Error{
         fmt::format("-drive {}: if={}: virt has no such disks; there are virtio and none", text, interface)};
   }
-  if (auto ok = open(id, options, format.empty()); !ok)
+  if (auto ok = open(id, options, format.empty(), snapshot); !ok)
     return Error{fmt::format("-drive {}", ok.error().message)};
   if (interface == "none") return {};
   disks_[id].used = true;
@@ -344,7 +374,7 @@ Result<void> AttachedDevices::add_block_device(PropertyReader& p) {
   read_file_options(p, options);
   if (auto ok = p.finish(); !ok) return ok;
   if (options.path.empty()) return Error{fmt::format("-blockdev: {}: wants {}=FILE", name, names[1])};
-  if (auto ok = open(name, options, false); !ok)
+  if (auto ok = open(name, options, false, false); !ok)
     return Error{fmt::format("-blockdev {}", ok.error().message)};
   return {};
 }
@@ -672,6 +702,94 @@ Result<void> AttachedDevices::add_port(PropertyReader& p, bool console) {
   return {};
 }
 
+// --- folders, keys ---
+
+/// What -fsdev and -virtfs say of a folder. The server does what our user may, as security_model=none has it.
+void read_folder(PropertyReader& p, std::string& path, bool& read_only) {
+  std::string driver = "local", model = "none";
+  p.text("fsdriver", driver);
+  p.text("path", path);
+  p.text("security_model", model);
+  p.flag("readonly", read_only);
+  p.only("multidevs", "warn");
+  p.only("writeout", "immediate");
+  if (driver != "local") p.fail(Error{fmt::format("{}: no such file system driver; there is local", driver)});
+  if (model != "none" && model != "passthrough")
+    p.fail(
+        Error{fmt::format("security_model={}: is not supported yet; there are none and passthrough", model)});
+  if (path.empty()) p.fail(Error{"wants path=FOLDER"});
+}
+
+Result<void> AttachedDevices::add_folder(const std::string& text) {
+  PropertyReader p("-fsdev " + text, parse_properties(text, "fsdriver"));
+  std::string id;
+  Folder folder;
+  p.text("id", id);
+  if (id.empty()) p.fail(Error{"wants id=ID"});
+  read_folder(p, folder.path, folder.read_only);
+  if (auto ok = p.finish(); !ok) return ok;
+  if (!folders_.emplace(id, folder).second) return Error{fmt::format("-fsdev {}: two have this id", text)};
+  return {};
+}
+
+Result<void> AttachedDevices::add_folder_and_device(const std::string& text) {
+  PropertyReader p("-virtfs " + text, parse_properties(text, "fsdriver"));
+  devices::Virtio9pOptions options;
+  p.text("id", options.virtio.id);
+  p.text("mount_tag", options.tag);
+  read_folder(p, options.path, options.read_only);
+  if (options.tag.empty()) p.fail(Error{"wants mount_tag=TAG"});
+  if (auto ok = p.finish(); !ok) return ok;
+  on_pci_ = to_.pci != nullptr;
+  slot_ = 0;
+  auto ok = devices::Virtio9p::check(options);
+  if (ok) ok = keep(std::make_unique<devices::Virtio9p>(options, to_.memory, to_.loop));
+  if (!ok) return Error{fmt::format("-virtfs {}: {}", text, ok.error().message)};
+  return {};
+}
+
+Result<void> AttachedDevices::add_shared(PropertyReader& p) {
+  devices::Virtio9pOptions options;
+  read_virtio(p, options.virtio);
+  p.text("path", options.path);
+  p.text("mount_tag", options.tag);
+  p.flag("readonly", options.read_only);
+  if (const auto id = p.text("fsdev")) {
+    const auto found = folders_.find(*id);
+    if (found == folders_.end()) {
+      p.fail(Error{fmt::format("fsdev={}: no -fsdev has this id", *id)});
+    } else {
+      options.path = found->second.path;
+      options.read_only |= found->second.read_only;
+    }
+  }
+  if (auto ok = p.finish(); !ok) return ok;
+  if (auto ok = devices::Virtio9p::check(options); !ok) return ok;
+  return keep(std::make_unique<devices::Virtio9p>(options, to_.memory, to_.loop));
+}
+
+Result<void> AttachedDevices::add_input(const std::string& base, PropertyReader& p) {
+  using Model = devices::VirtioInputModel;
+  devices::VirtioOptions options;
+  read_virtio(p, options);
+  if (auto ok = p.finish(); !ok) return ok;
+  const Model model = base == "virtio-keyboard" ? Model::keyboard()
+                      : base == "virtio-mouse"  ? Model::mouse()
+                                                : Model::tablet();
+  auto device = std::make_unique<devices::VirtioInput>(options, model, to_.memory, to_.loop);
+  if (base == "virtio-keyboard") keyboard_ = device.get();
+  return keep(std::move(device));
+}
+
+Result<void> AttachedDevices::send_keys(std::string_view keys) {
+  const auto stroke = parse_keys(keys);
+  if (!stroke) return stroke.error();
+  if (!keyboard_) return Error{"there is no keyboard; -device virtio-keyboard-pci adds one"};
+  keyboard_->send(stroke->press);
+  keyboard_->send(stroke->release);
+  return {};
+}
+
 Result<void> AttachedDevices::add_device(const std::string& text) {
   std::vector<Property> properties = parse_properties(text, "driver");
   std::string type = properties.empty() ? "" : properties[0].value;
@@ -702,16 +820,13 @@ Result<void> AttachedDevices::add_device(const std::string& text) {
     if (auto ok = p.finish(); !ok) return ok;
     return at(keep(std::make_unique<devices::VirtioRng>(options, to_.memory, to_.loop)));
   }
-  if (base == "virtio-9p") {
-    devices::Virtio9pOptions options;
-    read_virtio(p, options.virtio);
-    p.text("path", options.path);
-    p.text("mount_tag", options.tag);
-    p.flag("readonly", options.read_only);
-    if (auto ok = p.finish(); !ok) return ok;
-    if (auto ok = devices::Virtio9p::check(options); !ok) return at(ok);
-    return at(keep(std::make_unique<devices::Virtio9p>(options, to_.memory, to_.loop)));
-  }
+  if (base == "virtio-9p") return at(add_shared(p));
+  if (base == "virtio-keyboard" || base == "virtio-mouse" || base == "virtio-tablet")
+    return at(add_input(base, p));
+  if (base.ends_with("-vsock"))
+    return Error{fmt::format("-device {}: sockets between guest and host are not supported yet", type)};
+  if (base.starts_with("virtio-gpu") || base == "virtio-vga" || base == "ramfb")
+    return Error{fmt::format("-device {}: screens are not supported yet", type)};
   if (base == "virtio-balloon") {
     devices::VirtioBalloonOptions options{.free_page_reporting = false};
     read_virtio(p, options.virtio);

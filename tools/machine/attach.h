@@ -25,6 +25,8 @@ class Attached {
   /// For people: `info block`, `info network`.
   virtual std::vector<std::string> describe_disks() const = 0;
   virtual std::vector<std::string> describe_networks() const = 0;
+  /// Presses keys ("ctrl-alt-f1") on the last virtio keyboard and lets go of them.
+  virtual Result<void> send_keys(std::string_view keys) = 0;
 };
 
 /// Where devices go.

@@ -19,7 +19,8 @@ struct MachineSettings {
   machines::VirtOptions virt;
   machines::MicrovmOptions microvm;
   /// Each as written.
-  std::vector<std::string> drives, block_devices, devices, netdevs, nics, serials, chardevs, monitors;
+  std::vector<std::string> drives, block_devices, devices, netdevs, nics, serials, chardevs, monitors,
+      folders, shared_folders;
   std::string gdb;
   std::vector<std::string> accelerators;  ///< to be tried one after the other; empty: the guest's usual one
   std::string jit = "baseline";

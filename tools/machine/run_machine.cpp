@@ -181,6 +181,11 @@ Result<void> Session::build() {
     monitor_->add_info("block", "the disks", [this, lines] { return lines(attached_->describe_disks()); });
     monitor_->add_info("network", "the networks",
                        [this, lines] { return lines(attached_->describe_networks()); });
+    monitor_->add_command(
+        {"sendkey", "KEYS", "type on the keyboard: a, ret, ctrl-alt-f1", [this](std::string_view keys) {
+           const Result<void> sent = attached_->send_keys(keys);
+           return sent.ok() ? std::string() : fmt::format("sendkey: {}\n", sent.error().message);
+         }});
   }
   return open_gdb();
 }
