@@ -65,6 +65,10 @@ inline constexpr uint32_t kModeTrap = 1u << 21;
 /// That instruction is done: the exception comes first.
 inline constexpr uint32_t kModeTrapPending = 1u << 22;
 
+/// EFLAGS.AC: accesses are checked for alignment (CR0.AM is set and CPL is 3 in user mode, and there is no
+/// other).
+inline constexpr uint32_t kModeAlign = 1u << 23;
+
 constexpr unsigned cpl_of_mode(uint32_t mode) { return mode >> kModeCplShift & 3; }
 
 }  // namespace lyrebird::x86

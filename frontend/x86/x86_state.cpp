@@ -188,7 +188,8 @@ void set_eflags(X86State& state, uint32_t value) {
   for (const FlagField& flag : kFlags)
     reinterpret_cast<uint8_t*>(&state)[flag.offset] = static_cast<uint8_t>(value >> flag.bit & flag.mask);
   state.status = static_cast<uint16_t>(((value & kLowFlags) | 2) << 8 | (value & kOf ? 1 : 0));
-  state.header.mode = (state.header.mode & ~kModeTrap) | (state.tf ? kModeTrap : 0);
+  state.header.mode = (state.header.mode & ~(kModeTrap | kModeAlign)) | (state.tf ? kModeTrap : 0) |
+                      (state.ac ? kModeAlign : 0);
 }
 
 uint32_t mxcsr(const X86State& state) {

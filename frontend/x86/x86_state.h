@@ -91,7 +91,7 @@ struct X86State {
 const ir::StateLayout& x86_layout();
 
 /// EFLAGS as PUSHF and signal frames have it; bit 1 reads as one. Writing takes every bit (and sets the
-/// mode bit of TF).
+/// mode bits of TF and AC).
 uint32_t eflags(const X86State& state);
 void set_eflags(X86State& state, uint32_t value);
 
@@ -104,6 +104,7 @@ enum TrapCode : uint64_t {
   kTrapX87,         ///< #MF: an x87 exception is unmasked and set
   kTrapSimd,        ///< #XM
   kTrapSingleStep,  ///< #DB after an instruction that ran with EFLAGS.TF
+  kTrapAlignment,   ///< #AC
 };
 /// Breakpoint: 3 for INT3, 1 for INT1; pc is at the instruction, which has one byte.
 /// SoftwareInterrupt: the vector, and the length of the instruction from bit 8 on. INTO has vector 4.

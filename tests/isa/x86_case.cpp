@@ -20,7 +20,7 @@ using x86diff::Machine;
 constexpr const char* kGprNames[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
                                      "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
 constexpr std::pair<unsigned, char> kFlags[] = {{0, 'C'}, {2, 'P'},  {4, 'A'}, {6, 'Z'},
-                                                {7, 'S'}, {10, 'D'}, {11, 'O'}};
+                                                {7, 'S'}, {10, 'D'}, {11, 'O'}, {18, 'a'}};
 constexpr std::pair<const char*, int> kSignals[] = {
     {"segv", SIGSEGV}, {"fpe", SIGFPE}, {"ill", SIGILL}, {"bus", SIGBUS}};
 
@@ -182,7 +182,7 @@ std::string differences(const Machine& base, const Machine& m) {
   };
   for (unsigned i = 0; i < 16; ++i)
     if (m.gpr[i] != base.gpr[i]) say(kGprNames[i], number_text(m.gpr[i]));
-  constexpr uint64_t kCompared = 0xcd5;
+  constexpr uint64_t kCompared = 0x40cd5;
   if ((m.eflags ^ base.eflags) & kCompared) say("flags", flags_text(m.eflags));
   if (m.fs_base != base.fs_base) say("fs.base", number_text(m.fs_base));
   if (m.gs_base != base.gs_base) say("gs.base", number_text(m.gs_base));

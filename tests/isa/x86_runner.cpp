@@ -68,7 +68,7 @@ bool check(const X86Case& c, const Executor& executor, Guest& guest) {
   Machine wanted = c.run.out;
   if (c.any.contains("flags")) wanted.eflags = got.eflags;
   if (c.any.contains("mem")) std::memcpy(wanted.memory, got.memory, kPage);
-  constexpr uint64_t kFlags = 0xcd5;
+  constexpr uint64_t kFlags = 0x40cd5;
   bool same = ending.signal == c.run.ending.signal && got.rip == wanted.rip &&
               (!c.run.ending.has_address || ending.address == c.run.ending.address) &&
               ((got.eflags ^ wanted.eflags) & kFlags) == 0 &&

@@ -189,11 +189,45 @@ static void descriptors(void) {
 #endif
 }
 
+// --- alignment checks, which a program asks for by a flag
+
+#define AC 0x40000
+
+static void on_bus(int signal, siginfo_t* info, void* context) {
+  ucontext_t* u = context;
+#if defined(__x86_64__)
+  __asm__ volatile("lea -128(%%rsp), %%rsp; pushfq; andl %0, (%%rsp); popfq; lea 128(%%rsp), %%rsp" : : "i"(~AC) : "cc");
+#else
+  __asm__ volatile("pushf; andl %0, (%%esp); popf" : : "i"(~AC) : "cc");
+#endif
+  printf("  signal %d code %d addr %p trap %d err %#x AC %d\n", signal, info->si_code, info->si_addr,
+         (int)u->uc_mcontext.TRAP, (unsigned)u->uc_mcontext.ERR, (u->uc_mcontext.gregs[REG_EFL] & AC) != 0);
+  u->uc_mcontext.PC += 3;
+  u->uc_mcontext.gregs[REG_EFL] &= ~(long)AC;
+}
+
+static void alignment(void) {
+  struct sigaction action = {.sa_sigaction = on_bus, .sa_flags = SA_SIGINFO};
+  sigaction(SIGBUS, &action, 0);
+  static const int words[2] __attribute__((aligned(8))) = {0x44332211, 0x88776655};
+  puts("not aligned");
+  unsigned got = 0x1234;
+  // The instruction that the handler skips has three bytes.
+#if defined(__x86_64__)
+  __asm__ volatile("lea -128(%%rsp), %%rsp; pushfq; orl %2, (%%rsp); popfq; movl 1(%%rcx), %%eax; lea 128(%%rsp), %%rsp"
+                   : "+a"(got) : "c"(words), "i"(AC) : "cc", "memory");
+#else
+  __asm__ volatile("pushf; orl %2, (%%esp); popf; movl 1(%%ecx), %%eax" : "+a"(got) : "c"(words), "i"(AC) : "cc", "memory");
+#endif
+  printf("  %#x\n", got);
+}
+
 int main(void) {
   setvbuf(stdout, 0, _IOLBF, 0);
   faults();
   frames();
   descriptors();
+  alignment();
   return 0;
 }
 

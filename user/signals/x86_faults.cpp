@@ -74,6 +74,8 @@ FaultSignal arithmetic(X86State& s, uint64_t detail) {
       return trap(SIGFPE, FPE_INTDIV, s.header.pc, kDivide);
     case x86::kTrapBound:
       return plain(SIGSEGV, kBound);
+    case x86::kTrapAlignment:
+      return trap(SIGBUS, BUS_ADRALN, 0, kAlignment);
     case x86::kTrapX87:
       return trap(SIGFPE, fp_code(x86::x87_status(s) & ~uint32_t{s.x87_control}), s.header.pc, kX87);
     case x86::kTrapSimd: {
@@ -106,7 +108,7 @@ FaultSignal x86_fault_signal(ir::CpuHeader& cpu, const accel::Exit& exit, int si
       f = page_fault(cpu, signal, code, wide);
       break;
     case ir::ExitKind::Unaligned:
-      f = s.ac ? trap(SIGBUS, BUS_ADRALN, cpu.fault_address, kAlignment) : plain(SIGSEGV, kProtection);
+      f = plain(SIGSEGV, kProtection);
       break;
     case ir::ExitKind::Breakpoint:
       cpu.pc += 1;

@@ -62,8 +62,11 @@ struct Control : Lifter {
 
   bool BOUND() {
     const Type as = type(0);
-    const Value index = read(0), at = address(2u * operand(0).size, false);
-    const Value low = load(as, at), high = load(as, plus(at, operand(0).size));
+    const unsigned size = operand(0).size;
+    const Value index = read(0), low = load(as, address(size, false));
+    const Value second = imm(ir::int_type(8u * insn.address_size), size);
+    const Value above = ir.ZExt(ir.Add(offset(second.type), second), I64);
+    const Value high = load(as, linear(insn.memory.segment, above, size, false));
     ir.RaiseIf(ir.Or(ir.CmpLtS(index, low), ir.CmpLtS(high, index)), ExitKind::ArithmeticTrap, kTrapBound);
     return true;
   }

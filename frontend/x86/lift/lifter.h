@@ -94,7 +94,7 @@ class Lifter {
   Value offset();
   /// The same, cut to a narrower type as well.
   Value offset(Type as);
-  /// Linear address of an offset (I64, cut already).
+  /// Linear address of an offset (I64, cut already), for an access that segments and AC permit.
   Value linear(Segment segment, Value offset, unsigned size, bool write);
   Value load(Type as, Value linear_address) { return ir.Load(as, linear_address, load_rule(as)); }
   void store(Value linear_address, Value value) { ir.Store(linear_address, value, store_rule(value.type)); }
@@ -230,6 +230,8 @@ class Lifter {
   void put_status(Value word);
   Value with_flags(Value word, uint16_t clear, std::initializer_list<FlagValue> values);
   Value segment_base(Segment segment);
+  Value permitted(Segment segment, Value offset, unsigned size, bool write);
+  void check_alignment(Value at, unsigned size);
 
   Value address_ = {};  ///< of insn.memory, once asked for
 

@@ -334,6 +334,7 @@ struct SseFloat : Vector {
   void narrowed(unsigned from, F f) {
     const Halves a = vector(from);
     Value r[2];
+    if (is_memory(0) && a.count == 2) check_vector(address(16, true));
     if (is_memory(0)) probe(address(8 * a.count, true), 8 * a.count);
     before_floats();
     for (unsigned h = 0; h < a.count; ++h) r[h] = f(a.part[h]);

@@ -175,6 +175,7 @@ struct SseMoves : Vector {
     const Value at =
         linear(insn.memory.segment, ir.ZExt(gpr(kRdi, ir::int_type(8u * insn.address_size)), I64),
                ir::byte_size(value.type), true);
+    if (value.type == V128) check_vector(at, 8);  // it is two stores there
     store_masked(at, {{mask, {}}, 1}, {{value, {}}, 1}, I8);
     return true;
   }
@@ -269,6 +270,9 @@ struct SseMoves : Vector {
     for (unsigned i = 0; i < count; ++i)
       set_lane(mask_reg, i, ir.Select(ir.CmpLtU(imm(I64, i), first), imm(elem, 0), lane_of(masks, i)));
     commit();
+    // Alignment is not checked for elements that are gathered.
+    const uint32_t mode = ctx.mode;
+    ctx.mode &= ~kModeAlign;
     for (unsigned i = 0; i < count; ++i) {
       const Value wanted = is_set(bits, i), index = ir.Select(wanted, index_at(i), first_index);
       const Value loaded = load(elem, linear(m.segment, offset_of_index(index), size, false));
@@ -276,6 +280,7 @@ struct SseMoves : Vector {
       set_lane(mask_reg, i, imm(elem, 0));
       commit();
     }
+    ctx.mode = mode;
     if (used == 8) ir.SetState(ymm_offset(reg) + 8, imm(I64, 0));
     if (used != 32) ir.SetState(ymm_offset(reg) + 16, zero());
     ir.SetState(ymm_offset(mask_reg), zero());

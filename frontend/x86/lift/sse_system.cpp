@@ -43,6 +43,9 @@ struct SseSystem : Vector {
   }
   Value image_at(unsigned size, bool write, unsigned align) {
     const Value at = address(size, write);
+    // FXSAVE and FXRSTOR; the host of tests/diff/x86 does so.
+    if ((ctx.mode & kModeAlign) != 0 && align == 16)
+      ir.RaiseIf(ir.CmpTest(at, imm(I64, 3)), ExitKind::ArithmeticTrap, kTrapAlignment);
     ir.RaiseIf(ir.CmpTest(at, imm(I64, align - 1)), ExitKind::ProtectionFault);
     return at;
   }

@@ -46,8 +46,8 @@ struct Strings : Lifter {
 
   bool CMPS() {
     const Value count = begin();
-    const Value from = source(), to = destination(false);
-    const Value a = load(type(0), from), b = load(type(0), to), more = goes_on(count, a, b);
+    const Value from = source(), a = load(type(0), from);
+    const Value to = destination(false), b = load(type(0), to), more = goes_on(count, a, b);
     set_flags_of_sub(a, b, {});
     advance(imm(address_type(), 1), true, true);
     return repeat(count, more, [&](Value steps) {
@@ -97,8 +97,9 @@ struct Strings : Lifter {
   /// number of further steps that it made, and stops before what would fault. It does not compare downwards.
   bool at_once() const {
     const bool plain = insn.memory.segment != Segment::FS && insn.memory.segment != Segment::GS;
-    const bool traps = (ctx.mode & kModeTrap) != 0;  // after each step
-    return is_flat() && insn.address_size >= 4 && plain && !traps;
+    const bool traps = (ctx.mode & kModeTrap) != 0;    // after each step
+    const bool checks = (ctx.mode & kModeAlign) != 0;  // each access
+    return is_flat() && insn.address_size >= 4 && plain && !traps && !checks;
   }
   /// The flags of what compares are the last step's: it is left to the instruction.
   Value but_one(Value steps) { return ir.Sub(steps, imm(I64, 1)); }

@@ -7,7 +7,13 @@ namespace lyrebird::x86 {
 
 // --- whole operands
 
+void Vector::check_vector(Value at, unsigned align) {
+  if ((ctx.mode & kModeAlign) != 0)
+    ir.RaiseIf(ir.CmpTest(at, imm(I64, align - 1)), ExitKind::ArithmeticTrap, kTrapAlignment);
+}
+
 Value Vector::load_part(Value at, unsigned size, bool aligned) {
+  if (size == 16 && !aligned) check_vector(at);
   MemInfo rule = load_rule(size == 16 ? V128 : size == 8 ? V64 : type_of_size(size));
   if (aligned) rule.align = ir::Align::Natural;
   switch (size) {
@@ -85,6 +91,7 @@ void Vector::set_vector(unsigned i, const Halves& value) {
   const Value at = address(o.size, true);
   if (o.size == 32) {
     if (aligned_) ir.RaiseIf(ir.CmpTest(at, imm(I64, 31)), ExitKind::ProtectionFault);
+    check_vector(at);
     probe(at, 32);
     store(at, value.part[0]);
     store(plus(at, 16), value.part[1]);
@@ -93,7 +100,11 @@ void Vector::set_vector(unsigned i, const Halves& value) {
   const Value low = value.part[0];
   if (o.size == 16) {
     MemInfo rule = store_rule(V128);
-    if (aligned_ || !(is_vex() || unaligned_)) rule.align = ir::Align::Natural;
+    const bool aligned = aligned_ || !(is_vex() || unaligned_);
+    if (aligned)
+      rule.align = ir::Align::Natural;
+    else
+      check_vector(at);
     return ir.Store(at, low, rule);
   }
   store(at,

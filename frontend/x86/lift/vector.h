@@ -63,6 +63,8 @@ class Vector : public Lifter {
   /// Others want it aligned although they are.
   void need_aligned() { aligned_ = true; }
   Value load_part(Value at, unsigned size, bool aligned);
+  /// #AC for 16 bytes, or halves of 32, that need not be aligned but for EFLAGS.AC.
+  void check_vector(Value at, unsigned align = 16);
   /// What has been written so far stays if the rest of the instruction faults, which can then be done
   /// again from the start.
   void commit() { ir.Insn(ctx.pc, insn.length); }

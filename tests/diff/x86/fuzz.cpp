@@ -378,7 +378,8 @@ bool is_known_host() {
 int usage() {
   std::fprintf(stderr,
                "usage: x86_diff_fuzz [--rows REGEX] [--seconds N] [--count N] [--seed N] [--mode 64|32]\n"
-               "                     [--jit interp|baseline|llvm] [--unmasked] [--shown N] [--list] [--emit "
+               "                     [--jit interp|baseline|llvm] [--unmasked] [--alignment] [--shown N] "
+               "[--list] [--emit "
                "N] [--test]\n");
   return 2;
 }
@@ -390,6 +391,10 @@ bool parse(int argc, char** argv, Options& options) {
     const std::string name = argv[i];
     if (name == "--unmasked") {
       options.settings.unmasked = true;
+      continue;
+    }
+    if (name == "--alignment") {
+      options.settings.alignment = true;
       continue;
     }
     if (name == "--test") {

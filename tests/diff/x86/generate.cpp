@@ -194,6 +194,7 @@ void Generator::registers(Machine& m, Mode mode) {
   // CF PF AF ZF SF DF OF; IF and the bit that is one ; now and then NT and ID.
   m.eflags = (random_() & 0xcd5) | 0x202;
   if (chance(8)) m.eflags |= random_() & (1u << 14 | 1u << 21);
+  if (settings_.alignment && !chance(4)) m.eflags |= 1u << 18;
   if (!chance(4)) m.eflags &= ~uint64_t{1 << 10};
   m.fs_base = kFsBase;
   m.gs_base = kGsBase;

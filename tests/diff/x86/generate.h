@@ -14,8 +14,9 @@ namespace lyrebird::x86diff {
 const char* why_not(const x86::Row& row);
 
 struct Settings {
-  bool unmasked = false;  ///< now and then unmask floating-point exceptions
-  bool sparse = false;    ///< what the instruction does not use is as isa::default_machine() has it
+  bool unmasked = false;   ///< now and then unmask floating-point exceptions
+  bool alignment = false;  ///< mostly with EFLAGS.AC
+  bool sparse = false;     ///< what the instruction does not use is as isa::default_machine() has it
 };
 
 class Generator {

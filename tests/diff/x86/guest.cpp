@@ -103,6 +103,7 @@ Ending ending_of(accel::Exit exit, const X86State& state) {
     case ExitKind::SegmentAbsent:
       return {SIGBUS};
     case ExitKind::ArithmeticTrap:
+      if (exit.detail == x86::kTrapAlignment) return {SIGBUS};
       return {exit.detail == x86::kTrapBound ? SIGSEGV : SIGFPE};
     default:
       return {};

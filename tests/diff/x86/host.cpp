@@ -79,7 +79,9 @@ void save(const ucontext_t& context, int signal, const siginfo_t& info) {
     fill(c.out.ymm_high, 0, sizeof c.out.ymm_high);
   copy(c.out.memory, reinterpret_cast<void*>(kData), kPage);
   c.ending.signal = signal;
-  const bool memory = (signal == SIGSEGV || signal == SIGBUS) && info.si_code > 0 && info.si_code < 16;
+  const bool alignment = signal == SIGBUS && info.si_code == BUS_ADRALN;
+  const bool memory =
+      (signal == SIGSEGV || signal == SIGBUS) && info.si_code > 0 && info.si_code < 16 && !alignment;
   c.ending.has_address = memory;
   c.ending.address = memory ? reinterpret_cast<uint64_t>(info.si_addr) : 0;
 }
@@ -132,7 +134,20 @@ void next_batch() {
   current = 0;
 }
 
+void clear_ac() {
+  asm volatile(
+      "lea -128(%%rsp), %%rsp\n\t"
+      "pushfq\n\t"
+      "andq $~0x40000, (%%rsp)\n\t"
+      "popfq\n\t"
+      "lea 128(%%rsp), %%rsp"
+      :
+      :
+      : "memory", "cc");
+}
+
 void handler(int signal, siginfo_t* info, void* context) {
+  clear_ac();
   auto& where = *static_cast<ucontext_t*>(context);
   if (running) {
     save(where, signal, *info);

@@ -9,6 +9,7 @@
 namespace lyrebird::x86diff {
 namespace {
 
+constexpr uint64_t kAc = 1 << 18;  ///< EFLAGS.AC
 constexpr uint32_t kMm = 1 << 17;  ///< MXCSR.MM: misaligned operands are allowed
 
 bool has_memory(const x86::Insn& insn) {
@@ -40,6 +41,11 @@ const char* known_difference(const x86::Insn& insn, const Case& c) {
   if ((name.starts_with("VMASKMOV") || name.starts_with("VPMASKMOV")) && c.mode != x86::Mode::k64 &&
       insn.memory.segment == x86::Segment::CS && c.ending.signal == SIGTRAP)
     return "AMD's masked stores do not ask whether the segment may be written";
+  if ((c.in.eflags & kAc) != 0) {
+    if (name == "ENTER") return "the order of ENTER's accesses, with AC";
+    if (c.mode != x86::Mode::k64 && insn.memory.segment == x86::Segment::CS && c.ending.signal != SIGTRAP)
+      return "a write to CS that is not aligned, either of the two";
+  }
   if (name.starts_with("XRSTOR") && (header_components(insn, c) & kNotOurs) != 0) return kNotOursText;
   if ((name.starts_with("XSAVE") || name.starts_with("XRSTOR")) && (c.in.gpr[0] & kNotOurs) != 0)
     return kNotOursText;
