@@ -24,7 +24,7 @@ struct TlbFlush {
   uint32_t spaces = ~0u;    ///< bit i: those of mmu index i
   bool by_address = false;  ///< only pages that overlap [address, address + size)
   bool by_context = false;  ///< only those of `context`, and with by_address the global ones
-  bool broadcast = false;   ///< on all vCPUs, done when the call returns; else on this one
+  bool broadcast = false;   ///< on all vCPUs, others by the next wait_for_flushes(); else on this one
   uint64_t address = 0;     ///< virtual; compared without bits 63:56 (the TLB is looked up with them)
   uint64_t size = 0;
   uint32_t context = 0;  ///< as Page::context has it
@@ -35,6 +35,8 @@ class VcpuServices {
   virtual ~VcpuServices() = default;
 
   virtual void tlb_flush(const TlbFlush& flush) = 0;
+  /// Returns when no vCPU uses anything that this one has had flushed.
+  virtual void wait_for_flushes() = 0;
   /// From now on the spaces in the mask are translated for `context` (Arm: ASID). Entries of other contexts
   /// that are not global may not be used until their context is back; those of the same one stay valid.
   virtual void context_changed(uint32_t spaces, uint32_t context) = 0;

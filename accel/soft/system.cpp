@@ -115,21 +115,21 @@ void SoftSystem::code_written(system::RamBlock& ram, uint64_t offset, uint64_t s
 }
 
 void SoftSystem::broadcast(SystemVcpu& from, const jit::TlbScope& scope) {
-  std::vector<std::pair<SystemVcpu*, uint64_t>> waited;
-  {
-    const std::lock_guard lock(mutex_);
-    if (vcpus_.size() == 1) return;
-    for (SystemVcpu* const vcpu : vcpus_)
-      if (vcpu != &from) waited.emplace_back(vcpu, vcpu->post(scope));
-  }
+  const std::lock_guard lock(mutex_);
+  for (SystemVcpu* const vcpu : vcpus_)
+    if (vcpu != &from) from.owe(*vcpu, vcpu->post(scope));
+}
+
+void SoftSystem::wait_for_flushes(SystemVcpu& from) {
   constexpr unsigned kSpins = 200;
-  for (const auto& [vcpu, number] : waited) {
+  for (const auto& [vcpu, number] : from.owed()) {
     for (unsigned i = 0; !vcpu->has_done(number); ++i) {
       // Two may wait for each other.
       from.answer_flushes();
       if (i >= kSpins) std::this_thread::yield();
     }
   }
+  from.owed().clear();
 }
 
 SoftSystem::Breakpoints SoftSystem::current_breakpoints() const {

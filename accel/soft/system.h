@@ -59,6 +59,7 @@ class SoftSystem final : public Accelerator, private system::CodeWriteListener {
   void watch(const jit::Tlb::Code& code);
   Breakpoints current_breakpoints() const;
   void broadcast(SystemVcpu& from, const jit::TlbScope& scope);
+  void wait_for_flushes(SystemVcpu& from);
 
   const frontend::SystemFrontend& frontend_;
   const SoftOptions options_;

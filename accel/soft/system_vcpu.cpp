@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <numeric>
 #include <utility>
 
 #include "accel/soft/instruction_mode.h"
@@ -124,11 +125,27 @@ uint64_t SystemVcpu::post(const jit::TlbScope& scope) {
   uint64_t number;
   {
     const std::lock_guard lock(queue_mutex_);
-    queue_.push_back(scope);
+    // Nobody waits between a guest's many flushes of one page each: they become one of all pages.
+    constexpr size_t kMany = 64;
+    if (queue_.size() < kMany)
+      queue_.push_back(scope);
+    else
+      queue_.assign(
+          1, {.spaces = std::accumulate(queue_.begin(), queue_.end(), scope.spaces,
+                                        [](uint32_t all, const auto& one) { return all | one.spaces; })});
     number = ++posted_;
   }
   request(kFlush);
   return number;
+}
+
+void SystemVcpu::owe(SystemVcpu& other, uint64_t number) {
+  const auto known =
+      std::find_if(owed_.begin(), owed_.end(), [&](const auto& one) { return one.first == &other; });
+  if (known != owed_.end())
+    known->second = number;
+  else
+    owed_.emplace_back(&other, number);
 }
 
 void SystemVcpu::answer_flushes() {
@@ -331,6 +348,10 @@ void SystemVcpu::tlb_flush(const TlbFlush& flush) {
                             .context = flush.context};
   tlb_.flush(scope);
   if (flush.broadcast) soft_.broadcast(*this, scope);
+}
+
+void SystemVcpu::wait_for_flushes() {
+  if (!owed_.empty()) soft_.wait_for_flushes(*this);
 }
 
 void SystemVcpu::context_changed(uint32_t spaces, uint32_t context) { tlb_.context_changed(spaces, context); }

@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "accel/soft/system.h"
@@ -43,6 +44,10 @@ class SystemVcpu final : public Vcpu, private frontend::VcpuServices, private ji
   /// What was posted up to the number has been done, or will be before any guest code runs.
   bool has_done(uint64_t number) const { return done_.load() >= number || !in_guest_.load(); }
   void answer_flushes();
+  /// Flushes asked of other vCPUs that nobody has waited for; only this vCPU's thread looks at them.
+  using Owed = std::vector<std::pair<SystemVcpu*, uint64_t>>;
+  Owed& owed() { return owed_; }
+  void owe(SystemVcpu& other, uint64_t number);
   void wake_for_event();
   jit::Tlb& tlb() { return tlb_; }
   const system::AddressSpace& address_space() const { return memory_; }
@@ -83,6 +88,7 @@ class SystemVcpu final : public Vcpu, private frontend::VcpuServices, private ji
 
   // frontend::VcpuServices
   void tlb_flush(const frontend::TlbFlush& flush) override;
+  void wait_for_flushes() override;
   void context_changed(uint32_t spaces, uint32_t context) override;
   void upper_table_changed(uint32_t spaces, uint64_t base) override { tlb_.set_upper_table(spaces, base); }
   void mode_changed() override { tlb_.mode_changed(state_.mode); }
@@ -109,6 +115,7 @@ class SystemVcpu final : public Vcpu, private frontend::VcpuServices, private ji
   std::atomic<bool> in_guest_{false};
   std::mutex queue_mutex_;
   std::vector<jit::TlbScope> queue_;
+  Owed owed_;            ///< the last number of each vCPU
   uint64_t posted_ = 0;  ///< under queue_mutex_
   std::atomic<uint64_t> done_{0};
 

@@ -88,6 +88,11 @@ struct Privileged : Lifter {
     return false;
   }
 
+  /// TLBI needs EL1, and who has left it has been through a DSB.
+  void flushes_done() {
+    if (el() > 0) ir.CallHelper(kHelperFlushesDone, None, {});
+  }
+
   bool call(unsigned helper, unsigned immediate) {
     if (!ctx.system || (el() == 0 && helper != kHelperSvc)) return unallocated();
     const Value pc = ir.CallHelper(helper, I64, {imm(I64, immediate), imm(I64, next())});
@@ -261,6 +266,7 @@ std::span<const Row> privileged_rows() { return kRows; }
 
 bool lift_system_access(LiftContext& context) { return Privileged(context).system_access(); }
 bool lift_event_hint(LiftContext& context, unsigned number) { return Privileged(context).event_hint(number); }
+void lift_flushes_done(LiftContext& context) { Privileged(context).flushes_done(); }
 bool lift_supervisor_call(LiftContext& context, unsigned immediate) {
   return Privileged(context).call(kHelperSvc, immediate);
 }

@@ -11,6 +11,8 @@ namespace lyrebird::arm::a64 {
 bool lift_system_access(LiftContext& context);
 /// WFE, WFI, SEV, SEVL.
 bool lift_event_hint(LiftContext& context, unsigned number);
+/// DSB that completes what TLBI has begun.
+void lift_flushes_done(LiftContext& context);
 bool lift_supervisor_call(LiftContext& context, unsigned immediate);
 /// What the mode says before the first instruction of a block: false when it has ended in an exception.
 bool lift_block_start(LiftContext& context);

@@ -33,7 +33,12 @@ struct System : Lifter {
     return true;
   }
 
-  bool DSB(Imm<4> option) { return DMB(option); }
+  bool DSB(Imm<4> option) {
+    const unsigned kinds = option & 3;
+    // Only one for loads and stores waits for TLBI (DDI 0487, D8.16).
+    if (ctx.system && (kinds == 3 || kinds == 0)) lift_flushes_done(ctx);
+    return DMB(option);
+  }
 
   bool DMB(Imm<4> option) {
     const unsigned kinds = option & 3;  // of accesses: 1 loads, 2 stores, 3 and 0 all

@@ -94,6 +94,11 @@ uint64_t send_event(void* cpu, uint64_t, uint64_t, uint64_t, uint64_t) {
   return 0;
 }
 
+uint64_t flushes_done(void* cpu, uint64_t, uint64_t, uint64_t, uint64_t) {
+  state_of(cpu).vcpu->wait_for_flushes();
+  return 0;
+}
+
 constexpr uint16_t kAll = ir::Reads | ir::Writes | ir::ReadsState | ir::WritesState;
 // In the order of SystemHelper.
 constexpr HelperInfo kSystemHelpers[] = {
@@ -111,6 +116,7 @@ constexpr HelperInfo kSystemHelpers[] = {
     {"eret", eret, 1, Type::I64, kAll},
     {"wait_trap", wait_trap, 1, Type::I64, ir::ReadsState},
     {"send_event", send_event, 0, Type::None, kAll},
+    {"flushes_done", flushes_done, 0, Type::None, kAll},
 };
 
 }  // namespace

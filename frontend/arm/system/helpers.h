@@ -18,9 +18,10 @@ enum SystemHelper : unsigned {
   kHelperSvc,                              ///< (immediate, next pc) -> pc
   kHelperHvc,
   kHelperSmc,
-  kHelperEret,       ///< (ELR_ELx) -> pc
-  kHelperWaitTrap,   ///< (event) -> 0: WFI (WFE) does not trap
-  kHelperSendEvent,  ///< ()
+  kHelperEret,         ///< (ELR_ELx) -> pc
+  kHelperWaitTrap,     ///< (event) -> 0: WFI (WFE) does not trap
+  kHelperSendEvent,    ///< ()
+  kHelperFlushesDone,  ///< (): what TLBI has asked of other CPUs has been done
 };
 
 /// The table of a64/helpers.h and these.

@@ -33,6 +33,7 @@ struct Machine : frontend::VcpuServices, BoardServices {
 
   // VcpuServices
   void tlb_flush(const frontend::TlbFlush& flush) override { flushes.push_back(flush); }
+  void wait_for_flushes() override {}
   void context_changed(uint32_t, uint32_t context) override { contexts.push_back(context); }
   void invalidate_code(uint64_t, uint64_t) override { ++invalidations; }
   void recheck_interrupts() override { ++rechecks; }

@@ -341,6 +341,18 @@ TEST(LiftSystem, LevelsAreKnownWhenItIsLifted) {
   EXPECT_TRUE(raises(lift({0xd53cd052}), ir::ExitKind::Undefined));
 }
 
+TEST(LiftSystem, OnlyACompleteDsbOfTheKernelWaitsForTlbi) {
+  SystemLift lift;
+  lift.go(1);
+  EXPECT_TRUE(calls(lift({0xd5033f9f}), kHelperFlushesDone));   // dsb sy
+  EXPECT_TRUE(calls(lift({0xd5033b9f}), kHelperFlushesDone));   // dsb ish
+  EXPECT_FALSE(calls(lift({0xd5033a9f}), kHelperFlushesDone));  // dsb ishst
+  EXPECT_FALSE(calls(lift({0xd503399f}), kHelperFlushesDone));  // dsb ishld
+  EXPECT_FALSE(calls(lift({0xd5033bbf}), kHelperFlushesDone));  // dmb ish
+  lift.go(0);
+  EXPECT_FALSE(calls(lift({0xd5033b9f}), kHelperFlushesDone));
+}
+
 TEST(LiftSystem, UnprivilegedAccessesNameEl0) {
   SystemLift lift;
   lift.reg(SCTLR_EL1) |= sctlr::kM;
