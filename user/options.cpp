@@ -8,6 +8,7 @@
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 
 #include "base/log.h"
 #include "base/log_file.h"
@@ -150,7 +151,12 @@ constexpr OptionRow kOptions[] = {
     {"version", "", nullptr, "the version (also --version)", nullptr},
     {"L", "DIR", "LYREBIRD_LD_PREFIX",
      "the guest's root: absolute paths are looked for in it first (also --root)",
-     [](State& s, const std::string& v) -> Result<void> { return s.options.root = v, Result<void>(); }},
+     [](State& s, const std::string& v) -> Result<void> {
+       // The guest changes its directory, and programs that it starts get the same folder.
+       std::error_code none;
+       s.options.root = v.empty() ? v : std::filesystem::absolute(v, none).lexically_normal().string();
+       return {};
+     }},
     {"E", "VAR=VALUE", "LYREBIRD_SET_ENV", "set a variable in the guest's environment",
      [](State& s, const std::string& v) { return set_environment(s, v); }},
     {"U", "VAR", "LYREBIRD_UNSET_ENV", "remove a variable from the guest's environment",

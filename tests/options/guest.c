@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// What run.py looks at: a hot loop ("hot"), the same for a moment ("short"), or 16,384 functions, each
-// called twice ("many").
+// What run.py looks at: a hot loop ("hot"), the same for a moment ("short"), 16,384 functions, each
+// called twice ("many"), or itself from another directory, by its place in the root, twice ("moved").
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 __attribute__((noinline)) static unsigned loop(unsigned rounds) {
   unsigned x = 1;
@@ -19,6 +20,8 @@ __asm__(".text\n.balign 32\nfirst:\n.rept 16384\n"
 
 int main(int argc, char** argv) {
   if (argc != 2) return 2;
+  if (strcmp(argv[1], "moved") == 0) return chdir("/") || execl("/only-in-the-root", argv[0], "again", NULL);
+  if (strcmp(argv[1], "again") == 0) return execl("/only-in-the-root", argv[0], "short", NULL);
   if (strcmp(argv[1], "many") != 0) {
     printf("%u\n", loop(strcmp(argv[1], "hot") == 0 ? 300000000 : 1000));
     return 0;

@@ -50,6 +50,14 @@ def in_asm():
     check("the loop's xor and shift", re.search(r"  0x\w+:  [0-9a-f]{8}  eor w\d+, w\d+, w\d+, lsl #(?:0xd|13)", text))
 
 
+def root():
+    """A root by a relative name holds for a guest in another directory, and for what that starts."""
+    shutil.copy(guest, os.path.join(directory, "only-in-the-root"))
+    done = subprocess.run([emulator, "-cache", "off", "-L", os.path.basename(directory), guest, "moved"],
+                          cwd=os.path.dirname(directory), capture_output=True, text=True, timeout=300)
+    check("the guest's output", (done.stdout, done.returncode) == (ANSWERS["short"], 0), done.stdout + done.stderr)
+
+
 def ir():
     for topic in ("ir", "ir_opt", "op", "op_opt"):
         text = logged(topic, "-jit", "interp")

@@ -19,6 +19,8 @@ HostCommand emulator_command(const Options& options, const ExecTarget& target,
   HostCommand command;
   command.arguments.push_back("lyrebird-" + target.guest);
   command.arguments.insert(command.arguments.end(), options.kept.begin(), options.kept.end());
+  // As given it may be relative to another directory by now.
+  if (!options.root.empty()) command.arguments.insert(command.arguments.end(), {"-L", options.root});
   command.arguments.emplace_back("-reexec");
   for (const std::string& variable : environment) {
     command.environment.push_back(concerns_the_emulator(variable) ? std::string(kHiddenVariable) + variable
