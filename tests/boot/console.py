@@ -87,7 +87,8 @@ class Shell:
     def __call__(self, command: str, status: int = 0) -> str:
         """What it says, if it ends with that status."""
         self.count += 1
-        self.console.type(f"{command}\recho \"<{self.count} $?>\"\r")
+        # On one line and with no input of its own: apt takes what has been typed for dpkg's.
+        self.console.type(f"({command}) < /dev/null; echo \"<{self.count} $?>\"\r")
         text = self.console.expect(f"<{self.count} ")
         got = self.console.expect(">")
         if int(got) != status:
