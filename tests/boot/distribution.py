@@ -178,7 +178,7 @@ def check_stress(console: Console, shell: Shell, seconds: int):
     print(f"  {after - before:.2f} s in the guest, {host[2] - host[1]:.2f} to {host[3] - host[0]:.2f} s here", flush=True)
     if not host[2] - host[1] - 0.02 <= after - before <= host[3] - host[0] + 0.02:
         console.fail("the clock jumped")
-    bad = shell("dmesg | grep -iE 'stall|lockup|clocksource.*(unstable|watchdog)|blocked for more' || true").strip()
+    bad = shell("dmesg | grep -E 'detected stall|self-detected|lockup|clocksource.*(unstable|watchdog)|blocked for more' || true").strip()
     if bad:
         console.fail(f"the kernel said: {bad}")
 
