@@ -244,6 +244,7 @@ bool BlockMap::request_samples() {
 }
 
 void BlockMap::remove(CompiledBlock* block) {
+  if (on_removal_) on_removal_(*block);
   block->removed();
   table_.load(std::memory_order_relaxed)->remove(*block);
   each_page(*block, [&](uint64_t page) { remove_from_page(page, block); });

@@ -15,10 +15,12 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <span>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "jit/block_table.h"
@@ -85,6 +87,10 @@ class BlockMap {
   /// The engine has no place left: takes the oldest out, unless some that are out already are only
   /// waiting to be freed.
   void make_room();
+
+  /// Is called with every block that is taken out, while it is still whole, under the map's mutex. Set before
+  /// there are blocks.
+  void on_removal(std::function<void(const CompiledBlock&)> told) { on_removal_ = std::move(told); }
 
   /// Asks every running thread for a sample (jit/tier/sampler.h). False: none is running.
   bool request_samples();
@@ -160,6 +166,7 @@ class BlockMap {
   std::vector<Retired> retired_;
   std::vector<RetiredTable> retired_tables_;
   ThreadContext* threads_ = nullptr;
+  std::function<void(const CompiledBlock&)> on_removal_;
   Stats stats_;
 };
 

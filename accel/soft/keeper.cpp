@@ -13,6 +13,7 @@
 #include <new>
 #include <utility>
 
+#include "accel/soft/keep_files.h"
 #include "base/fault_guard.h"
 #include "base/report.h"
 #include "jit/persist/directory.h"
@@ -66,18 +67,6 @@ constexpr size_t kFewOf = 32;
 /// So many new ones, and so many beside those of the image, are worth a new image.
 constexpr size_t kMany = 64;
 constexpr size_t kManyOf = 8;
-
-/// What files are called: for people, and safe in any file system.
-std::string plain_name(const std::string& path) {
-  std::string name;
-  for (const char c : path.substr(path.rfind('/') + 1)) {
-    if (name.size() == 48) break;
-    const auto u = static_cast<unsigned char>(c);
-    name += std::isalnum(u) || c == '.' || c == '+' || c == '-' || c == '_' ? c : '_';
-  }
-  if (!name.empty() && name[0] == '.') name[0] = '_';
-  return name.empty() ? "program" : name;
-}
 
 bool covers(const frontend::CodeOrigin& origin, uint64_t pc, uint64_t size) {
   return pc >= origin.start && pc < origin.end && size <= origin.end - pc;
@@ -145,6 +134,26 @@ void drop_changed(std::vector<Item>& items, const frontend::CodeOrigin& origin) 
 
 }  // namespace
 
+std::string plain_file_name(const std::string& path) {
+  std::string name;
+  for (const char c : path.substr(path.rfind('/') + 1)) {
+    if (name.size() == 48) break;
+    const auto u = static_cast<unsigned char>(c);
+    name += std::isalnum(u) || c == '.' || c == '+' || c == '-' || c == '_' ? c : '_';
+  }
+  if (!name.empty() && name[0] == '.') name[0] = '_';
+  return name.empty() ? "program" : name;
+}
+
+void prune_now_and_then(const KeepOptions& options) {
+  const std::string stamp = options.directory + "/.pruned";
+  struct stat st;
+  const bool small = options.limit < (uint64_t{64} << 20);
+  if (!small && ::lstat(stamp.c_str(), &st) == 0 && std::abs(::time(nullptr) - st.st_mtime) < 10) return;
+  jit::persist::prune_directory(options.directory, options.limit);
+  jit::persist::touch(stamp);
+}
+
 KeepOptions usual_keep_options(const std::string& directory) {
   KeepOptions options;
   options.directory = directory.empty() ? jit::persist::default_directory() : directory;
@@ -178,7 +187,7 @@ Keeper::Image* Keeper::image_of(const frontend::CodeOrigin& origin) {
   std::unique_ptr<Image>& image = by_origin_[id];
   if (!image) {
     const uint64_t key = hash_bytes(id.data(), sizeof id, key_);
-    const std::string name = plain_name(origin.name ? *origin.name : "");
+    const std::string name = plain_file_name(origin.name ? *origin.name : "");
     image = std::make_unique<Image>(fmt::format("{}/{}-{:016x}", options_.directory, name, key), key, name,
                                     origin);
     image->number = static_cast<uint32_t>(images_.size());
@@ -437,15 +446,7 @@ int64_t Keeper::freeze(Image& image, const frontend::CodeOrigin& origin, const F
   return static_cast<int64_t>(fresh.size());
 }
 
-/// Reading the whole directory every time would cost more than it gives.
-void Keeper::prune() {
-  const std::string stamp = options_.directory + "/.pruned";
-  struct stat st;
-  const bool small = options_.limit < (uint64_t{64} << 20);
-  if (!small && ::lstat(stamp.c_str(), &st) == 0 && std::abs(::time(nullptr) - st.st_mtime) < 10) return;
-  jit::persist::prune_directory(options_.directory, options_.limit);
-  jit::persist::touch(stamp);
-}
+void Keeper::prune() { prune_now_and_then(options_); }
 
 // --- fork
 

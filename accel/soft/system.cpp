@@ -37,7 +37,7 @@ class SoftSystem::TopologyListener final : public system::MemoryListener {
 };
 
 SoftSystem::SoftSystem(const frontend::SystemFrontend& frontend, SoftOptions options,
-                       system::CountedClock* clock)
+                       system::CountedClock* clock, const std::string& keep_name)
     : frontend_(frontend),
       options_(std::move(options)),
       turns_(clock ? std::make_unique<InstructionMode>(frontend, *clock) : nullptr),
@@ -61,6 +61,11 @@ SoftSystem::SoftSystem(const frontend::SystemFrontend& frontend, SoftOptions opt
     }
   }
 #endif
+  if (compiler_) {
+    keeper_ = SystemKeeper::create(*compiler_, options_.keep, keep_name, options_.max_instructions);
+    if (keeper_)
+      map_->on_removal([keeper = keeper_.get()](const jit::CompiledBlock& block) { keeper->removed(block); });
+  }
   const bool out_asm = log_enabled(LogTopic::OutAsm);
   if (!out_asm && !options_.perf_map && !options_.gdb_jit) return;
   code_log_ = std::make_unique<CodeLog>(
@@ -70,8 +75,13 @@ SoftSystem::SoftSystem(const frontend::SystemFrontend& frontend, SoftOptions opt
 
 SoftSystem::~SoftSystem() {
   listeners_.clear();
+  keep();
   // The blocks' destructors need the engine.
   map_.reset();
+}
+
+void SoftSystem::keep() {
+  if (keeper_) keeper_->save(*map_);
 }
 
 Result<std::unique_ptr<Vcpu>> SoftSystem::create_vcpu(unsigned index, ir::CpuHeader& state,
@@ -170,6 +180,7 @@ void SoftSystem::report(Report& report) const {
   report.count("evicted", map.evicted, "to stay below the limit");
   report.count("refused", map.refused, "the code changed during translation");
   report.count("writes to pages with code", code_writes_.load());
+  if (keeper_) keeper_->report(report);
   const std::lock_guard lock(mutex_);
   for (const SystemVcpu* const vcpu : vcpus_) {
     const jit::Tlb::Stats& tlb = const_cast<SystemVcpu*>(vcpu)->tlb().stats();

@@ -16,6 +16,7 @@
 
 #include "accel/accelerator.h"
 #include "accel/soft/soft.h"
+#include "accel/soft/system_keeper.h"
 #include "frontend/system_frontend.h"
 #include "jit/tlb.h"
 #include "system/clock.h"
@@ -34,11 +35,12 @@ class SystemVcpu;
 
 class SoftSystem final : public Accelerator, private system::CodeWriteListener {
  public:
-  /// `frontend` outlives it. Of the options, those for the optimising tier and kept translations are not
-  /// used.
+  /// `frontend` outlives it. Of the options, those for the optimising tier are not used.
   /// `clock`: -icount; the frontend's code counts its instructions then. Outlives it.
+  /// `keep_name`: what the file of kept translations is called; `options.keep.key` says what else than the
+  /// engine translations depend on (the frontend's translation_key()).
   explicit SoftSystem(const frontend::SystemFrontend& frontend, SoftOptions options = {},
-                      system::CountedClock* clock = nullptr);
+                      system::CountedClock* clock = nullptr, const std::string& keep_name = "machine");
   ~SoftSystem() override;
 
   std::string_view name() const override { return "jit"; }
@@ -47,6 +49,10 @@ class SoftSystem final : public Accelerator, private system::CodeWriteListener {
   void set_breakpoints(std::vector<uint64_t> addresses) override;
   bool set_watchpoints(const std::vector<Watchpoint>& watchpoints) override;
   void report(Report& report) const override;
+  /// Writes translations to disk that are not there yet; the destructor does so, too.
+  void keep();
+  /// Blocks that were translated, and not found on disk.
+  uint64_t translations() const { return translations_.load(); }
 
  private:
   friend class SystemVcpu;
@@ -68,6 +74,7 @@ class SoftSystem final : public Accelerator, private system::CodeWriteListener {
   std::unique_ptr<jit::Engine> interpreter_, compiler_;
   jit::Engine* engine_ = nullptr;
   std::unique_ptr<jit::BlockMap> map_;
+  std::unique_ptr<SystemKeeper> keeper_;  ///< nullptr: nothing is kept
   jit::WritablePages writable_;
   std::mutex protect_mutex_;
   std::vector<std::unique_ptr<TopologyListener>> listeners_;

@@ -189,10 +189,18 @@ const jit::CompiledBlock* SystemVcpu::find_or_translate(jit::Engine& engine, uns
     // Read before the guest's bytes: what changes from here on keeps the block out of the map.
     const jit::BlockMap::Stamps stamps = soft_.map_->stamps(place);
     if (place) soft_.watch(code);
+    const auto stops = whole ? soft_.current_breakpoints() : nullptr;
+    SystemKeeper* const keeper = whole && place && !stops ? soft_.keeper_.get() : nullptr;
+    if (keeper) {
+      if (auto kept = keeper->load(key, code)) {
+        kept->place = place;
+        if (const auto* const published = soft_.map_->publish(std::move(kept), stamps)) return published;
+        continue;
+      }
+    }
     static thread_local ir::Block block;
     PageSource source(code, key.pc, memory_);
     frontend::TranslateRequest request{.key = key, .code = &source, .max_instructions = max_instructions};
-    const auto stops = whole ? soft_.current_breakpoints() : nullptr;
     if (stops) {
       request.breakpoints = stops->data();
       request.breakpoint_count = static_cast<unsigned>(stops->size());
@@ -212,7 +220,11 @@ const jit::CompiledBlock* SystemVcpu::find_or_translate(jit::Engine& engine, uns
       return transient_.get();
     }
     compiled->place = place;
-    if (const auto* const published = soft_.map_->publish(std::move(compiled), stamps)) return published;
+    if (keeper) keeper->note(*compiled, code);
+    if (const auto* const published = soft_.map_->publish(std::move(compiled), stamps)) {
+      if (keeper) keeper->save_now_and_then(*soft_.map_);
+      return published;
+    }
   }
 }
 

@@ -175,7 +175,8 @@ Baseline::BlockPtr Baseline::install(const ir::Block& from, const Emitter& emitt
                         .drops_flags = emitter.drops_flags(),
                         .exits = &emitter.exits(),
                         .faults = &emitter.faults(),
-                        .pointers = &emitter.pointers()},
+                        .pointers = &emitter.pointers(),
+                        .moves = emitter.movable() ? &emitter.moves() : nullptr},
                        info))
     return nullptr;
   const uint8_t* const code = cache_.allocate(size);

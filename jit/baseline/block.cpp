@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "jit/baseline/block.h"
 
+#include "jit/baseline/moves.h"
+
 namespace lyrebird::jit::baseline {
 
 namespace {
@@ -54,13 +56,18 @@ bool BlockInfo::pack(const Source& source, std::vector<uint8_t>& out) {
   constexpr size_t kMany = 0xffff;
   const std::vector<ExitPlan>& exits = *source.exits;
   const size_t pointers = source.pointers ? source.pointers->size() : 0;
+  const size_t moves = source.moves ? source.moves->size() : 0;
+  constexpr uint32_t kMostMoves = (1u << kMoveBits) - 1;
+  if (moves > kMostMoves) return false;
   if (source.code_size > kLimit || exits.size() > kMany || pointers > kMany) return false;
   const size_t start = out.size();
   Head head{.code_size = source.code_size,
             .region = source.region,
             .drops_flags = source.drops_flags,
             .prefix = source.prefix & 0x3f,
-            .after_check = source.region ? source.entry : source.after_check,
+            .after_check = (source.region ? source.entry : source.after_check) & kLimit,
+            .movable = source.moves != nullptr,
+            .moves = static_cast<uint32_t>(moves) & kMostMoves,
             .exits = static_cast<uint16_t>(exits.size()),
             .wide = 0,
             .pointers = static_cast<uint16_t>(pointers),
@@ -86,11 +93,13 @@ bool BlockInfo::pack(const Source& source, std::vector<uint8_t>& out) {
   for (const ExitPlan& exit : exits) {
     if (!is_wide(exit, source.key)) continue;
     WideExit wide{{}, {}, exit.mode};
-    std::memcpy(wide.pc, &exit.pc, sizeof wide.pc);
+    const uint64_t distance = has_pc(exit) ? exit.pc - source.key.pc : 0;
+    std::memcpy(wide.pc, &distance, sizeof wide.pc);
     std::memcpy(wide.detail, &exit.detail, sizeof wide.detail);
     put(out, wide);
   }
   for (size_t i = 0; i < pointers; ++i) put(out, (*source.pointers)[i]);
+  for (size_t i = 0; i < moves; ++i) put(out, (*source.moves)[i]);
   const size_t faults = out.size();
   FaultPlan last{0, 0};
   for (const FaultPlan& fault : *source.faults) {
@@ -124,6 +133,10 @@ std::optional<BlockInfo> BlockInfo::check(std::span<const uint8_t> bytes) {
   }
   for (unsigned i = 0; i < head.pointers; ++i)
     if (!fits(info.pointer(i), 8)) return std::nullopt;
+  for (unsigned i = 0; i < head.moves; ++i) {
+    const uint32_t at = info.move(i) & ~kMoveIndex;
+    if (head.code_size < 8 || !fits(at, 8) || at < kCodeHeader) return std::nullopt;
+  }
   return info;
 }
 
@@ -145,7 +158,9 @@ ExitPlan BlockInfo::exit(unsigned number, ir::BlockKey key) const {
                 .flags = packed.flags != 0};
   if (packed.wide) {
     const auto wide = read<WideExit>(wide_at(h) + static_cast<uint32_t>(packed.pc) * sizeof(WideExit));
-    std::memcpy(&exit.pc, wide.pc, sizeof exit.pc);
+    uint64_t distance;
+    std::memcpy(&distance, wide.pc, sizeof distance);
+    exit.pc = key.pc + distance;
     std::memcpy(&exit.detail, wide.detail, sizeof exit.detail);
     exit.mode = wide.mode;
   }
@@ -162,6 +177,11 @@ uint32_t BlockInfo::entry_for(bool forward, bool flags) const {
 
 uint32_t BlockInfo::pointer(unsigned number) const {
   return read<uint32_t>(pointers_at(head()) + number * sizeof(uint32_t));
+}
+
+uint32_t BlockInfo::move(unsigned number) const {
+  const Head h = head();
+  return read<uint32_t>(pointers_at(h) + (size_t{h.pointers} + number) * sizeof(uint32_t));
 }
 
 std::optional<FaultPlan> BlockInfo::fault(uint32_t offset) const {

@@ -38,6 +38,7 @@ class BlockInfo {
     const std::vector<ExitPlan>* exits = nullptr;
     const std::vector<FaultPlan>* faults = nullptr;
     const std::vector<uint32_t>* pointers = nullptr;  ///< offsets of pointers into this program
+    const std::vector<uint32_t>* moves = nullptr;     ///< nullptr: the code belongs to its pc
   };
   /// False if there is too much of something.
   static bool pack(const Source& source, std::vector<uint8_t>& out);
@@ -61,21 +62,28 @@ class BlockInfo {
   ExitPlan exit(unsigned number, ir::BlockKey key) const;
   unsigned pointers() const { return head().pointers; }
   uint32_t pointer(unsigned number) const;
+  /// Nothing but what moves() says, and exits, depends on the pc of the block other than in the offset in its
+  /// page.
+  bool movable() const { return head().movable; }
+  /// Offsets of guest addresses, 8 bytes, to which the pc is added (kMoveIndex besides).
+  unsigned moves() const { return head().moves; }
+  uint32_t move(unsigned number) const;
   /// The guest instruction of the host instruction at `offset`, which may fault.
   std::optional<FaultPlan> fault(uint32_t offset) const;
 
  private:
+  static constexpr unsigned kOffsetBits = 19, kMoveBits = 12;
   struct Head {
     uint32_t code_size : 24;
     uint32_t region : 1;
     uint32_t drops_flags : 1;
-    uint32_t prefix : 6;   ///< in front of the entry, (region) at the end of the code
-    uint32_t after_check;  ///< (region) the entry as well
+    uint32_t prefix : 6;                 ///< in front of the entry, (region) at the end of the code
+    uint32_t after_check : kOffsetBits;  ///< (region) the entry as well
+    uint32_t movable : 1, moves : kMoveBits;
     uint16_t exits, wide;
     uint16_t pointers, fault_bytes;
   };
   static_assert(sizeof(Head) == 16);
-  static constexpr unsigned kOffsetBits = 19;
   struct Exit {
     int32_t pc;  ///< from the block's; (wide) number of the WideExit
     uint32_t patch : kOffsetBits, kind : 4, mode_known : 1, wide : 1, flags : 1, spare : 6;
@@ -96,7 +104,9 @@ class BlockInfo {
   Head head() const { return read<Head>(0); }
   static size_t wide_at(const Head& h) { return sizeof(Head) + h.exits * sizeof(Exit); }
   static size_t pointers_at(const Head& h) { return wide_at(h) + h.wide * sizeof(WideExit); }
-  static size_t faults_at(const Head& h) { return pointers_at(h) + h.pointers * sizeof(uint32_t); }
+  static size_t faults_at(const Head& h) {
+    return pointers_at(h) + (size_t{h.pointers} + h.moves) * sizeof(uint32_t);
+  }
 
   const uint8_t* at_ = nullptr;
 };

@@ -15,8 +15,8 @@ using ir::Op;
 using ir::Type;
 using ir::ValueId;
 
-Label Emitter::add_record(const interp::Code* codes, unsigned count, bool helper) {
-  Record record{.label = a_.newLabel(), .codes = {}, .count = count + 1, .helper = helper};
+Label Emitter::add_record(const interp::Code* codes, unsigned count, bool helper, int pc_at) {
+  Record record{.label = a_.newLabel(), .codes = {}, .count = count + 1, .helper = helper, .pc_at = pc_at};
   for (unsigned i = 0; i < count; ++i) record.codes[i] = codes[i];
   record.codes[count].handler = return_handler();
   records_.push_back(record);
@@ -108,7 +108,7 @@ void Emitter::emit_helper(const ir::Inst& inst) {
   codes[1].imm = pc_;
   codes[1].aux = interp::kMemHelper | interp::kMemWrites;
   codes[1].d = static_cast<uint16_t>(ir::bit_width(inst.type));
-  call_record(add_record(codes, 2, true), Thunk::Full);
+  call_record(add_record(codes, 2, true, 1), Thunk::Full);
   no_flags();
   if (inst.type != Type::None) define_from_memory(frame_mem(slot));
 }

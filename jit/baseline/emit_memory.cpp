@@ -160,7 +160,7 @@ Label Emitter::memory_record(const ir::Inst& inst, uint16_t a, uint16_t b, uint1
   code.extra = 0;
   code.aux = (inst.aux & 0xffffff) | ((ir::info(inst.op).effects & ir::Writes) ? interp::kMemWrites : 0) |
              (inst.type == Type::I8 ? interp::kMemByteResult : 0);
-  return add_record(&code, 1);
+  return add_record(&code, 1, false, 0);
 }
 
 /// Leaves if the handler has set ThreadContext::stop.

@@ -82,7 +82,7 @@ void Emitter::emit_set_state(const ir::Inst& inst) {
   }
   if (at(id).op == Op::Const) {
     move_aliases_away(pin->reg);
-    load_const(pin->reg, constant(value));
+    load_const_value(pin->reg, value);
     return;
   }
   touch(id);

@@ -4,6 +4,7 @@
 #include "ir/cpu_header.h"
 #include "jit/baseline/emitter.h"
 #include "jit/baseline/ids.h"
+#include "jit/baseline/moves.h"
 #include "jit/baseline/runtime.h"
 #include "jit/thread_context.h"
 #include "jit/tlb.h"
@@ -86,7 +87,7 @@ void Emitter::emit_cold_system(const Cold& cold) {
   (void)a_.mov(frame_mem(kFrameAccess, 4), Imm(cold.aux & 0xffffff));
   (void)a_.mov(frame_mem(kFrameAccess + 4, 4),
                Imm(static_cast<uint32_t>(cold.op) << 8 | static_cast<uint32_t>(cold.type)));
-  load_const(0, cold.pc);
+  load_address(0, cold.pc);
   (void)a_.call(frame_mem(kFrameMemory, 8));
   if (cold.d != kNoReg) {
     const Mem result = frame_mem(kFrameScratch + 96);
@@ -320,16 +321,21 @@ void Emitter::emit_system_store_exclusive(const ir::Inst& inst, const MemInfo& i
   (void)a_.mov(gp64(def_gpr()), gp64(failed));
 }
 
+/// Which entry of the jump cache it is lies in front of the address, where who moves the code finds it
+/// (kMoveIndex).
 void Emitter::emit_jump_probe(const ExitPlan& exit) {
-  const int32_t entry =
-      kThreadJumpCache + static_cast<int32_t>(jump_cache_index(exit.pc) * sizeof(JumpCacheEntry));
   const auto field = [&](size_t offset, unsigned size) {
-    return x86::ptr(x86::rdx, entry + static_cast<int32_t>(offset), size);
+    return x86::ptr(x86::rdx, kThreadJumpCache + static_cast<int32_t>(offset), size);
   };
   static_assert(abi::kState != 0 && abi::kState != 2);
   const Label miss = a_.newLabel();
   (void)a_.mov(x86::rdx, frame_mem(kFrameThread, 8));
-  (void)a_.mov(x86::rax, exit.pc);
+  constexpr uint8_t kAddRdx[3] = {0x48, 0x81, 0xc2};
+  const uint32_t index = jump_cache_index(exit.pc) * static_cast<uint32_t>(sizeof(JumpCacheEntry));
+  (void)a_.embed(kAddRdx, sizeof kAddRdx);
+  (void)a_.embed(&index, sizeof index);
+  load_address(0, exit.pc);
+  moves_.back() |= kMoveIndex;
   (void)a_.xor_(x86::rax, state_mem(offsetof(ir::CpuHeader, jump_tag), 8));
   (void)a_.cmp(field(offsetof(JumpCacheEntry, pc), 8), x86::rax);
   (void)a_.jne(miss);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "ir/const_address.h"
 #include "ir/cpu_header.h"
 #include "jit/baseline/ids.h"
 
@@ -82,6 +83,8 @@ bool Emitter::attempt() {
   faults_.clear();
   records_.clear();
   pointers_.clear();
+  moves_.clear();
+  movable_ = options_.system;
   pool_.clear();
   cold_.clear();
   f80_stack_.clear();
@@ -146,12 +149,13 @@ void Emitter::emit_entry() {
 
 uint64_t Emitter::constant(ValueId id) const {
   const ir::Inst& inst = at(root(id));
+  if (ir::moves(inst)) movable_ = false;
   const unsigned width = ir::bit_width(inst.type);
   return width >= 64 ? inst.imm : inst.imm & low_mask(width);
 }
 
 std::optional<int32_t> Emitter::imm32(ValueId id, Type type) const {
-  if (at(root(id)).op != Op::Const) return std::nullopt;
+  if (at(root(id)).op != Op::Const || (options_.system && ir::moves(at(root(id))))) return std::nullopt;
   const int64_t value = type == Type::I1 ? static_cast<int64_t>(constant(id))
                                          : sign_extend(constant(id), std::min(64u, ir::bit_width(type)));
   if (value != static_cast<int32_t>(value)) return std::nullopt;
@@ -244,6 +248,10 @@ void Emitter::emit_tail() {
     for (uint32_t i = 0; i < record.count; ++i)
       pointers_.push_back(start + i * static_cast<uint32_t>(sizeof(interp::Code)) +
                           offsetof(interp::Code, handler));
+    if (options_.system && record.pc_at >= 0)
+      moves_.push_back(start +
+                       static_cast<uint32_t>(record.pc_at) * static_cast<uint32_t>(sizeof(interp::Code)) +
+                       offsetof(interp::Code, imm));
     if (record.helper) pointers_.push_back(start + offsetof(interp::Code, imm));
     (void)a_.embed(record.codes, record.count * sizeof(interp::Code));
   }

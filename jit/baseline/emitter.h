@@ -57,6 +57,10 @@ class Emitter {
   const std::vector<FaultPlan>& faults() const { return faults_; }
   /// Offsets of 8-byte pointers into this program. There are no other absolute addresses in the code.
   const std::vector<uint32_t>& pointers() const { return pointers_; }
+  /// (EmitOptions::system) Offsets of 8-byte guest addresses that move with the block's pc; kMoveIndex
+  /// besides. If movable(), nothing else in the code depends on the pc but for its offset in a page.
+  const std::vector<uint32_t>& moves() const { return moves_; }
+  bool movable() const { return movable_; }
 
  private:
   using Gp = asmjit::x86::Gp;
@@ -169,6 +173,9 @@ class Emitter {
   void load_int(uint8_t reg, const Mem& from, ir::Type type);
   void load_float(uint8_t reg, const Mem& from, ir::Type type);
   void load_const(uint8_t reg, uint64_t value);
+  void load_const_value(uint8_t reg, ir::ValueId id);
+  /// A guest address at a fixed distance from the block's pc.
+  void load_address(uint8_t reg, uint64_t address);
   void load_const_xmm(uint8_t reg, uint64_t low, uint64_t high);
   void move_xmm(uint8_t to, uint8_t from);
   Mem pool(uint64_t low, uint64_t high);  // 16 bytes, aligned
@@ -410,7 +417,8 @@ class Emitter {
   void emit_record(const ir::Inst& inst);  // any op by the interpreter's handler
   void emit_helper(const ir::Inst& inst);
   void call_record(Label record, Thunk thunk);
-  Label add_record(const interp::Code* codes, unsigned count, bool helper = false);
+  /// `pc_at`: which of them has a guest pc in imm; -1: none.
+  Label add_record(const interp::Code* codes, unsigned count, bool helper = false, int pc_at = -1);
   /// The current instruction's result is what lies there.
   void define_from_memory(Mem from);
 
@@ -479,9 +487,12 @@ class Emitter {
     interp::Code codes[3];
     unsigned count;
     bool helper;  ///< codes[0].imm is a pointer
+    int pc_at;    ///< codes[pc_at].imm is a guest pc
   };
   std::vector<Record> records_;
   std::vector<uint32_t> pointers_;
+  std::vector<uint32_t> moves_;
+  mutable bool movable_ = true;
   struct PoolEntry {
     uint64_t low, high;
     Label label;

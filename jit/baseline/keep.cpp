@@ -6,15 +6,19 @@
 #include <type_traits>
 
 #include "jit/baseline/baseline.h"
+#include "jit/baseline/moves.h"
 #include "jit/persist/build.h"
 #include "jit/persist/hash.h"
 #include "jit/persist/image.h"
+#include "jit/thread_context.h"
 
 namespace lyrebird::jit {
 
 using baseline::BaselineBlock;
 using baseline::BlockInfo;
 using baseline::kDistance;
+using baseline::kMoveIndex;
+using baseline::kMoveIndexAt;
 
 namespace {
 
@@ -47,6 +51,26 @@ void make_pointer(uint8_t* word) {
   if (value & kDistance) store_to(word, (value & ~kDistance) + persist::image_base());
 }
 
+/// Guest addresses as distances from the pc.
+void unplace(uint8_t* code, BlockInfo info, uint64_t pc) {
+  for (unsigned i = 0; i < info.moves(); ++i) {
+    uint8_t* const at = code + (info.move(i) & ~kMoveIndex);
+    store_to(at, load_from<uint64_t>(at) - pc);
+  }
+}
+
+/// And back, for another pc.
+void place(uint8_t* code, BlockInfo info, uint64_t pc) {
+  for (unsigned i = 0; i < info.moves(); ++i) {
+    const uint32_t move = info.move(i);
+    uint8_t* const at = code + (move & ~kMoveIndex);
+    const uint64_t address = load_from<uint64_t>(at) + pc;
+    store_to(at, address);
+    if (move & kMoveIndex)
+      store_to(at - kMoveIndexAt, jump_cache_index(address) * static_cast<uint32_t>(sizeof(JumpCacheEntry)));
+  }
+}
+
 /// Lets each jump to another block go to its stub.
 void unlink_code(uint8_t* code, BlockInfo info, ir::BlockKey key) {
   for (unsigned i = 0; i < info.exits(); ++i) {
@@ -61,7 +85,8 @@ uint64_t Baseline::keep_key() const {
   const auto id = persist::build_id();
   if (!usable_ || id.empty()) return 0;
   static_assert(std::has_unique_object_representations_v<baseline::HostFeatures>);
-  uint64_t key = persist::hash_bytes(&host_, sizeof host_, 1 + options_.zero_base + 2 * layout_.sse_floats);
+  uint64_t key = persist::hash_bytes(&host_, sizeof host_,
+                                     1 + options_.zero_base + 2 * layout_.sse_floats + 4 * options_.system);
   for (const baseline::Pin& pin : pins_.pins)
     key = persist::mix(key ^ pin.offset, pin.reg + 0x9e3779b97f4a7c15);
   return persist::hash_bytes(id.data(), id.size(), key) | 1;
@@ -80,6 +105,7 @@ bool Baseline::save(const CompiledBlock& compiled, std::vector<uint8_t>& out) co
   std::memcpy(code, block.code, size);
   std::memset(code, 0, kCodeHeader);
   unlink_code(code, block.info, block.key);
+  unplace(code, block.info, block.key.pc);
   for (unsigned i = 0; i < block.info.pointers(); ++i) {
     if (make_distance(code + block.info.pointer(i))) continue;
     out.resize(start);
@@ -89,7 +115,8 @@ bool Baseline::save(const CompiledBlock& compiled, std::vector<uint8_t>& out) co
 }
 
 bool Baseline::can_keep(const BaselineBlock& block) const {
-  return block.code && !block.info.region() && !strip_tags_.load(std::memory_order_relaxed);
+  return block.code && !block.info.region() && (!options_.system || block.info.movable()) &&
+         !strip_tags_.load(std::memory_order_relaxed);
 }
 
 Baseline::BlockPtr Baseline::copy_in(ir::BlockKey key, uint32_t guest_size, uint32_t guest_count,
@@ -104,6 +131,7 @@ Baseline::BlockPtr Baseline::copy_in(ir::BlockKey key, uint32_t guest_size, uint
   bytes.assign(from, from + size);
   store_to<const BaselineBlock*>(bytes.data(), block.get());
   unlink_code(bytes.data(), info, key);
+  place(bytes.data(), info, key.pc);
   for (unsigned i = 0; i < info.pointers(); ++i) make_pointer(bytes.data() + info.pointer(i));
   cache_.write(code, bytes.data(), size);
   complete(*block);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "ir/const_address.h"
 #include "ir/cpu_header.h"
 
 namespace lyrebird::jit::baseline {
@@ -342,7 +343,7 @@ Address Plan::address(ValueId value) const {
   };
   while (const Inst* add = fold(a.base)) {
     const Inst& constant = block_->insts[add->args[1]];
-    if (constant.op != Op::Const) break;
+    if (constant.op != Op::Const || ir::moves(constant)) break;
     const int64_t sum = static_cast<int64_t>(constant.imm) + a.displacement;
     if (static_cast<int64_t>(constant.imm) != static_cast<int32_t>(constant.imm) ||
         sum != static_cast<int32_t>(sum))

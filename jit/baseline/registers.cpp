@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "ir/const_address.h"
 #include "ir/cpu_header.h"
 #include "jit/baseline/emitter.h"
 #include "jit/baseline/ids.h"
@@ -93,6 +94,23 @@ void Emitter::load_const(uint8_t reg, uint64_t value) {
     (void)a_.mov(gp32(reg), static_cast<uint32_t>(value));
   else
     (void)a_.mov(gp64(reg), static_cast<int64_t>(value));
+}
+
+void Emitter::load_address(uint8_t reg, uint64_t address) {
+  if (!options_.system) return load_const(reg, address);
+  const uint8_t opcode[2] = {static_cast<uint8_t>(reg < 8 ? 0x48 : 0x49),
+                             static_cast<uint8_t>(0xb8 | (reg & 7))};
+  (void)a_.embed(opcode, sizeof opcode);
+  moves_.push_back(static_cast<uint32_t>(a_.offset()));
+  (void)a_.embed(&address, sizeof address);
+}
+
+void Emitter::load_const_value(uint8_t reg, ValueId id) {
+  const ir::Inst& inst = at(root(id));
+  if (ir::moves(inst))
+    load_address(reg, inst.imm);
+  else
+    load_const(reg, constant(id));
 }
 
 void Emitter::load_const_xmm(uint8_t reg, uint64_t low, uint64_t high) {
@@ -385,7 +403,7 @@ uint8_t Emitter::use_gpr(ValueId value) {
   }
   const uint8_t reg = take_gpr();
   if (at(id).op == Op::Const)
-    load_const(reg, constant(id));
+    load_const_value(reg, id);
   else if (l.home == Home::State)
     load_int(reg, state_mem(l.offset), type_of(id));
   else
@@ -530,16 +548,20 @@ uint16_t Emitter::use_operand(ValueId value) {
     const uint32_t slot = take_slot(16);
     instruction_slots_.emplace_back(slot, 16);
     const auto put = [&](uint32_t offset, uint64_t word) {
-      if (static_cast<int64_t>(word) == static_cast<int32_t>(word)) {
+      const bool moving = ir::moves(at(id));
+      if (static_cast<int64_t>(word) == static_cast<int32_t>(word) && !moving) {
         (void)a_.mov(frame_mem(offset, 8), static_cast<int32_t>(word));
       } else {
         const uint8_t reg = take_gpr();
-        load_const(reg, word);
+        if (moving && offset == slot)
+          load_address(reg, word);
+        else
+          load_const(reg, word);
         (void)a_.mov(frame_mem(offset, 8), gp64(reg));
         locked_gpr_ &= static_cast<uint16_t>(~(1u << reg));
       }
     };
-    put(slot, constant(id));
+    put(slot, ir::moves(at(id)) ? at(id).imm : constant(id));
     put(slot + 8, width > 64 ? at(id).high() : 0);
     return static_cast<uint16_t>(slot);
   }

@@ -264,6 +264,11 @@ uint64_t File::items() const {
   return view ? view->items : 0;
 }
 
+uint64_t File::bytes() const {
+  const View* const view = view_.load(std::memory_order_acquire);
+  return view ? view->mapping.size : 0;
+}
+
 // --- writing
 
 namespace {

@@ -72,6 +72,7 @@ class File {
   /// called, and the result used, under a FaultGuard.
   std::optional<Item> find(ir::BlockKey key) const;
   uint64_t items() const;
+  uint64_t bytes() const;
   /// All translations, with their bytes in `bytes`. Under no FaultGuard of the caller's.
   std::vector<Item> all(std::vector<uint8_t>& bytes) const;
 

@@ -535,6 +535,8 @@ constexpr Row kRows[] = {
     {"icount", "[shift=]N|auto",
      "time is the number of instructions: 2^N ns each; the same run gives the same", set_instruction_count,
      kArm},
+    {"cache", "DIR|off", "where translations are kept for the next run; see lyrebird cache -help",
+     TEXT(cache)},
     {"stats", "", "print figures at the end", FLAG(stats, true)},
     {"nodefaults", "",
      "accepted: machines have nothing that was not asked for, but virt a network (-nic none)", NOTHING},

@@ -30,6 +30,7 @@ struct MachineSettings {
   std::string incoming;  ///< a file with the state of a machine; "defer": the monitor will name one
   bool nographic = false, reboot = true, stopped = false, snapshot = false, stats = false;
   std::string log_file;
+  std::string cache;  ///< a directory, "off", or empty for the usual one
   /// Something was printed that was asked for (-help): nothing is to run.
   bool done = false;
 };

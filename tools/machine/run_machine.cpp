@@ -12,6 +12,7 @@
 #include <cstring>
 #include <memory>
 
+#include "base/fault_guard.h"
 #include "base/log.h"
 #include "base/report.h"
 #include "machines/saved_state.h"
@@ -239,6 +240,25 @@ int Session::run() {
 
 }  // namespace
 
+namespace {
+
+struct sigaction previous_actions[NSIG];
+
+/// A file of translations that is cut short while it is mapped costs a look-up (base/fault_guard.h).
+void deliver_fault(int signal, siginfo_t* info, void* context) {
+  FaultGuard::deliver(signal, *info, context);
+  sigaction(signal, &previous_actions[signal], nullptr);  // nobody's: it happens again
+}
+
+void guard_faults() {
+  struct sigaction action = {};
+  action.sa_sigaction = deliver_fault;
+  action.sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK;
+  for (const int signal : {SIGBUS, SIGSEGV}) sigaction(signal, &action, &previous_actions[signal]);
+}
+
+}  // namespace
+
 int run_machine(const std::vector<std::string>& arguments, const std::string& invoked_as,
                 const std::string& guest) {
   const auto fail = [&](const Error& error) {
@@ -249,6 +269,7 @@ int run_machine(const std::vector<std::string>& arguments, const std::string& in
   if (!settings.ok()) return fail(settings.error());
   if (settings->done) return 0;
   signal(SIGPIPE, SIG_IGN);
+  guard_faults();
   Session session(std::move(*settings), invoked_as);
   if (Result<void> built = session.build(); !built.ok()) return fail(built.error());
   return session.run();

@@ -2,6 +2,7 @@
 #include "frontend/arm/a64/chapters.h"
 #include "frontend/arm/a64/lifter.h"
 #include "frontend/arm/a64/privileged.h"
+#include "ir/const_address.h"
 
 namespace lyrebird::arm::a64 {
 namespace {
@@ -17,7 +18,7 @@ struct Branches : Lifter {
   }
 
   bool BL(Imm<26> offset) {
-    set_x(Reg{30}, imm(I64, next()));
+    set_x(Reg{30}, ir::const_address(ir, next()));
     ir.Jump(target(offset), JumpHint::Call);
     return false;
   }
@@ -85,7 +86,7 @@ struct Branches : Lifter {
   }
 
   bool call(Value to) {
-    set_x(Reg{30}, imm(I64, next()));
+    set_x(Reg{30}, ir::const_address(ir, next()));
     set_btype(2);
     ir.JumpIndirect(to, JumpHint::Call);
     return false;

@@ -5,6 +5,7 @@
 #include "base/bits.h"
 #include "frontend/arm/a64/chapters.h"
 #include "frontend/arm/a64/lifter.h"
+#include "ir/const_address.h"
 
 namespace lyrebird::arm::a64 {
 namespace {
@@ -26,12 +27,12 @@ struct DataProcessingImm : Lifter {
   using Lifter::Lifter;
 
   bool ADR(Imm<2> low, Imm<19> high, Reg d) {
-    set_x(d, imm(I64, ctx.pc + offset(low, high)));
+    set_x(d, ir::const_address(ir, ctx.pc + offset(low, high)));
     return true;
   }
 
   bool ADRP(Imm<2> low, Imm<19> high, Reg d) {
-    set_x(d, imm(I64, (ctx.pc & ~uint64_t{0xfff}) + (offset(low, high) << 12)));
+    set_x(d, ir::const_address(ir, (ctx.pc & ~uint64_t{0xfff}) + (offset(low, high) << 12)));
     return true;
   }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "frontend/arm/a64/chapters.h"
 #include "frontend/arm/a64/lifter.h"
+#include "ir/const_address.h"
 
 namespace lyrebird::arm::a64 {
 namespace {
@@ -256,7 +257,9 @@ struct LoadsStores : Lifter {
     return more;
   }
 
-  Value literal(Imm<19> offset) { return imm(I64, ctx.pc + static_cast<uint64_t>(offset.sext() * 4)); }
+  Value literal(Imm<19> offset) {
+    return ir::const_address(ir, ctx.pc + static_cast<uint64_t>(offset.sext() * 4));
+  }
 
   static int64_t scaled(Imm<12> offset, unsigned log2) { return int64_t{offset} << log2; }
 

@@ -8,6 +8,7 @@
 #include "frontend/arm/system/exceptions.h"
 #include "frontend/arm/system/helpers.h"
 #include "frontend/arm/system/system_registers.h"
+#include "ir/const_address.h"
 
 namespace lyrebird::arm::a64 {
 namespace {
@@ -95,7 +96,7 @@ struct Privileged : Lifter {
 
   bool call(unsigned helper, unsigned immediate) {
     if (!ctx.system || (el() == 0 && helper != kHelperSvc)) return unallocated();
-    const Value pc = ir.CallHelper(helper, I64, {imm(I64, immediate), imm(I64, next())});
+    const Value pc = ir.CallHelper(helper, I64, {imm(I64, immediate), ir::const_address(ir, next())});
     if (helper != kHelperSvc) {
       ir.Insn(ctx.pc, 4);  // what has been done stays
       const Value wait = ir.GetState(state_offset::kWaitForInterrupt, I8);

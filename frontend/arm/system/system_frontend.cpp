@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "frontend/arm/system/system_frontend.h"
 
+#include <fmt/format.h>
+
+#include <bit>
+
 #include "base/bits.h"
 #include "frontend/arm/a64/translate.h"
 #include "frontend/arm/system/decode_traps.h"
@@ -120,6 +124,12 @@ bool A64SystemFrontend::take_interrupt(ir::CpuHeader& cpu, uint32_t lines) const
 
 bool A64SystemFrontend::wakes(const ir::CpuHeader& cpu, uint32_t lines) const {
   return ends_wait(system_state(cpu), lines);
+}
+
+std::string A64SystemFrontend::translation_key() const {
+  return fmt::format("a64 {} {:x} {:x} el2={} el3={} gicv3={} psci={} pa={}", config_.model->name,
+                     std::bit_cast<uint64_t>(config_.model->features), config_.model->midr, config_.el2,
+                     config_.el3, config_.gicv3, static_cast<int>(config_.psci), config_.pa_bits);
 }
 
 void A64SystemFrontend::attach(ir::CpuHeader& cpu, frontend::VcpuServices& services) const {

@@ -3,6 +3,8 @@
 /// `config`, `board` the board sets before reset_vcpu().
 #pragma once
 
+#include <string>
+
 #include "frontend/arm/system/system_state.h"
 #include "frontend/system_frontend.h"
 
@@ -28,6 +30,8 @@ class A64SystemFrontend final : public frontend::SystemFrontend {
   bool wakes(const ir::CpuHeader& cpu, uint32_t lines) const override;
   unsigned fetch_index(uint32_t mode) const override { return fetch_space(mode); }
   int64_t* instruction_budget(ir::CpuHeader& cpu) const override;
+  /// What translate() depends on besides mode, code and breakpoints.
+  std::string translation_key() const;
   void attach(ir::CpuHeader& cpu, frontend::VcpuServices& services) const override;
 
  private:
