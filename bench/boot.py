@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Time of a Debian arm64 kernel with a busybox initramfs from power-on to power-off, beside the peer.
 
-Both boot in turn, each round once; figures are medians over the rounds of the ratios within a round, and of
-the times. User time is what to look at on a machine that does other things, too.
+All boot in turn, each round once: ours without kept translations (cold), with those of a run before (warm), and the
+peer. Figures are medians over the rounds of the ratios within a round, and of the times. CPU time is what to look
+at on a machine that does other things, too.
 
-usage: bench/boot.py [--rounds N] [--smp N] [--cpu MODEL] [--gzip] [--emulator PATH] [--peer PATH]
+usage: bench/boot.py [--rounds N] [--smp N] [--cpu MODEL] [--gzip] [--no-kaslr] [--emulator PATH] [--peer PATH]
 """
 
 import argparse
@@ -25,11 +26,12 @@ from payload import Payload  # noqa: E402
 GZIP = "dd if=/dev/urandom of=/tmp/data bs=1M count=8 2>/dev/null\ntime gzip -c /tmp/data > /dev/null\n"
 
 
-def boot(program: str, payload: Payload, initrd: pathlib.Path, options) -> tuple[float, float]:
+def boot(program: str, payload: Payload, initrd: pathlib.Path, options, more=()) -> tuple[float, float]:
     """(wall, user and system) seconds."""
     command = [program, "-M", "virt", "-cpu", options.cpu, "-smp", str(options.smp), "-m", "512", "-nographic",
                "-no-reboot", "-nic", "none", "-kernel", str(payload.kernel), "-initrd", str(initrd),
-               "-append", "console=ttyAMA0 quiet" + (" boot.script=script" if options.gzip else "")]
+               "-append", "console=ttyAMA0 quiet" + (" boot.script=script" if options.gzip else "") +
+               (" nokaslr" if options.no_kaslr else ""), *more]
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=900)
     wall, after = time.monotonic() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -44,22 +46,30 @@ def main():
     parser.add_argument("--smp", type=int, default=1)
     parser.add_argument("--cpu", default="cortex-a57")
     parser.add_argument("--gzip", action="store_true", help="the guest also compresses 8 MiB")
+    parser.add_argument("--no-kaslr", action="store_true", help="the kernel lies at the same address each time")
     parser.add_argument("--emulator", default=str(TREE / "build/release/lyrebird-system-aarch64"))
     parser.add_argument("--peer", default="qemu-system-aarch64")
     options = parser.parse_args()
     payload = Payload("arm64")
-    ours, peers = [], []
+    times = {"cold": [], "warm": [], "peer": []}
     with tempfile.TemporaryDirectory(prefix="lyrebird-boot-") as work:
         initrd = payload.initrd(pathlib.Path(work) / "initrd.gz", GZIP if options.gzip else "")
+        cache = pathlib.Path(work) / "cache"
+        cache.mkdir(mode=0o700)
+        ways = {"cold": (options.emulator, ("-cache", "off")), "warm": (options.emulator, ("-cache", str(cache))),
+                "peer": (options.peer, ())}
+        boot(ways["warm"][0], payload, initrd, options, ways["warm"][1])
         for number in range(options.rounds):
-            ours.append(boot(options.emulator, payload, initrd, options))
-            peers.append(boot(options.peer, payload, initrd, options))
-            print(f"round {number + 1}: ours {ours[-1][0]:.2f} s ({ours[-1][1]:.2f} s of CPU), "
-                  f"peer {peers[-1][0]:.2f} s ({peers[-1][1]:.2f} s)", flush=True)
+            for way, (program, more) in ways.items():
+                times[way].append(boot(program, payload, initrd, options, more))
+            print(f"round {number + 1}: " + ", ".join(
+                f"{way} {all[-1][0]:.2f} s ({all[-1][1]:.2f} s of CPU)" for way, all in times.items()), flush=True)
     for index, what in enumerate(("wall", "CPU")):
-        ratio = statistics.median(o[index] / p[index] for o, p in zip(ours, peers))
-        print(f"{what:<5} ours {statistics.median(o[index] for o in ours):.2f} s, "
-              f"peer {statistics.median(p[index] for p in peers):.2f} s, ours / peer {ratio:.2f}")
+        peer = statistics.median(p[index] for p in times["peer"])
+        for way in ("cold", "warm"):
+            ratio = statistics.median(o[index] / p[index] for o, p in zip(times[way], times["peer"]))
+            own = statistics.median(o[index] for o in times[way])
+            print(f"{what:<5} {way} {own:.2f} s, peer {peer:.2f} s, ours / peer {ratio:.2f}")
 
 
 if __name__ == "__main__":

@@ -536,7 +536,7 @@ constexpr Row kRows[] = {
      "time is the number of instructions: 2^N ns each; the same run gives the same", set_instruction_count,
      kArm},
     {"cache", "DIR|off", "where translations are kept for the next run; see lyrebird cache -help",
-     TEXT(cache)},
+     TEXT(cache), kArm},
     {"stats", "", "print figures at the end", FLAG(stats, true)},
     {"nodefaults", "",
      "accepted: machines have nothing that was not asked for, but virt a network (-nic none)", NOTHING},
