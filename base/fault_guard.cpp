@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/fault_guard.h"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 #include <ucontext.h>
 
+#include <atomic>
 #include <cstring>
 
 namespace lyrebird {
@@ -37,6 +41,41 @@ void save_x87(FaultGuard::Registers& to, const _libc_fpstate& image) {
   static_assert(sizeof to.x87 == sizeof image._st);
   std::memcpy(to.x87, image._st, sizeof to.x87);
 }
+
+/// Where xmm16 to xmm31 are in an XSAVE image; 0 if the host has none.
+uint32_t upper_vectors() {
+  constexpr unsigned kLeaf = 13, kPart = 7;
+  static std::atomic<uint32_t> known{0};
+  uint32_t at = known.load(std::memory_order_relaxed);
+  if (at == 0) {
+    uint32_t length, offset, ecx, edx;
+    const bool has = __get_cpuid_count(kLeaf, kPart, &length, &offset, &ecx, &edx) && length == 1024;
+    at = has ? offset : 1;
+    known.store(at, std::memory_order_relaxed);
+  }
+  return at == 1 ? 0 : at;
+}
+
+void save_vectors(FaultGuard::Registers& to, const _libc_fpstate& image) {
+  static_assert(sizeof image._xmm == sizeof to.xmm / 2);
+  constexpr uint32_t kMagic = 0x46505853;
+  constexpr size_t kMagicOffset = 464, kSizeOffset = 480, kPartsOffset = 512;
+  constexpr uint64_t kLower = 1 << 1, kUpper = 1 << 7;
+  const auto* const bytes = reinterpret_cast<const uint8_t*>(&image);
+  uint32_t magic, size = 0;
+  uint64_t parts = kLower;
+  std::memcpy(&magic, bytes + kMagicOffset, sizeof magic);
+  if (magic == kMagic) {
+    std::memcpy(&size, bytes + kSizeOffset, sizeof size);
+    std::memcpy(&parts, bytes + kPartsOffset, sizeof parts);
+  }
+  // A part that is in its initial state, zeros, need not be filled in.
+  std::memset(to.xmm, 0, sizeof to.xmm);
+  if (parts & kLower) std::memcpy(to.xmm, image._xmm, sizeof image._xmm);
+  const uint32_t upper = parts & kUpper ? upper_vectors() : 0;
+  if (upper == 0 || upper + 1024 > size) return;
+  for (unsigned i = 0; i < 16; ++i) std::memcpy(to.xmm[16 + i], bytes + upper + 64 * i, 16);
+}
 #endif
 
 void save_registers([[maybe_unused]] FaultGuard::Registers& to, [[maybe_unused]] const void* context) {
@@ -49,7 +88,10 @@ void save_registers([[maybe_unused]] FaultGuard::Registers& to, [[maybe_unused]]
   to.pc = static_cast<uint64_t>(machine.gregs[REG_RIP]);
   to.flags = static_cast<uint64_t>(machine.gregs[REG_EFL]);
   to.mxcsr = machine.fpregs ? machine.fpregs->mxcsr : 0;
-  if (machine.fpregs) save_x87(to, *machine.fpregs);
+  if (machine.fpregs) {
+    save_x87(to, *machine.fpregs);
+    save_vectors(to, *machine.fpregs);
+  }
   to.valid = true;
 #endif
 }

@@ -54,6 +54,7 @@ class FaultGuard {
     uint32_t mxcsr = 0;
     uint16_t x87_status = 0;
     uint8_t x87[8][16] = {};  ///< ST(0) to ST(7), 10 bytes each
+    uint8_t xmm[32][16];      ///< (valid) the upper half only where the host has it
   };
 
   sigjmp_buf env;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ir/block.h"
+#include "jit/recovery.h"
 
 namespace lyrebird::jit {
 
@@ -58,6 +59,8 @@ struct RegionCode {
   std::vector<ExitPlan> exits;
   std::vector<FaultPlan> faults;
   std::vector<RecordPlan> records;
+  std::vector<FlagRecipe> recipes;
+  std::vector<RecoveryPoint> recovery;  ///< where the state is at faults, if not in memory
 };
 
 }  // namespace lyrebird::jit

@@ -249,13 +249,15 @@ std::unique_ptr<CompiledBlock> Baseline::install_region(const ir::Region& region
       pins_.status != 0 ? baseline::append_flags_entry(code.bytes, code.entry, pins_.status) : 0;
   const auto size = static_cast<uint32_t>(code.bytes.size());
   std::vector<uint8_t> info;
+  const std::vector<uint8_t> recovery = pack_recovery(code.recipes, code.recovery);
   if (!BlockInfo::pack({.key = first.key,
                         .code_size = size,
                         .entry = code.entry,
                         .prefix = prefix,
                         .region = true,
                         .exits = &code.exits,
-                        .faults = &code.faults},
+                        .faults = &code.faults,
+                        .recovery = recovery},
                        info))
     return nullptr;
   const uint8_t* const place = cache_.allocate(size);
@@ -566,8 +568,12 @@ Stop Baseline::fault(const FaultGuard& guard, ir::CpuHeader& cpu, ThreadContext&
     std::abort();
   }
   auto* const state = reinterpret_cast<uint8_t*>(&cpu);
-  if (!place.info.region())
+  if (place.info.region()) {
+    const auto offset = static_cast<uint32_t>(host.pc - reinterpret_cast<uint64_t>(place.code));
+    recover(place.info.recovery(), offset, host, {state, layout_.size});
+  } else {
     for (const baseline::Pin& pin : pins_.pins) std::memcpy(state + pin.offset, &host.general[pin.reg], 8);
+  }
   if (at->status == FaultPlan::Status::Flags ||
       (at->status == FaultPlan::Status::FlagsIfRcxZero && host.general[1] == 0)) {
     const uint16_t status = baseline::status_of_rflags(host.flags);

@@ -114,6 +114,10 @@ bool BlockInfo::pack(const Source& source, std::vector<uint8_t>& out) {
   }
   head.fault_bytes = static_cast<uint16_t>(out.size() - faults);
   std::memcpy(out.data() + start, &head, sizeof head);
+  if (source.region) {
+    put(out, static_cast<uint32_t>(source.recovery.size()));
+    out.insert(out.end(), source.recovery.begin(), source.recovery.end());
+  }
   return true;
 }
 
@@ -142,7 +146,12 @@ std::optional<BlockInfo> BlockInfo::check(std::span<const uint8_t> bytes) {
 
 size_t BlockInfo::size() const {
   const Head h = head();
-  return faults_at(h) + h.fault_bytes;
+  return recovery_at(h) + (h.region ? sizeof(uint32_t) + recovery().size() : 0);
+}
+
+std::span<const uint8_t> BlockInfo::recovery() const {
+  const size_t at = recovery_at(head());
+  return {at_ + at + sizeof(uint32_t), read<uint32_t>(at)};
 }
 
 ExitPlan BlockInfo::exit(unsigned number, ir::BlockKey key) const {

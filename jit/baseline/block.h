@@ -38,6 +38,7 @@ class BlockInfo {
     const std::vector<ExitPlan>* exits = nullptr;
     const std::vector<FaultPlan>* faults = nullptr;
     const std::vector<uint32_t>* pointers = nullptr;  ///< offsets of pointers into this program
+    std::span<const uint8_t> recovery;                ///< (region) what pack_recovery() made
     const std::vector<uint32_t>* moves = nullptr;     ///< nullptr: the code belongs to its pc
   };
   /// False if there is too much of something.
@@ -62,6 +63,8 @@ class BlockInfo {
   ExitPlan exit(unsigned number, ir::BlockKey key) const;
   unsigned pointers() const { return head().pointers; }
   uint32_t pointer(unsigned number) const;
+  /// (region) for recover()
+  std::span<const uint8_t> recovery() const;
   /// Nothing but what moves() says, and exits, depends on the pc of the block other than in the offset in its
   /// page.
   bool movable() const { return head().movable; }
@@ -107,6 +110,7 @@ class BlockInfo {
   static size_t faults_at(const Head& h) {
     return pointers_at(h) + (size_t{h.pointers} + h.moves) * sizeof(uint32_t);
   }
+  static size_t recovery_at(const Head& h) { return faults_at(h) + h.fault_bytes; }  // size, bytes
 
   const uint8_t* at_ = nullptr;
 };

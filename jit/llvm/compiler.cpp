@@ -139,7 +139,9 @@ class Pipeline {
   }
 
   /// False: accesses cannot be told apart, or LLVM reports an error. `object` is valid until the next call.
-  bool generate(llvm::Module& module, const FaultMarks& marks, llvm::StringRef& object) {
+  /// `places`: by the numbers of labels.
+  bool generate(llvm::Module& module, const FaultMarks& marks, llvm::StringRef& object,
+                std::map<uint32_t, FaultPlaces>& places) {
     marks_ = marks;
     failed_ = !usable_;
     object_.clear();
@@ -148,6 +150,7 @@ class Pipeline {
         ->Initialize(info_->getMMI().getContext(), machine_);
     code_passes_.run(module);
     object = {object_.data(), object_.size()};
+    places = std::move(places_);
     return !failed_;
   }
 
@@ -163,9 +166,10 @@ class Pipeline {
     code_passes_.add(config);
     code_passes_.add(info_);
     if (config->addISelPasses()) return false;
+    code_passes_.add(make_quiet_stack_maps());
     config->addMachinePasses();
     config->setInitialized();
-    code_passes_.add(make_fault_labels(marks_, failed_));
+    code_passes_.add(make_fault_labels(marks_, places_, failed_));
     if (machine_.addAsmPrinter(code_passes_, stream_, nullptr, llvm::CodeGenFileType::ObjectFile,
                                info_->getMMI().getContext()))
       return false;
@@ -181,6 +185,7 @@ class Pipeline {
   llvm::FunctionPassManager passes_;
 
   FaultMarks marks_;
+  std::map<uint32_t, FaultPlaces> places_;
   bool failed_ = false, usable_ = false;
   llvm::SmallVector<char, 0> object_;
   llvm::raw_svector_ostream stream_{object_};
@@ -222,6 +227,7 @@ class Compiler final : public RegionCompiler {
 
  private:
   std::optional<RegionCode> compile_or_die(const ir::Region& region, const RegionOptions& options);
+  std::optional<RegionCode> compile_with(const ir::Region& region, const RegionOptions& options, bool places);
   void break_if_wanted();
   std::nullopt_t refuse(const ir::Region& region, const std::string& why) const {
     if (verbose_)
@@ -257,17 +263,23 @@ std::optional<RegionCode> Compiler::compile(const ir::Region& region, const Regi
 }
 
 std::optional<RegionCode> Compiler::compile_or_die(const ir::Region& region, const RegionOptions& options) {
-  uint64_t times[3] = {cpu_time()};
   if (!pipeline_ || pipeline_->worn_out()) {
     pipeline_.reset();
     pipeline_ = std::make_unique<Pipeline>(*machine_);
   }
   break_if_wanted();
+  if (auto code = compile_with(region, options, true)) return code;
+  return compile_with(region, options, false);
+}
+
+std::optional<RegionCode> Compiler::compile_with(const ir::Region& region, const RegionOptions& options,
+                                                 bool places) {
+  uint64_t times[3] = {cpu_time()};
   llvm::Module module("region", pipeline_->context);
   module.setTargetTriple(machine_->getTargetTriple().str());
   module.setDataLayout(machine_->createDataLayout());
   module.setPICLevel(llvm::PICLevel::SmallPIC);
-  Lowering lowering(module, target_, options);
+  Lowering lowering(module, target_, options, places);
   if (!lowering.lower(region)) return refuse(region, "beyond the lowering");
   times[1] = cpu_time();
   print(module, "before");
@@ -283,11 +295,13 @@ std::optional<RegionCode> Compiler::compile_or_die(const ir::Region& region, con
   print(module, "after");
   const uint64_t start = cpu_time();
   llvm::StringRef object;
-  if (!pipeline_->generate(module, lowering.marks, object))
+  std::map<uint32_t, FaultPlaces> found;
+  if (!pipeline_->generate(module, lowering.marks, object, found))
     return refuse(region, "accesses cannot be told apart, or LLVM reports an error");
   RegionCode code;
   std::string why;
-  if (!lay_out(object, lowering, region.parts.front().block.key.pc, code, why)) return refuse(region, why);
+  if (!lay_out(object, lowering, found, region.parts.front().block.key.pc, code, why))
+    return refuse(region, why);
   if (verbose_)
     std::fprintf(stderr,
                  "; %u blocks, %u guest instructions, %zu bytes: lowering %llu us, passes %llu, code %llu\n",

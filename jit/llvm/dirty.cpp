@@ -26,17 +26,41 @@ FieldMap::Hit FieldMap::find(uint32_t offset, uint32_t size) const {
   return hit;
 }
 
-bool flushes(const ir::Inst& inst) {
+bool is_simple_access(const ir::Inst& inst) {
+  if (inst.op != Op::Load && inst.op != Op::Store) return false;
+  const auto info = ir::MemInfo::unpack(inst.aux & 0xffffff);
+  if (info.big_endian || info.size == 10 || info.size > 16) return false;
+  switch (inst.type) {
+    case ir::Type::F32:
+    case ir::Type::F64:
+    case ir::Type::V64:
+    case ir::Type::V128:
+      return info.size == ir::byte_size(inst.type) && info.align == ir::Align::None;
+    case ir::Type::I8:
+    case ir::Type::I16:
+    case ir::Type::I32:
+    case ir::Type::I64:
+      return info.size <= ir::byte_size(inst.type);
+    default:
+      return false;
+  }
+}
+
+bool flushes(const ir::Inst& inst, bool places) {
+  if (places && is_simple_access(inst)) return false;
   return inst.op == Op::Load || inst.op == Op::Store || inst.op == Op::LoadExclusive ||
          inst.op == Op::StoreExclusive || (inst.op >= Op::AtomicAdd && inst.op <= Op::CompareSwap) ||
          inst.op == Op::CallHelper;
 }
 
-void DirtyAnalysis::find_edges(const ir::Region& region, const FieldMap& map) {
+void DirtyAnalysis::find_edges(const ir::Region& region, const FieldMap& map, const FieldSet& lazy,
+                               bool places) {
   const size_t count = region.parts.size();
   edges_.clear();
   stored_.assign(count, {});
   passed_.assign(count, {});
+  written_.assign(count, {});
+  accesses_.assign(count, false);
   for (size_t i = 0; i < count; ++i) {
     FieldSet made, kept;
     kept.set();
@@ -48,7 +72,8 @@ void DirtyAnalysis::find_edges(const ir::Region& region, const FieldMap& map) {
         if (region.parts[k].block.key.pc == pc) edges_.push_back({i, k, made, kept});
     };
     for (const ir::Inst& inst : region.parts[i].block.insts) {
-      if (flushes(inst)) {
+      if (is_simple_access(inst)) accesses_[i] = true;
+      if (flushes(inst, places)) {
         made.reset();
         kept.reset();
         if (!any_flush) stored_[i] = ~written;
@@ -60,12 +85,16 @@ void DirtyAnalysis::find_edges(const ir::Region& region, const FieldMap& map) {
           const auto hit = map.find(static_cast<uint32_t>(inst.imm), ir::byte_size(inst.type));
           if (hit.field >= 0) {
             if (inst.op == Op::SetState) {
-              made.set(static_cast<size_t>(hit.field));
-              written.set(static_cast<size_t>(hit.field));
+              FieldSet set;
+              set.set(static_cast<size_t>(hit.field));
+              if ((set & lazy).any()) set = lazy;
+              made |= set;
+              written |= set;
             }
           } else {
-            made &= ~hit.overlap;
-            kept &= ~hit.overlap;
+            const FieldSet stored = (hit.overlap & lazy).any() ? hit.overlap | lazy : hit.overlap;
+            made &= ~stored;
+            kept &= ~stored;
           }
           break;
         }
@@ -85,11 +114,12 @@ void DirtyAnalysis::find_edges(const ir::Region& region, const FieldMap& map) {
       }
     }
     if (!any_flush) passed_[i] = ~written;
+    written_[i] = written;
   }
 }
 
-/// What the loop stores of what comes into it at its head.
-FieldSet DirtyAnalysis::stored_by_loop(size_t head, const ir::Region& region) const {
+/// The parts of the loop with that head, which is one of them in any case.
+std::vector<bool> DirtyAnalysis::loop_of(size_t head, const ir::Region& region) const {
   const auto pc_of = [&](size_t part) { return region.parts[part].block.key.pc; };
   std::vector<bool> body(region.parts.size());
   std::vector<size_t> work;
@@ -108,6 +138,29 @@ FieldSet DirtyAnalysis::stored_by_loop(size_t head, const ir::Region& region) co
         work.push_back(edge.from);
       }
   }
+  return body;
+}
+
+/// What the loop would have to keep for its accesses although it does not change it.
+FieldSet DirtyAnalysis::unchanged_in_loop(size_t head, const ir::Region& region) const {
+  const auto pc_of = [&](size_t part) { return region.parts[part].block.key.pc; };
+  bool loop = false;
+  for (const Edge& edge : edges_) loop |= edge.to == head && pc_of(edge.from) >= pc_of(head);
+  if (!loop) return {};
+  const std::vector<bool> body = loop_of(head, region);
+  FieldSet written;
+  bool accesses = false;
+  for (size_t i = 0; i < body.size(); ++i) {
+    if (!body[i]) continue;
+    written |= written_[i];
+    accesses = accesses || accesses_[i];
+  }
+  return accesses ? ~written : FieldSet{};
+}
+
+/// What the loop stores of what comes into it at its head.
+FieldSet DirtyAnalysis::stored_by_loop(size_t head, const ir::Region& region) const {
+  const std::vector<bool> body = loop_of(head, region);
   std::vector<FieldSet> needs = stored_;
   for (bool changed = true; changed;) {
     changed = false;
@@ -121,11 +174,13 @@ FieldSet DirtyAnalysis::stored_by_loop(size_t head, const ir::Region& region) co
   return needs[head];
 }
 
-void DirtyAnalysis::run(const ir::Region& region, const FieldMap& map, const FieldSet& at_entry) {
-  find_edges(region, map);
+void DirtyAnalysis::run(const ir::Region& region, const FieldMap& map, const FieldSet& at_entry,
+                        const FieldSet& lazy, bool places) {
+  find_edges(region, map, lazy, places);
   const size_t count = region.parts.size();
   on_edge_.clear();
-  for (size_t i = 0; i < count; ++i) on_edge_.push_back(stored_by_loop(i, region));
+  for (size_t i = 0; i < count; ++i)
+    on_edge_.push_back(places ? unchanged_in_loop(i, region) & ~lazy : stored_by_loop(i, region));
   in_.assign(count, {});
   in_[0] = at_entry & ~on_edge_[0];
   for (bool changed = true; changed;) {

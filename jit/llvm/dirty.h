@@ -33,15 +33,23 @@ class FieldMap {
   std::vector<int16_t> by_byte_;  ///< -1: none
 };
 
-/// Memory ops and helpers, before which all of the state is put in place.
-bool flushes(const ir::Inst& inst);
+/// Loads and stores that are one host access, or the interpreter's handler where they break an alignment
+/// rule.
+bool is_simple_access(const ir::Inst& inst);
+/// Memory ops and helpers, before which all of the state is put in place. `places`: simple accesses are
+/// none of these, because it is known where the state is when they fault.
+bool flushes(const ir::Inst& inst, bool places);
 
-/// A block's start is a better place to store a dirty field than its first memory access if that
+/// With `places`, nothing is stored before simple accesses; but what a loop does not change is
+/// stored on the way into it, if it has any, so as not to take up a register in it.
+///
+/// Else, a block's start is a better place to store a dirty field than its first memory access if that
 /// keeps the store out of a loop that does not change the field: jumps to a block store on the way
 /// what the block stores anyway, or, at the head of a loop, what the loop does.
 class DirtyAnalysis {
  public:
-  void run(const ir::Region& region, const FieldMap& map, const FieldSet& at_entry);
+  void run(const ir::Region& region, const FieldMap& map, const FieldSet& at_entry, const FieldSet& lazy,
+           bool places);
   /// Those that may be dirty at the start of a part.
   const FieldSet& at_start(size_t part) const { return in_[part]; }
   /// Those that a jump to a part must store, if they are dirty.
@@ -52,12 +60,16 @@ class DirtyAnalysis {
     size_t from, to;
     FieldSet made, kept;  ///< what is dirty there: made, and of what was at the block's start, kept
   };
-  void find_edges(const ir::Region& region, const FieldMap& map);
+  void find_edges(const ir::Region& region, const FieldMap& map, const FieldSet& lazy, bool places);
+  std::vector<bool> loop_of(size_t head, const ir::Region& region) const;
   FieldSet stored_by_loop(size_t head, const ir::Region& region) const;
+  FieldSet unchanged_in_loop(size_t head, const ir::Region& region) const;
 
   std::vector<Edge> edges_;
-  std::vector<FieldSet> stored_;  ///< of each part: by its first access, unless written before
-  std::vector<FieldSet> passed_;  ///< of each part: not written, and no access
+  std::vector<FieldSet> stored_;   ///< of each part: by its first access, unless written before
+  std::vector<FieldSet> passed_;   ///< of each part: not written, and no access
+  std::vector<FieldSet> written_;  ///< by each part
+  std::vector<bool> accesses_;     ///< whether a part has a simple access
   std::vector<FieldSet> in_, on_edge_;
 };
 

@@ -75,6 +75,7 @@ Lowering::Block* Lowering::target(uint64_t pc) {
   if (inside >= 0 && pc > block_->key.pc && (dirty_ & dirty_analysis_.on_edge(part)).none())
     return starts_[part];
   const FieldSet dirty = dirty_;
+  const RecipeSet may = may_;
   const llvm::IRBuilderBase::InsertPointGuard guard(b_);
   Block* const edge = new_block(inside >= 0 ? "back" : "exit");
   b_.SetInsertPoint(edge);
@@ -88,6 +89,7 @@ Lowering::Block* Lowering::target(uint64_t pc) {
     leave(exit_to(pc));
   }
   dirty_ = dirty;
+  may_ = may;
   return edge;
 }
 

@@ -63,13 +63,44 @@ void Lowering::mark_assembly(llvm::CallInst* made) {
 }
 
 Lowering::Value* Lowering::load_guest(LType* type, Value* pointer) {
+  const std::vector<Value*> state = state_for_fault();
+  note_places(2 * fault_pcs.size(), state);
   auto* const load = b_.CreateAlignedLoad(type, pointer, llvm::Align(1), true);
   mark(load);
+  note_places(2 * fault_pcs.size() - 1, state);
   return load;
 }
 
 void Lowering::store_guest(Value* v, Value* pointer) {
+  const std::vector<Value*> state = state_for_fault();
+  note_places(2 * fault_pcs.size(), state);
   mark(b_.CreateAlignedStore(v, pointer, llvm::Align(1), true));
+  note_places(2 * fault_pcs.size() - 1, state);
+}
+
+/// The dirty fields, and in `marks` which they are for the next access.
+std::vector<Lowering::Value*> Lowering::state_for_fault() {
+  std::vector<Value*> values;
+  FaultState& saved = marks.saved[static_cast<uint32_t>(fault_pcs.size())];
+  for (size_t i = 0; i < fields_.size(); ++i) {
+    if (!dirty_.test(i) || lazy_.group().test(i)) continue;
+    values.push_back(b_.CreateLoad(homes_[i]->getAllocatedType(), homes_[i]));
+    saved.fields.push_back({.offset = fields_[i].offset, .size = fields_[i].size, .place = {}});
+  }
+  for (Value* const v : lazy_for_fault(saved)) values.push_back(v);
+  return values;
+}
+
+/// Has the places of `values` noted where the code is now.
+void Lowering::note_places(uint64_t id, const std::vector<Value*>& values) {
+  if (values.empty()) return;
+  std::vector<Value*> args{b_.getInt64(id), b_.getInt32(0)};
+  args.insert(args.end(), values.begin(), values.end());
+  llvm::CallInst* const made =
+      b_.CreateCall(llvm::Intrinsic::getDeclaration(&module_, llvm::Intrinsic::experimental_stackmap), args);
+  made->setMemoryEffects(llvm::MemoryEffects::inaccessibleMemOnly());
+  made->addFnAttr(llvm::Attribute::NoUnwind);
+  made->addFnAttr(llvm::Attribute::StrictFP);
 }
 
 /// Leaves if the handler has set ThreadContext::stop.
@@ -105,6 +136,7 @@ Lowering::Value* Lowering::with_alignment(const ir::Inst& inst, const MemInfo& i
   Value* const low = b_.CreateAnd(arg(inst, 0), info.size - 1u);
   branch_cold(b_.CreateICmpNE(low, b_.getInt64(0)), cold, hot);
   b_.SetInsertPoint(cold);
+  store_fields(dirty_, true);
   Value* const slow_result = memory_record(inst);
   Block* const slow_end = b_.GetInsertBlock();
   b_.CreateBr(done);
@@ -129,20 +161,17 @@ bool Lowering::lower_memory(ValueId id, const ir::Inst& inst) {
     if (inst.aux == 3) b_.CreateFence(llvm::AtomicOrdering::SequentiallyConsistent);
     return true;
   }
-  if (!flushes(inst)) return false;
-  flush();
+  if (!flushes(inst, false)) return false;
+  if (flushes(inst, places_)) flush();
   values_[id] = access(inst, MemInfo::unpack(inst.aux & 0xffffff));
   return true;
 }
 
 Lowering::Value* Lowering::access(const ir::Inst& inst, const MemInfo& info) {
-  const bool whole_size = info.size == ir::byte_size(inst.type);
-  const bool vector =
-      inst.type == Type::F32 || inst.type == Type::F64 || inst.type == Type::V64 || inst.type == Type::V128;
   if (info.big_endian || info.size == 10 || info.size > 16) return memory_record(inst);
   if (inst.op == Op::Load || inst.op == Op::Store) {
-    if (vector && (!whole_size || info.align != Align::None)) return memory_record(inst);
-    if (!vector && (!is_word(inst.type) || info.size > ir::byte_size(inst.type))) return memory_record(inst);
+    if (!is_simple_access(inst)) return memory_record(inst);
+    const bool vector = !is_word(inst.type);
     // A V64 is moved as a double: in one piece, and from a vector register.
     LType* const type = inst.type == Type::V64 ? LType::getDoubleTy(context_)
                         : vector               ? type_of(inst.type)

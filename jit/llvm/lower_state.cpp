@@ -60,15 +60,26 @@ void Lowering::load_fields() {
 
 void Lowering::store_fields(const FieldSet& set, bool pinned) {
   for (size_t i = 0; i < fields_.size(); ++i) {
-    if (!set.test(i) || (!pinned && fields_[i].pin >= 0)) continue;
+    if (!set.test(i) || (!pinned && fields_[i].pin >= 0) || lazy_.group().test(i)) continue;
     Value* const v = b_.CreateLoad(homes_[i]->getAllocatedType(), homes_[i]);
     store_state(fields_[i].offset, fields_[i].type, v);
   }
+  if ((set & lazy_.group()).any()) store_lazy();
 }
 
 void Lowering::flush() {
   store_fields(dirty_, true);
   dirty_.reset();
+  set_recipe(0);
+}
+
+/// Puts in place what an access to the state touches otherwise than as one field.
+void Lowering::flush_touched(const FieldMap::Hit& hit) {
+  FieldSet touched = hit.overlap;
+  if (splits_group(hit, lazy_.group())) touched |= lazy_.group();
+  store_fields(dirty_ & touched, true);
+  dirty_ &= ~touched;
+  if (splits_group(hit, lazy_.group())) set_recipe(0);
 }
 
 /// `v` has the type's own LLVM type.
@@ -145,8 +156,7 @@ void Lowering::lower_get_state(ValueId id, const ir::Inst& inst) {
     values_[id] = field_to_part(field, fields_[i], offset - fields_[i].offset, inst.type);
     return;
   }
-  store_fields(dirty_ & hit.overlap, true);
-  dirty_ &= ~hit.overlap;
+  flush_touched(hit);
   values_[id] = load_state(offset, inst.type);
 }
 
@@ -166,10 +176,10 @@ void Lowering::lower_set_state(const ir::Inst& inst) {
     b_.CreateStore(part_to_field(field, fields_[i], offset - fields_[i].offset, inst.type, arg(inst, 0)),
                    homes_[i]);
     dirty_.set(i);
+    if (lazy_.group().test(i)) dirty_ |= lazy_.group();
     return;
   }
-  store_fields(dirty_ & hit.overlap, true);
-  dirty_ &= ~hit.overlap;
+  flush_touched(hit);
   store_state(offset, inst.type, arg(inst, 0));
   for (size_t i = 0; i < fields_.size(); ++i)
     if (hit.overlap.test(i))

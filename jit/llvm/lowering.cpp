@@ -12,11 +12,13 @@ using ir::Op;
 using ir::Type;
 using ir::ValueId;
 
-Lowering::Lowering(llvm::Module& module, const RegionTarget& target, const RegionOptions& options)
+Lowering::Lowering(llvm::Module& module, const RegionTarget& target, const RegionOptions& options,
+                   bool places)
     : context_(module.getContext()),
       module_(module),
       target_(target),
       options_(options),
+      places_(places),
       b_(context_, llvm::TargetFolder(module.getDataLayout())) {
   llvm::MDBuilder metadata(context_);
   llvm::MDNode* const domain = metadata.createAnonymousAliasScopeDomain();
@@ -30,10 +32,12 @@ bool Lowering::lower(const ir::Region& region) {
   FieldSet pinned;
   for (size_t i = 0; i < fields_.size(); ++i)
     if (fields_[i].pin >= 0) pinned.set(i);
-  dirty_analysis_.run(region, map_, pinned);
+  lazy_.find(region, fields_, map_, target_.helpers, places_);
+  dirty_analysis_.run(region, map_, pinned, lazy_.group(), places_);
 
   make_function();
   dirty_ = pinned;
+  may_.set(0);
   for (size_t i = 0; i < region.parts.size(); ++i) starts_.push_back(new_block("part"));
   mode_ = region.parts.front().block.key.mode;
   mode_known_ = true;
@@ -73,6 +77,7 @@ void Lowering::make_function() {
   for (size_t i = 0; i < fields_.size(); ++i)
     if (fields_[i].pin >= 0) b_.CreateStore(argument(abi::kPinned[fields_[i].pin]), homes_[i]);
   load_fields();
+  make_lazy_homes();
 }
 
 void Lowering::lower_part(size_t index) {
@@ -80,12 +85,15 @@ void Lowering::lower_part(size_t index) {
   block_ = &region_->parts[index].block;
   values_.assign(block_->insts.size(), nullptr);
   dirty_ = dirty_analysis_.at_start(index);
+  may_ = lazy_.at_start(index);
+  auto event = lazy_.events(index).begin();
   pc_ = after_ = block_->key.pc;
   mode_ = block_->key.mode;
   mode_known_ = true;
   b_.SetInsertPoint(starts_[index]);
   for (ValueId i = 0; i < block_->insts.size(); ++i) {
     const ir::Inst& inst = block_->insts[i];
+    for (; event != lazy_.events(index).end() && event->at == i; ++event) apply_event(*event);
     switch (inst.op) {
       case Op::Insn:
         pc_ = inst.imm;

@@ -27,6 +27,7 @@
 #include "jit/baseline/frame.h"
 #include "jit/llvm/dirty.h"
 #include "jit/llvm/fault_labels.h"
+#include "jit/llvm/lazy.h"
 #include "jit/region_compiler.h"
 
 namespace lyrebird::jit::lowering {
@@ -37,10 +38,14 @@ inline constexpr const char* kRecordPrefix = "record.";  ///< and the record's n
 
 class Lowering {
  public:
-  Lowering(llvm::Module& module, const RegionTarget& target, const RegionOptions& options);
+  /// `places`: state that an access may need if it faults is where LLVM wants it, and found by
+  /// fault_labels.h; else it is in memory before the access.
+  Lowering(llvm::Module& module, const RegionTarget& target, const RegionOptions& options, bool places);
 
   /// False if the region is beyond what this can do.
   bool lower(const ir::Region& region);
+
+  const std::vector<FlagRecipe>& recipes() const { return lazy_.recipes(); }
 
   std::vector<ExitPlan> exits;
   std::vector<RecordPlan> records;  ///< (offsets are not known yet)
@@ -89,6 +94,15 @@ class Lowering {
   void lower_set_state(const ir::Inst& inst);
   void store_fields(const FieldSet& set, bool pinned);
   void flush();
+  void flush_touched(const FieldMap::Hit& hit);
+
+  // --- lower_lazy.cpp
+  void make_lazy_homes();
+  void apply_event(const LazyEvent& event);
+  void set_recipe(uint32_t recipe);
+  void store_lazy();
+  void store_recipe(const FlagRecipe& recipe);
+  std::vector<Value*> lazy_for_fault(FaultState& state);
 
   // --- lower_integer.cpp
   Value* lower_lanes(const ir::Inst& inst);
@@ -131,6 +145,8 @@ class Lowering {
   Value* guest_pointer(Value* address, const ir::MemInfo& info);
   void mark(llvm::Instruction* access);
   void mark_assembly(llvm::CallInst* made);
+  std::vector<Value*> state_for_fault();
+  void note_places(uint64_t id, const std::vector<Value*>& values);
   Value* load_guest(LType* type, Value* pointer);
   void store_guest(Value* v, Value* pointer);
   Value* memory_record(const ir::Inst& inst);
@@ -159,12 +175,16 @@ class Lowering {
   llvm::Module& module_;
   const RegionTarget& target_;
   const RegionOptions options_;
+  const bool places_;
   llvm::IRBuilder<llvm::TargetFolder> b_;
 
   const ir::Region* region_ = nullptr;
   std::vector<Field> fields_;
   FieldMap map_;
   DirtyAnalysis dirty_analysis_;
+  LazyFlags lazy_;
+  llvm::AllocaInst* recipe_ = nullptr;  ///< number of the recipe in force
+  std::vector<llvm::AllocaInst*> leaves_;
   std::vector<llvm::AllocaInst*> homes_;  ///< of the fields
 
   llvm::Function* function_ = nullptr;
@@ -178,6 +198,7 @@ class Lowering {
   size_t part_ = 0;
   std::vector<Value*> values_;
   FieldSet dirty_;
+  RecipeSet may_;  ///< recipes that may be in force
   uint64_t pc_ = 0, after_ = 0;
   bool mode_known_ = true;
   uint32_t mode_ = 0;

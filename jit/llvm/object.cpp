@@ -134,8 +134,8 @@ void add_stub(RegionCode& code, unsigned exit) {
 
 }  // namespace
 
-bool lay_out(llvm::StringRef bytes, const Lowering& lowering, uint64_t entry_pc, RegionCode& code,
-             std::string& why) {
+bool lay_out(llvm::StringRef bytes, const Lowering& lowering, const std::map<uint32_t, FaultPlaces>& places,
+             uint64_t entry_pc, RegionCode& code, std::string& why) {
   auto parsed = llvm::object::ObjectFile::createELFObjectFile(llvm::MemoryBufferRef(bytes, "region"));
   if (!parsed) {
     why = llvm::toString(parsed.takeError());
@@ -146,6 +146,7 @@ bool lay_out(llvm::StringRef bytes, const Lowering& lowering, uint64_t entry_pc,
 
   code.entry = layout.find(kFunctionName);
   code.exits = lowering.exits;
+  code.recipes = lowering.recipes();
   for (unsigned i = 0; i < code.exits.size(); ++i)
     code.exits[i].patch = layout.find(kSlotPrefix + std::to_string(i));
   code.records = lowering.records;
@@ -156,6 +157,16 @@ bool lay_out(llvm::StringRef bytes, const Lowering& lowering, uint64_t entry_pc,
     if (!llvm::StringRef(name).starts_with(prefix)) continue;
     const size_t index = std::stoul(name.substr(prefix.size()));
     code.faults.push_back({offset, static_cast<uint32_t>(lowering.fault_pcs[index] - entry_pc)});
+    const auto number = static_cast<uint32_t>(std::stoul(name.substr(name.rfind('.') + 1)));
+    const auto found = places.find(number);
+    if (found == places.end()) continue;
+    const FaultState& saved = lowering.marks.saved.at(static_cast<uint32_t>(index));
+    RecoveryPoint point{.code = offset, .fields = saved.fields, .recipe = {}, .leaves = {}};
+    auto place = found->second.places.begin();
+    for (SavedField& field : point.fields) field.place = *place++;
+    if (saved.lazy) point.recipe = *place++;
+    point.leaves.assign(place, found->second.places.end());
+    code.recovery.push_back(std::move(point));
   }
   for (unsigned i = 0; i < code.exits.size(); ++i) add_stub(code, i);
   return true;
