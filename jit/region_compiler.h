@@ -23,6 +23,7 @@ struct RegionTarget {
 
 struct RegionOptions {
   bool strip_tags = false;  ///< AddressRule::IgnoreTop is done inline, not by the fault path
+  bool worthwhile = false;  ///< refuse what would be slower than the baseline's code
 };
 
 /// LYREBIRD_LLVM_VERBOSE in the environment: LLVM's IR before and after the passes, and why a region was

@@ -363,7 +363,10 @@ std::vector<ir::BlockKey> SoftAccelerator::Impl::optimise_hot(const std::vector<
       if (is_transient(block)) return std::nullopt;
       return block;
     };
-    auto region = jit::grow(key, source, options.grow);
+    // To go into a region and out of it takes longer than a few blocks gain.
+    jit::GrowLimits limits = options.grow;
+    limits.paths = false;
+    auto region = jit::grow(key, source, limits);
     if (region) {
       grown.push_back(std::move(*region));
     } else {

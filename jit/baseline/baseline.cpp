@@ -300,7 +300,8 @@ std::optional<RegionCode> Baseline::compile_guarded(const ir::Region& region) {
   const bool crashed = sigsetjmp(guard.env, 0) != 0;
   if (!crashed) {
     guard.arm();
-    code = regions_->compile(region, {.strip_tags = strip_tags_.load(std::memory_order_relaxed)});
+    code = regions_->compile(region, {.strip_tags = strip_tags_.load(std::memory_order_relaxed),
+                                      .worthwhile = !every_block_.load(std::memory_order_relaxed)});
     guard.disarm();
   }
   if (!crashed && !regions_->broken()) return code;

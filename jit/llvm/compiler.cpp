@@ -269,6 +269,7 @@ std::optional<RegionCode> Compiler::compile_or_die(const ir::Region& region, con
   }
   break_if_wanted();
   if (auto code = compile_with(region, options, true)) return code;
+  if (options.worthwhile) return std::nullopt;
   return compile_with(region, options, false);
 }
 
@@ -281,6 +282,8 @@ std::optional<RegionCode> Compiler::compile_with(const ir::Region& region, const
   module.setPICLevel(llvm::PICLevel::SmallPIC);
   Lowering lowering(module, target_, options, places);
   if (!lowering.lower(region)) return refuse(region, "beyond the lowering");
+  if (options.worthwhile && !lowering.slow.empty())
+    return refuse(region, "calls the interpreter for " + lowering.slow);
   times[1] = cpu_time();
   print(module, "before");
   const uint64_t printed = cpu_time() - times[1];

@@ -128,6 +128,9 @@ class QuietStackMaps final : public llvm::MachineFunctionPass {
           map = false;
         } else if (is(inst, llvm::TargetOpcode::STACKMAP)) {
           map = true;
+          // The scratch register of those that are to be patched.
+          for (unsigned i = inst.getNumOperands(); i-- > 0;)
+            if (inst.getOperand(i).isReg() && inst.getOperand(i).isImplicit()) inst.removeOperand(i);
         } else if (is(inst, target.getCallFrameDestroyOpcode())) {
           if (map && setup) gone.insert(gone.end(), {setup, &inst});
           stack |= !map || !setup;

@@ -20,6 +20,7 @@ struct Place {
   enum class Kind { Register, Memory, Constant } kind = Kind::Constant;
   llvm::MCRegister reg;
   int64_t value = 0;
+  int64_t size = 16;  ///< (Memory) bytes that matter, at most
 };
 
 class Finder {
@@ -81,7 +82,8 @@ class Finder {
                  map.getOperand(i + 2).isReg()) {
         places.push_back({.kind = Place::Kind::Memory,
                           .reg = map.getOperand(i + 2).getReg().asMCReg(),
-                          .value = map.getOperand(i + 3).getImm()});
+                          .value = map.getOperand(i + 3).getImm(),
+                          .size = map.getOperand(i + 1).getImm()});
         i += 3;
       } else {
         return {};
@@ -107,18 +109,29 @@ class Finder {
       case Place::Kind::Register:
         return inst.modifiesRegister(place.reg, &registers_);
       case Place::Kind::Memory:
-        return inst.modifiesRegister(place.reg, &registers_) || (inst.mayStore() && writes_stack(inst));
+        return inst.modifiesRegister(place.reg, &registers_) || (inst.mayStore() && may_write(inst, place));
     }
     return true;
   }
 
-  /// Not a store to the guest or its state.
-  bool writes_stack(const MachineInstr& inst) const {
+  /// Whether the store may be to the place on the stack.
+  bool may_write(const MachineInstr& inst, const Place& place) const {
     if (inst.getOpcode() == llvm::TargetOpcode::STACKMAP) return false;
-    if (inst.memoperands_empty()) return true;
-    for (const llvm::MachineMemOperand* operand : inst.memoperands())
-      if (!operand->isVolatile()) return true;
-    return false;
+    if (!inst.hasOneMemOperand()) return true;
+    const llvm::MachineMemOperand& operand = **inst.memoperands_begin();
+    // The guest or its state.
+    if (operand.isVolatile()) return false;
+    if (!is_address_on_stack(inst, 0) || !operand.getSize().hasValue()) return true;
+    const int64_t at = inst.getOperand(3).getImm();
+    const auto size = static_cast<int64_t>(operand.getSize().getValue().getKnownMinValue());
+    return at < place.value + place.size && place.value < at + size;
+  }
+
+  /// Whether the five operands from there on are rsp and a displacement.
+  bool is_address_on_stack(const MachineInstr& inst, unsigned first) const {
+    return inst.getNumOperands() >= first + 5 && inst.getOperand(first).isReg() &&
+           is_stack(inst.getOperand(first).getReg().asMCReg()) && inst.getOperand(first + 2).isReg() &&
+           inst.getOperand(first + 2).getReg() == llvm::Register() && inst.getOperand(first + 3).isImm();
   }
 
   /// Where what is at `place` at `from` was at the access.
@@ -126,7 +139,12 @@ class Finder {
     for (const MachineInstr* at = from.getPrevNode(); at; at = at->getPrevNode()) {
       if (at == &access_) return changes(*at, place) ? std::nullopt : std::optional(place);
       if (!changes(*at, place)) continue;
-      if (place.kind != Place::Kind::Register) return std::nullopt;
+      if (place.kind == Place::Kind::Memory) {
+        const auto stored = stored_there(*at, place);
+        if (!stored) return std::nullopt;
+        place = *stored;
+        continue;
+      }
       const auto came = source(*at, place.reg);
       if (!came) return std::nullopt;
       place = *came;
@@ -146,13 +164,27 @@ class Finder {
     if ((name == "MOV32ri" || name == "MOV64ri32" || name == "MOV64ri" || name == "MOV8ri") &&
         inst.getOperand(1).isImm())
       return Place{.kind = Place::Kind::Constant, .reg = {}, .value = inst.getOperand(1).getImm()};
-    if ((name == "MOV64rm" || name == "MOV32rm" || name == "MOV8rm") && inst.getNumOperands() >= 6 &&
-        inst.getOperand(1).isReg() && is_stack(inst.getOperand(1).getReg().asMCReg()) &&
-        inst.getOperand(3).getReg() == llvm::Register() && inst.getOperand(4).isImm())
+    if ((name == "MOV64rm" || name == "MOV32rm" || name == "MOV8rm" || name == "MOVAPSrm" ||
+         name == "VMOVAPSrm" || name == "VMOVAPSZ128rm" || name == "VMOVUPSrm" || name == "MOVUPSrm") &&
+        is_address_on_stack(inst, 1))
       return Place{.kind = Place::Kind::Memory,
                    .reg = inst.getOperand(1).getReg().asMCReg(),
                    .value = inst.getOperand(4).getImm()};
     return std::nullopt;
+  }
+
+  /// What a plain store to the place puts there.
+  std::optional<Place> stored_there(const MachineInstr& inst, const Place& place) const {
+    const llvm::StringRef name = info_.getName(inst.getOpcode());
+    const bool plain = name == "MOV64mr" || name == "MOV32mr" || name == "MOV8mr" || name == "MOVAPSmr" ||
+                       name == "VMOVAPSmr" || name == "VMOVAPSZ128mr" || name == "MOVUPSmr" ||
+                       name == "VMOVUPSmr";
+    if (!plain || !is_address_on_stack(inst, 0) || !inst.hasOneMemOperand()) return std::nullopt;
+    const auto size = (*inst.memoperands_begin())->getSize();
+    if (inst.getOperand(3).getImm() != place.value || !size.hasValue() ||
+        static_cast<int64_t>(size.getValue().getKnownMinValue()) < place.size)
+      return std::nullopt;
+    return Place{.kind = Place::Kind::Register, .reg = inst.getOperand(5).getReg().asMCReg()};
   }
 
   bool is_stack(llvm::MCRegister reg) const { return llvm::StringRef(registers_.getName(reg)) == "RSP"; }

@@ -49,9 +49,10 @@ Lowering::Value* Lowering::strict_compare(I::ID id, Value* a, Value* b, const ch
 }
 
 Lowering::Value* Lowering::lower_float(const ir::Inst& inst) {
-  if (!(ir::info(inst.op).effects & ir::FpFlags) || !is_plain(inst.fp_mode())) return nullptr;
-  // The host would collect too many reports of subnormal operands.
-  if (target_.layout->sse_floats) return nullptr;
+  if (!(ir::info(inst.op).effects & ir::FpFlags)) return nullptr;
+  // Else the host would collect too many reports of subnormal operands.
+  if (target_.layout->sse_floats) return lower_float_native(inst);
+  if (!is_plain(inst.fp_mode())) return nullptr;
   switch (inst.op) {
     case Op::FAdd:
     case Op::FSub:

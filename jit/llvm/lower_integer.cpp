@@ -276,6 +276,37 @@ Lowering::Value* Lowering::lower_status(const ir::Inst& inst) {
   return sum;
 }
 
+/// The upper half is nearly always the sign of the lower one, or zero: a division of the lower half. What
+/// else there is goes to the handler.
+Lowering::Value* Lowering::lower_wide_division(const ir::Inst& inst) {
+  const bool is_signed = inst.op == Op::DivWideS || inst.op == Op::RemWideS;
+  const bool quotient = inst.op == Op::DivWideS || inst.op == Op::DivWideU;
+  Value *const low = arg(inst, 0), *const high = arg(inst, 1), *const by = arg(inst, 2);
+  LType* const type = low->getType();
+  const unsigned width = type->getScalarSizeInBits();
+  if (type->isVectorTy() || width > 64) return nullptr;
+  Value* const expected = is_signed ? b_.CreateAShr(low, imm(type, width - 1)) : imm(type, 0);
+  Value* bad = b_.CreateOr(b_.CreateICmpNE(high, expected), b_.CreateICmpEQ(by, imm(type, 0)));
+  if (is_signed) bad = b_.CreateOr(bad, b_.CreateICmpEQ(by, llvm::ConstantInt::getAllOnesValue(type)));
+  // Computed in any case, so that quotient and remainder share it.
+  Value* const safe = b_.CreateSelect(bad, imm(type, 1), by);
+  Value* const q = is_signed ? b_.CreateSDiv(low, safe) : b_.CreateUDiv(low, safe);
+  Value* const result = quotient ? q : b_.CreateSub(low, b_.CreateMul(q, safe));
+  Block* const before = b_.GetInsertBlock();
+  Block* const cold = new_block("wide");
+  Block* const done = new_block("divided");
+  branch_cold(bad, cold, done);
+  b_.SetInsertPoint(cold);
+  Value* const slow_result = call_value_record(inst);
+  Block* const end = b_.GetInsertBlock();
+  b_.CreateBr(done);
+  b_.SetInsertPoint(done);
+  llvm::PHINode* const phi = b_.CreatePHI(type, 2);
+  phi->addIncoming(result, before);
+  phi->addIncoming(slow_result, end);
+  return phi;
+}
+
 /// Carries, conversions, choice.
 Lowering::Value* Lowering::lower_special(const ir::Inst& inst) {
   const auto wide_sum = [&](bool is_signed) {
@@ -318,6 +349,11 @@ Lowering::Value* Lowering::lower_special(const ir::Inst& inst) {
     case Op::StatusOfValue:
     case Op::StatusOfOrder:
       return lower_status(inst);
+    case Op::DivWideS:
+    case Op::DivWideU:
+    case Op::RemWideS:
+    case Op::RemWideU:
+      return lower_wide_division(inst);
     case Op::ZExt:
       return b_.CreateZExt(arg(inst, 0), type_of(inst.type));
     case Op::SExt:

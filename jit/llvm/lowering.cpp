@@ -127,7 +127,9 @@ void Lowering::lower_part(size_t index) {
         if (!values_[i]) values_[i] = lower_vector(inst);
         if (!values_[i]) values_[i] = lower_float(inst);
         if (!values_[i]) values_[i] = lower_lanes(inst);
-        if (!values_[i]) values_[i] = call_value_record(inst);
+        if (values_[i]) break;
+        values_[i] = call_value_record(inst);
+        slow = ir::info(inst.op).name;
     }
     if (failed_) return;
   }

@@ -48,6 +48,9 @@ class Lowering {
   const std::vector<FlagRecipe>& recipes() const { return lazy_.recipes(); }
 
   std::vector<ExitPlan> exits;
+  /// An instruction that calls the interpreter each time, though the baseline may have code for it; empty:
+  /// none.
+  std::string slow;
   std::vector<RecordPlan> records;  ///< (offsets are not known yet)
   std::vector<uint64_t> fault_pcs;  ///< of guest instructions that access memory
   FaultMarks marks;                 ///< metadata of accesses, by index in fault_pcs
@@ -111,6 +114,7 @@ class Lowering {
   Value* lower_product(const ir::Inst& inst, Value* a, Value* b);
   Value* lower_special(const ir::Inst& inst);
   Value* lower_status(const ir::Inst& inst);
+  Value* lower_wide_division(const ir::Inst& inst);
 
   // --- lower_vector.cpp
   Value* lower_vector(const ir::Inst& inst);
@@ -129,6 +133,13 @@ class Lowering {
   Value* strict(llvm::Intrinsic::ID id, std::initializer_list<LType*> types,
                 std::initializer_list<Value*> args, bool rounding);
   Value* strict_compare(llvm::Intrinsic::ID id, Value* a, Value* b, const char* predicate);
+
+  // --- lower_float_native.cpp
+  Value* float_assembly(const std::string& text, const char* constraints, LType* type,
+                        std::vector<Value*> args);
+  Value* lower_float_native(const ir::Inst& inst);
+  Value* native_arithmetic(const ir::Inst& inst);
+  Value* native_convert(const ir::Inst& inst, bool nearest);
 
   // --- lower_call.cpp
   Value* record(RecordPlan plan);

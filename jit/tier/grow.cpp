@@ -149,7 +149,10 @@ std::optional<ir::Region> Grower::grow(BlockKey entry) {
   }
   if (order_.empty() || order_.front() != entry) return std::nullopt;
   keep_cycle(entry);
-  if (!nodes_.at(entry)->keep) keep_path();
+  if (!nodes_.at(entry)->keep) {
+    if (!limits_.paths) return std::nullopt;
+    keep_path();
+  }
   return take();
 }
 

@@ -14,6 +14,7 @@ struct GrowLimits {
   uint32_t guest_instructions = 300;
   uint32_t blocks = 48;
   uint32_t call_depth = 4;
+  bool paths = true;  ///< false: nothing if no block leads back to the entry
 };
 
 /// Gives the optimised IR of a block that has run, or nothing. Asked once for each key.
