@@ -30,6 +30,7 @@ bool is_flag_op(Op op) {
     case Op::StatusOfAdd:
     case Op::StatusOfSub:
     case Op::StatusOfValue:
+    case Op::StatusOfOrder:
       return true;
     default:
       return false;

@@ -171,14 +171,14 @@ Lowering::Value* Lowering::lower_float_compare(const ir::Inst& inst) {
   const Type elem = inst.elem;
   if (!is_host_float(elem)) return nullptr;
   constexpr I::ID kQuiet = I::experimental_constrained_fcmp, kSignal = I::experimental_constrained_fcmps;
-  if (inst.op == Op::FCompare && (inst.fp_extra() & 2)) return nullptr;
   if (inst.op == Op::FCompare) {
     Value *const a = arg(inst, 0), *const b = arg(inst, 1);
     const I::ID id = inst.fp_extra() & 1 ? kSignal : kQuiet;
     LType* const byte = int_type(8);
-    // Each is true of an unordered pair as well.
-    Value* const less = b_.CreateZExt(strict_compare(id, a, b, "ult"), byte);
-    Value* const greater = b_.CreateZExt(strict_compare(id, b, a, "ult"), byte);
+    // Each is true of an unordered pair as well, if that is not to give 0.
+    const char* const predicate = inst.fp_extra() & 2 ? "olt" : "ult";
+    Value* const less = b_.CreateZExt(strict_compare(id, a, b, predicate), byte);
+    Value* const greater = b_.CreateZExt(strict_compare(id, b, a, predicate), byte);
     return b_.CreateOr(less, b_.CreateShl(greater, 1));
   }
   const bool scalar = inst.type == Type::I1;

@@ -28,8 +28,7 @@ void HotSet::age() {
 
 std::vector<ir::BlockKey> HotSet::take_hot() {
   std::vector<ir::BlockKey> hot = std::exchange(hot_, {});
-  std::sort(hot.begin(), hot.end(),
-                   [&](auto a, auto b) { return scores_[a].samples > scores_[b].samples; });
+  std::sort(hot.begin(), hot.end(), [&](auto a, auto b) { return scores_[a].samples > scores_[b].samples; });
   for (const ir::BlockKey key : hot) scores_[key].settled = true;
   return hot;
 }
