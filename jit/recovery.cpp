@@ -221,6 +221,7 @@ bool recover(std::span<const uint8_t> packed, uint32_t code, const FaultGuard::R
     }
     Reader end = reader;
     end.skip(size);
+    if (end.failed()) return false;
     uint32_t recipe = 0;
     if (!fetch(reader.place(), host, sizeof recipe, reinterpret_cast<uint8_t*>(&recipe))) return false;
     uint64_t leaves[8] = {};
