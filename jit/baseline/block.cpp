@@ -125,6 +125,7 @@ std::optional<BlockInfo> BlockInfo::check(std::span<const uint8_t> bytes) {
   if (bytes.size() < sizeof(Head)) return std::nullopt;
   const BlockInfo info(bytes.data());
   const Head head = info.head();
+  if (head.region) return std::nullopt;  // they are not kept
   if (info.size() > bytes.size() || head.code_size < kCodeHeader + head.prefix ||
       head.after_check > head.code_size)
     return std::nullopt;
