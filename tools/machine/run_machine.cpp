@@ -247,7 +247,9 @@ struct sigaction previous_actions[NSIG];
 /// A file of translations that is cut short while it is mapped costs a look-up (base/fault_guard.h).
 void deliver_fault(int signal, siginfo_t* info, void* context) {
   FaultGuard::deliver(signal, *info, context);
-  sigaction(signal, &previous_actions[signal], nullptr);  // nobody's: it happens again
+  sigaction(signal, &previous_actions[signal], nullptr);
+  // Nobody's: a fault happens again, what was sent does not.
+  if (info->si_code <= 0) raise(signal);
 }
 
 void guard_faults() {
@@ -269,9 +271,9 @@ int run_machine(const std::vector<std::string>& arguments, const std::string& in
   if (!settings.ok()) return fail(settings.error());
   if (settings->done) return 0;
   signal(SIGPIPE, SIG_IGN);
-  guard_faults();
   Session session(std::move(*settings), invoked_as);
   if (Result<void> built = session.build(); !built.ok()) return fail(built.error());
+  guard_faults();  // in front of the terminal's handlers, which are for what ends the process
   return session.run();
 }
 
