@@ -32,7 +32,7 @@ FlagRecipe less_recipe() {
 struct RecoveryTest : ::testing::Test {
   RecoveryTest() {
     host.valid = true;
-    for (unsigned i = 0; i < 16; ++i) host.general[i] = 0x1111111111111111 * i;
+    for (unsigned i = 0; i < 16; ++i) host.general[i] = 0x1111111111111111u * i;
     for (unsigned i = 0; i < 32; ++i) std::memset(host.xmm[i], static_cast<int>(i), 16);
     host.general[4] = reinterpret_cast<uint64_t>(stack);
     std::memset(state, 0xee, sizeof state);
