@@ -60,7 +60,7 @@ class Runner:
         self.box = None
         if sandbox.inside():
             try:
-                self.box = sandbox.Sandbox(root)
+                self.box = sandbox.Sandbox(root, guest.runs_here)
                 for peer in peers if guest.peers_start_others else ():
                     self.box.register(peer.emulator, "OCFP", peer.name, guest.name)
                 if native_root:
