@@ -4,6 +4,7 @@
 #include "jit/baseline/emitter.h"
 #include "jit/baseline/ids.h"
 #include "jit/baseline/rounding.h"
+#include "jit/host_float.h"
 
 namespace lyrebird::jit::baseline {
 
@@ -14,17 +15,6 @@ using ir::Round;
 using ir::Type;
 
 namespace {
-
-bool is_host_float(Type type) { return type == Type::F32 || type == Type::F64; }
-
-/// SSE's rules with MXCSR's default, but for rounding, no_inexact and reports of subnormal operands.
-bool is_sse(const FpMode& mode) {
-  return mode.nan_rule == ir::NanRule::FirstOperand && !mode.default_nan && mode.default_nan_negative &&
-         !mode.flush_inputs && !mode.flush_outputs && !mode.tiny_before_rounding && !mode.no_flags &&
-         !mode.alternative_half;
-}
-bool reports(const FpMode& mode) { return mode.denormal_report == ir::DenormalReport::WhenUsed; }
-bool is_silent(const FpMode& mode) { return mode.denormal_report == ir::DenormalReport::Never; }
 
 struct Forms {
   InstId sse[4], avx[4];  // ss, sd, ps, pd

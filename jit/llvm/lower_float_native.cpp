@@ -2,6 +2,7 @@
 // Floating point of guests whose rules are the host's own (StateLayout::sse_floats): one host
 // instruction, whose result and flags are right as they are. Written as assembly, because LLVM would
 // exchange the operands of a sum, which decide what NaN comes out.
+#include "jit/host_float.h"
 #include "jit/llvm/lowering.h"
 
 namespace lyrebird::jit::lowering {
@@ -12,17 +13,6 @@ using ir::Round;
 using ir::Type;
 
 namespace {
-
-bool is_host_float(Type type) { return type == Type::F32 || type == Type::F64; }
-
-/// As jit/baseline/emit_float_native.cpp has them.
-bool is_sse(const FpMode& mode) {
-  return mode.nan_rule == ir::NanRule::FirstOperand && !mode.default_nan && mode.default_nan_negative &&
-         !mode.flush_inputs && !mode.flush_outputs && !mode.tiny_before_rounding && !mode.no_flags &&
-         !mode.alternative_half;
-}
-bool reports(const FpMode& mode) { return mode.denormal_report == ir::DenormalReport::WhenUsed; }
-bool is_silent(const FpMode& mode) { return mode.denormal_report == ir::DenormalReport::Never; }
 
 const char* name_of(Op op) {
   switch (op) {
