@@ -98,20 +98,10 @@ void DirtyAnalysis::find_edges(const ir::Region& region, const FieldMap& map, co
           }
           break;
         }
-        case Op::Branch:
-          go(inst.imm);
-          go(inst.high());
-          break;
-        case Op::Jump:
-        case Op::ExitIf:
-          go(inst.imm);
-          break;
-        case Op::JumpIndirect:
-          for (const uint64_t pc : region.parts[i].guesses) go(pc);
-          break;
         default:
           break;
       }
+      for_each_target(region.parts[i], inst, go);
     }
     if (!any_flush) passed_[i] = ~written;
     written_[i] = written;

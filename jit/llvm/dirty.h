@@ -10,6 +10,26 @@
 
 namespace lyrebird::jit::lowering {
 
+/// Calls go(pc) for each pc that the instruction, one of the part's, may lead to and the region may hold.
+template <typename F>
+void for_each_target(const ir::Region::Part& part, const ir::Inst& inst, F go) {
+  switch (inst.op) {
+    case ir::Op::Branch:
+      go(inst.imm);
+      go(inst.high());
+      break;
+    case ir::Op::Jump:
+    case ir::Op::ExitIf:
+      go(inst.imm);
+      break;
+    case ir::Op::JumpIndirect:
+      for (const uint64_t pc : part.guesses) go(pc);
+      break;
+    default:
+      break;
+  }
+}
+
 /// A field of the state that lives in registers while a region runs.
 struct Field {
   uint32_t offset = 0, size = 0;

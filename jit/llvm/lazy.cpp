@@ -289,21 +289,7 @@ void LazyFlags::flow(const ir::Region& region, bool places, const FieldMap& map)
       if ((inst.op == Op::SetState || inst.op == Op::GetState) &&
           splits_group(map.find(static_cast<uint32_t>(inst.imm), ir::byte_size(inst.type)), group_))
         set(0);
-      switch (inst.op) {
-        case Op::Branch:
-          go(inst.imm);
-          go(inst.high());
-          break;
-        case Op::Jump:
-        case Op::ExitIf:
-          go(inst.imm);
-          break;
-        case Op::JumpIndirect:
-          for (const uint64_t pc : region.parts[p].guesses) go(pc);
-          break;
-        default:
-          break;
-      }
+      for_each_target(region.parts[p], inst, go);
     }
   }
   in_.assign(count, {});
