@@ -7,8 +7,6 @@
 // to the compiler and none is seen by the thread sanitiser.
 #include "jit/interp/memory.h"
 
-#include <type_traits>
-
 namespace lyrebird::jit::interp {
 
 using ir::AddressRule;
@@ -62,33 +60,23 @@ LYREBIRD_MEMORY_HANDLER fast_store(LYREBIRD_HANDLER_ARGS) {
 
 // --- general
 
+/// With the tag, if there is one: a fault reports it.
+[[gnu::always_inline]] inline uint64_t raw_address(const Code* op, uint8_t* frame, uint8_t* state) {
+  return load_value<Type::I64>(op->a, frame, state) + static_cast<int64_t>(op->extra);
+}
+
 [[gnu::always_inline]] inline Access access_of(const Code* op, uint8_t* frame, uint8_t* state) {
   const MemInfo info = MemInfo::unpack(op->aux & 0xffffff);
-  const uint64_t raw = load_value<Type::I64>(op->a, frame, state) + static_cast<int64_t>(op->extra);
-  const uint64_t guest = apply_address_rule(raw, info.address);
-  bool aligned = true;
-  if (info.align == Align::Natural)
-    aligned = (guest & (info.size - 1)) == 0;
-  else if (info.align == Align::Within16)
-    aligned = (guest & 15) + info.size <= 16 || (guest & (info.size - 1)) == 0;
-  return {guest, header(state).memory_base + guest, info, aligned};
+  const uint64_t guest = apply_address_rule(raw_address(op, frame, state), info.address);
+  return {guest, header(state).memory_base + guest, info, is_aligned(info, guest)};
 }
 
-void stop_unaligned(const Code* op, uint8_t* frame, uint8_t* state, ThreadContext* thread) {
-  ir::CpuHeader& cpu = header(state);
-  cpu.pc = op->imm;
-  cpu.fault_address = load_value<Type::I64>(op->a, frame, state) + static_cast<int64_t>(op->extra);
-  cpu.fault_size = MemInfo::unpack(op->aux & 0xffffff).size;
-  cpu.fault_access = static_cast<uint32_t>(op->aux & kMemWrites ? ir::Access::Write : ir::Access::Read);
-  thread->stop = {ir::ExitKind::Unaligned, 0};
-}
-
-#define LYREBIRD_ACCESS                              \
-  const Access access = access_of(op, frame, state); \
-  if (!access.aligned) [[unlikely]] {                \
-    stop_unaligned(op, frame, state, thread);        \
-    return;                                          \
-  }                                                  \
+#define LYREBIRD_ACCESS                                                            \
+  const Access access = access_of(op, frame, state);                               \
+  if (!access.aligned) [[unlikely]] {                                              \
+    stop_unaligned(op, raw_address(op, frame, state), access.info, state, thread); \
+    return;                                                                        \
+  }                                                                                \
   thread->current_op = op
 
 template <Type kType>
@@ -96,11 +84,7 @@ LYREBIRD_HANDLER_ABI void general_load(LYREBIRD_HANDLER_ARGS) {
   LYREBIRD_ACCESS;
   uint8_t bytes[32];
   read_memory(access, bytes);
-  if constexpr (ir::is_int(kType)) {
-    constexpr unsigned kSize = ir::byte_size(kType);
-    const unsigned size = access.info.size;
-    if (access.info.sign && (bytes[size - 1] & 0x80)) std::memset(bytes + size, 0xff, kSize - size);
-  }
+  extend<kType>(access.info, bytes);
   store_result<kType>(op, bytes, frame, state);
   LYREBIRD_NEXT(1);
 }
@@ -156,16 +140,11 @@ LYREBIRD_MEMORY_HANDLER compare_swap_handler(LYREBIRD_HANDLER_ARGS) {
 template <Type kType>
 LYREBIRD_HANDLER_ABI void load_exclusive(LYREBIRD_HANDLER_ARGS) {
   LYREBIRD_ACCESS;
-  ir::CpuHeader& cpu = header(state);
   uint8_t bytes[32];
   Access raw = access;
-  raw.info.big_endian = false;
-  if (raw.info.order == Order::Plain) raw.info.order = Order::Acquire;
+  raw.info = exclusive_info(access.info);
   read_memory(raw, bytes);
-  cpu.exclusive_address = access.guest;
-  cpu.exclusive_size = access.info.size;
-  std::memcpy(cpu.exclusive_value, bytes, 16);
-  if (access.info.big_endian) reverse(bytes, access.info.size);
+  begin_exclusive(header(state), access.guest, access.info, bytes);
   store_result<kType>(op, bytes, frame, state);
   LYREBIRD_NEXT(1);
 }
@@ -303,71 +282,38 @@ Handler select_fast_store(const MemInfo& info, Place address, Place value) {
   }
 }
 
-/// f.operator()<U>() for the access size.
-template <typename F>
-Handler with_size(unsigned size, F f) {
-  switch (size) {
-    case 1:
-      return f.template operator()<uint8_t>();
-    case 2:
-      return f.template operator()<uint16_t>();
-    case 4:
-      return f.template operator()<uint32_t>();
-    case 8:
-      return f.template operator()<uint64_t>();
-    case 16:
-      return f.template operator()<u128>();
-    default:
-      return nullptr;
+struct UserMemory {
+  template <Type kType>
+  static Handler load() {
+    return general_load<kType>;
   }
-}
-
-template <Op kOp>
-Handler select_atomic(unsigned size) {
-  return with_size(size, []<typename U>() -> Handler { return atomic<kOp, U>; });
-}
+  static Handler store() { return general_store; }
+  template <Op kOp, typename U>
+  static Handler atomic() {
+    return interp::atomic<kOp, U>;
+  }
+  template <typename U>
+  static Handler compare_swap() {
+    return compare_swap_handler<U>;
+  }
+  template <Type kType>
+  static Handler load_exclusive() {
+    return interp::load_exclusive<kType>;
+  }
+  template <typename U>
+  static Handler store_exclusive() {
+    return interp::store_exclusive<U>;
+  }
+};
 
 }  // namespace
 
 Handler select_memory(const ir::Inst& inst, Place address, Place value) {
   const MemInfo info = MemInfo::unpack(inst.aux & 0xffffff);
-  switch (inst.op) {
-    case Op::Load:
-      if (const Handler fast = select_fast_load(inst, info, address, value)) return fast;
-      return pick_type<Type::I8, Type::I16, Type::I32, Type::I64, Type::I128, Type::F16, Type::F32, Type::F64,
-                       Type::F80, Type::V64, Type::V128, Type::V256>(
-          inst.type, []<Type kType>() -> Handler { return general_load<kType>; });
-    case Op::Store:
-      if (const Handler fast = select_fast_store(info, address, value)) return fast;
-      return general_store;
-    case Op::AtomicAdd:
-      return select_atomic<Op::AtomicAdd>(info.size);
-    case Op::AtomicAndNot:
-      return select_atomic<Op::AtomicAndNot>(info.size);
-    case Op::AtomicOr:
-      return select_atomic<Op::AtomicOr>(info.size);
-    case Op::AtomicXor:
-      return select_atomic<Op::AtomicXor>(info.size);
-    case Op::AtomicMinS:
-      return select_atomic<Op::AtomicMinS>(info.size);
-    case Op::AtomicMaxS:
-      return select_atomic<Op::AtomicMaxS>(info.size);
-    case Op::AtomicMinU:
-      return select_atomic<Op::AtomicMinU>(info.size);
-    case Op::AtomicMaxU:
-      return select_atomic<Op::AtomicMaxU>(info.size);
-    case Op::AtomicSwap:
-      return select_atomic<Op::AtomicSwap>(info.size);
-    case Op::CompareSwap:
-      return with_size(info.size, []<typename U>() -> Handler { return compare_swap_handler<U>; });
-    case Op::LoadExclusive:
-      return pick_type<Type::I8, Type::I16, Type::I32, Type::I64, Type::I128, Type::V128>(
-          inst.type, []<Type kType>() -> Handler { return load_exclusive<kType>; });
-    case Op::StoreExclusive:
-      return with_size(info.size, []<typename U>() -> Handler { return store_exclusive<U>; });
-    default:
-      return nullptr;
-  }
+  Handler fast = nullptr;
+  if (inst.op == Op::Load) fast = select_fast_load(inst, info, address, value);
+  if (inst.op == Op::Store) fast = select_fast_store(info, address, value);
+  return fast ? fast : select_access<UserMemory>(inst);
 }
 
 Handler select_fence(uint32_t kinds) { return kinds == 3 || !kTotalStoreOrder ? full_fence : light_fence; }

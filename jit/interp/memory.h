@@ -8,9 +8,11 @@
 #include <atomic>
 #include <bit>
 #include <cstring>
+#include <type_traits>
 #include <utility>
 
 #include "jit/interp/general.h"
+#include "jit/interp/select.h"
 
 // Without the last attribute tsan replaces atomics by calls all the same; a guest's fault inside
 // one would leave tsan's locks held for ever.
@@ -230,6 +232,109 @@ template <typename U>
     *d = static_cast<uint8_t>(old);
   else
     store_unaligned<uint64_t>(d, old);
+}
+
+/// As info.align wants it.
+[[gnu::always_inline]] inline bool is_aligned(const MemInfo& info, uint64_t guest) {
+  if (info.align == ir::Align::Natural) return (guest & (info.size - 1)) == 0;
+  if (info.align == ir::Align::Within16)
+    return (guest & 15) + info.size <= 16 || (guest & (info.size - 1)) == 0;
+  return true;
+}
+
+inline void stop_unaligned(const Code* op, uint64_t guest, const MemInfo& info, uint8_t* state,
+                           ThreadContext* thread) {
+  ir::CpuHeader& cpu = header(state);
+  cpu.pc = op->imm;
+  cpu.fault_address = guest;
+  cpu.fault_size = info.size;
+  cpu.fault_access = static_cast<uint32_t>(op->aux & kMemWrites ? ir::Access::Write : ir::Access::Read);
+  thread->stop = {ir::ExitKind::Unaligned, info.space};
+}
+
+/// Widens what was read, 32 bytes with zeros above, to the type as info.sign has it.
+template <Type kType>
+[[gnu::always_inline]] inline void extend(const MemInfo& info, uint8_t* bytes) {
+  if constexpr (ir::is_int(kType)) {
+    const unsigned size = info.size;
+    if (info.sign && (bytes[size - 1] & 0x80)) std::memset(bytes + size, 0xff, ir::byte_size(kType) - size);
+  }
+}
+
+/// What LoadExclusive reads: as it lies in memory, and never moved before what follows.
+inline MemInfo exclusive_info(MemInfo info) {
+  info.big_endian = false;
+  if (info.order == Order::Plain) info.order = Order::Acquire;
+  return info;
+}
+
+/// Remembers what LoadExclusive read, and turns it into the number that the guest sees.
+inline void begin_exclusive(ir::CpuHeader& cpu, uint64_t guest, const MemInfo& info, uint8_t* bytes) {
+  cpu.exclusive_address = guest;
+  cpu.exclusive_size = info.size;
+  std::memcpy(cpu.exclusive_value, bytes, 16);
+  if (info.big_endian) reverse(bytes, info.size);
+}
+
+// --- selection
+
+/// f.operator()<U>() for the access size.
+template <typename F>
+Handler with_size(unsigned size, F f) {
+  switch (size) {
+    case 1:
+      return f.template operator()<uint8_t>();
+    case 2:
+      return f.template operator()<uint16_t>();
+    case 4:
+      return f.template operator()<uint32_t>();
+    case 8:
+      return f.template operator()<uint64_t>();
+    case 16:
+      return f.template operator()<u128>();
+    default:
+      return nullptr;
+  }
+}
+
+/// The handler of a memory instruction among H's: load<Type>(), store(), atomic<Op, U>(),
+/// compare_swap<U>(), load_exclusive<Type>() and store_exclusive<U>() give them.
+template <typename H>
+Handler select_access(const ir::Inst& inst) {
+  const unsigned size = MemInfo::unpack(inst.aux & 0xffffff).size;
+  const auto atomic = [&]<Op kOp>(std::integral_constant<Op, kOp>) {
+    return with_size(size, []<typename U>() -> Handler { return H::template atomic<kOp, U>(); });
+  };
+  switch (inst.op) {
+    case Op::Load:
+      return pick_type<Type::I8, Type::I16, Type::I32, Type::I64, Type::I128, Type::F16, Type::F32, Type::F64,
+                       Type::F80, Type::V64, Type::V128, Type::V256>(
+          inst.type, []<Type kType>() -> Handler { return H::template load<kType>(); });
+    case Op::Store:
+      return H::store();
+#define LYREBIRD_ATOMIC(op) \
+  case Op::op:              \
+    return atomic(std::integral_constant<Op, Op::op>())
+      LYREBIRD_ATOMIC(AtomicAdd);
+      LYREBIRD_ATOMIC(AtomicAndNot);
+      LYREBIRD_ATOMIC(AtomicOr);
+      LYREBIRD_ATOMIC(AtomicXor);
+      LYREBIRD_ATOMIC(AtomicMinS);
+      LYREBIRD_ATOMIC(AtomicMaxS);
+      LYREBIRD_ATOMIC(AtomicMinU);
+      LYREBIRD_ATOMIC(AtomicMaxU);
+      LYREBIRD_ATOMIC(AtomicSwap);
+#undef LYREBIRD_ATOMIC
+    case Op::CompareSwap:
+      return with_size(size, []<typename U>() -> Handler { return H::template compare_swap<U>(); });
+    case Op::LoadExclusive:
+      return pick_type<Type::I8, Type::I16, Type::I32, Type::I64, Type::I128, Type::V128>(
+          inst.type, []<Type kType>() -> Handler { return H::template load_exclusive<kType>(); });
+    case Op::StoreExclusive:
+      return with_size(size, []<typename U>() -> Handler { return H::template store_exclusive<U>(); });
+    default:
+      return nullptr;
+  }
 }
 
 }  // namespace lyrebird::jit::interp

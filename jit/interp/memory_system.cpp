@@ -22,21 +22,7 @@ struct SystemAccess {
   uint64_t guest = load_value<Type::I64>(op->a, frame, state) + static_cast<int64_t>(op->extra);
   // What is a tag is the walker's business.
   if (info.address != AddressRule::IgnoreTop) guest = apply_address_rule(guest, info.address);
-  bool aligned = true;
-  if (info.align == Align::Natural)
-    aligned = (guest & (info.size - 1)) == 0;
-  else if (info.align == Align::Within16)
-    aligned = (guest & 15) + info.size <= 16 || (guest & (info.size - 1)) == 0;
-  return {guest, info, aligned};
-}
-
-void stop_unaligned(const Code* op, const SystemAccess& access, uint8_t* state, ThreadContext* thread) {
-  ir::CpuHeader& cpu = header(state);
-  cpu.pc = op->imm;
-  cpu.fault_address = access.guest;
-  cpu.fault_size = access.info.size;
-  cpu.fault_access = static_cast<uint32_t>(op->aux & kMemWrites ? ir::Access::Write : ir::Access::Read);
-  thread->stop = {ir::ExitKind::Unaligned, access.info.space};
+  return {guest, info, is_aligned(info, guest)};
 }
 
 void stop_fault(const Code* op, const SystemAccess& access, uint8_t* state, ThreadContext* thread) {
@@ -44,14 +30,14 @@ void stop_fault(const Code* op, const SystemAccess& access, uint8_t* state, Thre
   thread->stop = {ir::ExitKind::MemoryFault, access.info.space};
 }
 
-#define LYREBIRD_SYSTEM_ACCESS                                   \
-  const SystemAccess access = system_access(op, frame, state);   \
-  Tlb& tlb = Tlb::of(header(state));                             \
-  if (!access.aligned) [[unlikely]] {                            \
-    stop_unaligned(op, access, state, thread);                   \
-    return;                                                      \
-  }                                                              \
-  /* Devices and walkers may want to know where the guest is. */ \
+#define LYREBIRD_SYSTEM_ACCESS                                    \
+  const SystemAccess access = system_access(op, frame, state);    \
+  Tlb& tlb = Tlb::of(header(state));                              \
+  if (!access.aligned) [[unlikely]] {                             \
+    stop_unaligned(op, access.guest, access.info, state, thread); \
+    return;                                                       \
+  }                                                               \
+  /* Devices and walkers may want to know where the guest is. */  \
   header(state).pc = op->imm
 #define LYREBIRD_SYSTEM_FAULT            \
   stop_fault(op, access, state, thread); \
@@ -93,11 +79,7 @@ LYREBIRD_HANDLER_ABI void system_load(LYREBIRD_HANDLER_ARGS) {
   if (!read_system(tlb, access, bytes)) {
     LYREBIRD_SYSTEM_FAULT;
   }
-  if constexpr (ir::is_int(kType)) {
-    constexpr unsigned kSize = ir::byte_size(kType);
-    const unsigned size = access.info.size;
-    if (access.info.sign && (bytes[size - 1] & 0x80)) std::memset(bytes + size, 0xff, kSize - size);
-  }
+  extend<kType>(access.info, bytes);
   store_result<kType>(op, bytes, frame, state);
   LYREBIRD_NEXT(1);
 }
@@ -197,18 +179,13 @@ LYREBIRD_MEMORY_HANDLER system_compare_swap(LYREBIRD_HANDLER_ARGS) {
 template <Type kType>
 LYREBIRD_HANDLER_ABI void system_load_exclusive(LYREBIRD_HANDLER_ARGS) {
   LYREBIRD_SYSTEM_ACCESS;
-  ir::CpuHeader& cpu = header(state);
   uint8_t bytes[32];
   SystemAccess raw = access;
-  raw.info.big_endian = false;
-  if (raw.info.order == Order::Plain) raw.info.order = Order::Acquire;
+  raw.info = exclusive_info(access.info);
   if (!read_system(tlb, raw, bytes)) {
     LYREBIRD_SYSTEM_FAULT;
   }
-  cpu.exclusive_address = access.guest;
-  cpu.exclusive_size = access.info.size;
-  std::memcpy(cpu.exclusive_value, bytes, 16);
-  if (access.info.big_endian) reverse(bytes, access.info.size);
+  begin_exclusive(header(state), access.guest, access.info, bytes);
   store_result<kType>(op, bytes, frame, state);
   LYREBIRD_NEXT(1);
 }
@@ -236,69 +213,32 @@ LYREBIRD_MEMORY_HANDLER system_store_exclusive(LYREBIRD_HANDLER_ARGS) {
   LYREBIRD_NEXT(1);
 }
 
-/// f.operator()<U>() for the access size.
-template <typename F>
-Handler with_size(unsigned size, F f) {
-  switch (size) {
-    case 1:
-      return f.template operator()<uint8_t>();
-    case 2:
-      return f.template operator()<uint16_t>();
-    case 4:
-      return f.template operator()<uint32_t>();
-    case 8:
-      return f.template operator()<uint64_t>();
-    case 16:
-      return f.template operator()<u128>();
-    default:
-      return nullptr;
+struct SystemMemory {
+  template <Type kType>
+  static Handler load() {
+    return system_load<kType>;
   }
-}
-
-template <Op kOp>
-Handler select_atomic(unsigned size) {
-  return with_size(size, []<typename U>() -> Handler { return system_atomic<kOp, U>; });
-}
+  static Handler store() { return system_store; }
+  template <Op kOp, typename U>
+  static Handler atomic() {
+    return system_atomic<kOp, U>;
+  }
+  template <typename U>
+  static Handler compare_swap() {
+    return system_compare_swap<U>;
+  }
+  template <Type kType>
+  static Handler load_exclusive() {
+    return system_load_exclusive<kType>;
+  }
+  template <typename U>
+  static Handler store_exclusive() {
+    return system_store_exclusive<U>;
+  }
+};
 
 }  // namespace
 
-Handler select_system_memory(const ir::Inst& inst) {
-  const unsigned size = MemInfo::unpack(inst.aux & 0xffffff).size;
-  switch (inst.op) {
-    case Op::Load:
-      return pick_type<Type::I8, Type::I16, Type::I32, Type::I64, Type::I128, Type::F16, Type::F32, Type::F64,
-                       Type::F80, Type::V64, Type::V128, Type::V256>(
-          inst.type, []<Type kType>() -> Handler { return system_load<kType>; });
-    case Op::Store:
-      return system_store;
-    case Op::AtomicAdd:
-      return select_atomic<Op::AtomicAdd>(size);
-    case Op::AtomicAndNot:
-      return select_atomic<Op::AtomicAndNot>(size);
-    case Op::AtomicOr:
-      return select_atomic<Op::AtomicOr>(size);
-    case Op::AtomicXor:
-      return select_atomic<Op::AtomicXor>(size);
-    case Op::AtomicMinS:
-      return select_atomic<Op::AtomicMinS>(size);
-    case Op::AtomicMaxS:
-      return select_atomic<Op::AtomicMaxS>(size);
-    case Op::AtomicMinU:
-      return select_atomic<Op::AtomicMinU>(size);
-    case Op::AtomicMaxU:
-      return select_atomic<Op::AtomicMaxU>(size);
-    case Op::AtomicSwap:
-      return select_atomic<Op::AtomicSwap>(size);
-    case Op::CompareSwap:
-      return with_size(size, []<typename U>() -> Handler { return system_compare_swap<U>; });
-    case Op::LoadExclusive:
-      return pick_type<Type::I8, Type::I16, Type::I32, Type::I64, Type::I128, Type::V128>(
-          inst.type, []<Type kType>() -> Handler { return system_load_exclusive<kType>; });
-    case Op::StoreExclusive:
-      return with_size(size, []<typename U>() -> Handler { return system_store_exclusive<U>; });
-    default:
-      return nullptr;
-  }
-}
+Handler select_system_memory(const ir::Inst& inst) { return select_access<SystemMemory>(inst); }
 
 }  // namespace lyrebird::jit::interp
