@@ -10,8 +10,8 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "base/log.h"
 #include "base/log_file.h"
+#include "base/log_topics.h"
 #include "user/abi/abi.h"
 #include "user/host/private_fds.h"
 #include "user/process/exec.h"
@@ -94,49 +94,15 @@ Result<void> unset_environment(State& state, const std::string& list) {
   return {};
 }
 
-struct Topic {
-  std::string_view name;
-  LogTopic topic;
-  std::string_view help;
-};
-constexpr Topic kTopics[] = {
-    {"in_asm", LogTopic::InAsm, "guest code of each new block"},
-    {"ir", LogTopic::Ir, "its IR as lifted"},
-    {"op", LogTopic::Ir, "the same"},
-    {"ir_opt", LogTopic::IrOpt, "its IR after the passes"},
-    {"op_opt", LogTopic::IrOpt, "the same"},
-    {"out_asm", LogTopic::OutAsm, "host code of each new block"},
-    {"exec", LogTopic::Exec, "each block as it starts"},
-    {"tb", LogTopic::Exec, "the same"},
-    {"cpu", LogTopic::Cpu, "registers at each stop of the guest"},
-    {"unimp", LogTopic::Unimp, "what the guest asked for and we do not have"},
-    {"strace", LogTopic::Strace, "system calls, as -strace"},
-    {"page", LogTopic::Page, "the guest's mappings after loading"},
-    {"signal", LogTopic::Signal, "signals as they reach the guest"},
-};
-
 Result<void> set_topics(State& state, const std::string& list) {
   if (list == "help") {
-    std::fputs("-d takes these, separated by commas:\n", stdout);
-    for (const Topic& topic : kTopics)
-      std::fputs(fmt::format("  {:<9} {}\n", topic.name, topic.help).c_str(), stdout);
+    std::fputs(log_topic_help(LogUser::Program).c_str(), stdout);
     state.options.exit_now = true;
     return {};
   }
-  size_t begin = 0;
-  while (begin <= list.size()) {
-    size_t comma = list.find(',', begin);
-    if (comma == std::string::npos) comma = list.size();
-    const std::string_view name = std::string_view(list).substr(begin, comma - begin);
-    const auto* const row = std::find_if(std::begin(kTopics), std::end(kTopics),
-                                         [&](const Topic& topic) { return topic.name == name; });
-    if (row == std::end(kTopics))
-      return Error{fmt::format("-d {}: no such log topic; -d help lists them", name)};
-    enable_log(row->topic);
-    if (row->topic == LogTopic::Strace) state.options.strace = true;
-    begin = comma + 1;
-  }
-  return {};
+  Result<void> ok = enable_log_topics(list, LogUser::Program);
+  if (log_enabled(LogTopic::Strace)) state.options.strace = true;
+  return ok;
 }
 
 Result<void> set_number(std::string_view option, const std::string& text, bool scaled, uint64_t& to) {

@@ -8,7 +8,7 @@
 #include <cstdio>
 #include <ctime>
 
-#include "base/log.h"
+#include "base/log_topics.h"
 #include "frontend/arm/cpu_model.h"
 #include "frontend/x86/cpu_model.h"
 #include "tools/machine/attach.h"
@@ -419,37 +419,10 @@ Result<void> set_display(MachineSettings&, const std::string& value) {
   return Error{fmt::format("-display {}: there is only none so far", value)};
 }
 
-struct Topic {
-  std::string_view name;
-  LogTopic topic;
-  std::string_view help;
-};
-constexpr Topic kTopics[] = {
-    {"in_asm", LogTopic::InAsm, "guest code of each new block"},
-    {"op", LogTopic::Ir, "its IR as lifted"},
-    {"op_opt", LogTopic::IrOpt, "its IR after the passes"},
-    {"out_asm", LogTopic::OutAsm, "host code of each new block"},
-    {"exec", LogTopic::Exec, "each block as it starts"},
-    {"cpu", LogTopic::Cpu, "registers"},
-    {"int", LogTopic::Int, "exceptions, returns from them, power calls"},
-    {"unimp", LogTopic::Unimp, "what the guest asked for and we do not have"},
-};
-
 Result<void> set_topics(MachineSettings& s, const std::string& list) {
-  if (list == "help") {
-    for (const Topic& topic : kTopics) std::puts(fmt::format("{:<9} {}", topic.name, topic.help).c_str());
-    return s.done = true, Result<void>();
-  }
-  std::vector<std::string_view> names;
-  for (const Topic& topic : kTopics) names.push_back(topic.name);
-  for (const auto& [name, value] : parse_properties(list, "")) {
-    const auto row = std::find(names.begin(), names.end(), name);
-    if (row == names.end())
-      return Error{
-          fmt::format("-d {}: no such log topic{}; -d help lists them", name, did_you_mean(name, names))};
-    enable_log(kTopics[row - names.begin()].topic);
-  }
-  return {};
+  if (list != "help") return enable_log_topics(list, LogUser::Machine);
+  std::fputs(log_topic_help(LogUser::Machine).c_str(), stdout);
+  return s.done = true, Result<void>();
 }
 
 Result<void> set_incoming(MachineSettings& s, const std::string& value) {

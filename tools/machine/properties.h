@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/words.h"
 
 namespace lyrebird::tools {
 
@@ -25,10 +26,5 @@ Result<bool> parse_switch(std::string_view what, std::string_view value);
 /// With K, M, G, T after it, else in `unit`.
 Result<uint64_t> parse_size(std::string_view what, std::string_view value, uint64_t unit);
 Result<uint64_t> parse_number(std::string_view what, std::string_view value, uint64_t low, uint64_t high);
-
-/// The candidate most like `word`, or "" if none is much like it.
-std::string nearest(std::string_view word, const std::vector<std::string_view>& candidates);
-/// " (did you mean X?)" or "".
-std::string did_you_mean(std::string_view word, const std::vector<std::string_view>& candidates);
 
 }  // namespace lyrebird::tools
