@@ -1,17 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/machine/attach.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <array>
 #include <map>
-#include <nlohmann/json.hpp>
 
 #include "base/log.h"
-#include "block/file_node.h"
-#include "block/overlay_node.h"
 #include "devices/virtio/balloon.h"
 #include "devices/virtio/blk.h"
 #include "devices/virtio/console.h"
@@ -20,10 +14,9 @@
 #include "devices/virtio/nine_p.h"
 #include "devices/virtio/pci.h"
 #include "devices/virtio/rng.h"
-#include "net/packet_fd.h"
-#include "net/stream.h"
-#include "net/user.h"
+#include "tools/machine/disks.h"
 #include "tools/machine/keys.h"
+#include "tools/machine/networks.h"
 #include "tools/machine/property_reader.h"
 
 namespace lyrebird::tools {
@@ -78,32 +71,19 @@ Result<net::Mac> parse_mac(const std::string& text) {
 
 class AttachedDevices final : public Attached {
  public:
-  AttachedDevices(const MachineSettings& settings, AttachTo to) : settings_(settings), to_(std::move(to)) {}
+  AttachedDevices(const MachineSettings& settings, AttachTo to)
+      : settings_(settings),
+        to_(std::move(to)),
+        disks_(to_.loop, settings.snapshot),
+        networks_(to_.loop, to_.character_device) {}
   ~AttachedDevices() override;
   Result<void> attach();
 
-  std::vector<std::string> describe_disks() const override {
-    std::vector<std::string> lines;
-    for (const auto& [id, disk] : disks_) lines.push_back(fmt::format("{}: {}", id, disk.node->describe()));
-    return lines;
-  }
+  std::vector<std::string> describe_disks() const override { return disks_.describe(); }
   Result<void> send_keys(std::string_view keys) override;
-  std::vector<std::string> describe_networks() const override {
-    std::vector<std::string> lines;
-    for (const auto& [id, network] : networks_)
-      lines.push_back(fmt::format("{}: {}", id, network.backend->describe()));
-    return lines;
-  }
+  std::vector<std::string> describe_networks() const override { return networks_.describe(); }
 
  private:
-  struct Disk {
-    std::shared_ptr<block::Node> node;
-    bool used = false;
-  };
-  struct Network {
-    std::unique_ptr<net::Backend> backend;
-    bool used = false;
-  };
   struct Console {
     devices::VirtioOptions options;
     std::vector<devices::VirtioConsolePort> ports;
@@ -112,13 +92,6 @@ class AttachedDevices final : public Attached {
   };
 
   Result<void> add_drive(const std::string& text);
-  Result<void> add_block_device(const std::string& text);
-  Result<void> add_block_device(PropertyReader& p);
-  /// `snapshot`: what is written is lost at the end.
-  Result<void> open(const std::string& id, block::FileOptions options, bool probe, bool snapshot);
-  Result<void> add_netdev(const std::string& text);
-  Result<void> open_network(const std::string& id, const std::string& type, PropertyReader& p);
-  Result<void> open_user(const std::string& id, PropertyReader& p);
   Result<void> add_nic(const std::string& text);
   Result<void> add_default_nic();
   Result<void> add_device(const std::string& text);
@@ -131,7 +104,6 @@ class AttachedDevices final : public Attached {
   Result<void> add_card(devices::VirtioNetOptions options, const std::string& network);
   Result<void> add_port(PropertyReader& p, bool console);
   Result<void> finish_console();
-  Result<Disk*> free_disk(const std::string& id);
   void read_virtio(PropertyReader& p, devices::VirtioOptions& options);
   net::Mac next_mac() {
     net::Mac mac = {0x52, 0x54, 0x00, 0x12, 0x34, 0x56};
@@ -142,8 +114,8 @@ class AttachedDevices final : public Attached {
 
   const MachineSettings& settings_;
   const AttachTo to_;
-  std::map<std::string, Disk> disks_;
-  std::map<std::string, Network> networks_;
+  Disks disks_;
+  Networks networks_;
   struct Folder {
     std::string path;
     bool read_only = false;
@@ -155,7 +127,7 @@ class AttachedDevices final : public Attached {
   std::vector<std::unique_ptr<devices::VirtioPci>> functions_;
   bool on_pci_ = false;  // the device that is being made
   unsigned slot_ = 0;    // 0: any
-  unsigned cards_ = 0, unnamed_ = 0;
+  unsigned cards_ = 0;
 };
 
 Result<void> AttachedDevices::keep(std::unique_ptr<devices::VirtioDevice> device) {
@@ -181,9 +153,9 @@ Result<void> AttachedDevices::attach() {
     }
     return {};
   };
-  if (auto ok = each(settings_.block_devices, [&](auto& text) { return add_block_device(text); }); !ok)
+  if (auto ok = each(settings_.block_devices, [&](auto& text) { return disks_.add_block_device(text); }); !ok)
     return ok;
-  if (auto ok = each(settings_.netdevs, [&](auto& text) { return add_netdev(text); }); !ok) return ok;
+  if (auto ok = each(settings_.netdevs, [&](auto& text) { return networks_.add(text); }); !ok) return ok;
   if (auto ok = each(settings_.drives, [&](auto& text) { return add_drive(text); }); !ok) return ok;
   if (auto ok = each(settings_.nics, [&](auto& text) { return add_nic(text); }); !ok) return ok;
   if (auto ok = each(settings_.folders, [&](auto& text) { return add_folder(text); }); !ok) return ok;
@@ -197,198 +169,16 @@ Result<void> AttachedDevices::attach() {
 
 // --- disks ---
 
-Result<void> AttachedDevices::open(const std::string& id, block::FileOptions options, bool probe,
-                                   bool snapshot) {
-  // A disk that is never written needs none.
-  snapshot = (snapshot || settings_.snapshot) && !options.read_only;
-  if (snapshot) options.read_only = true;
-  if (disks_.contains(id)) return Error{fmt::format("{}: two disks have this id", id)};
-  auto node = block::open_file(options, to_.loop);
-  if (!node) return node.error();
-  if (probe) {
-    std::array<uint8_t, 512> start = {};
-    const int fd = ::open(options.path.c_str(), O_RDONLY | O_CLOEXEC);
-    (void)!::read(fd, start.data(), start.size());
-    ::close(fd);
-    if (const auto format = block::probe_format(start); !format.empty()) {
-      return Error{
-          fmt::format("{}: is a {} image, which is not supported yet; convert it to raw "
-                      "(or say format=raw if it only looks like one)",
-                      options.path, format)};
-    }
-  }
-  if (snapshot) {
-    node = block::open_overlay(std::move(node.value()), to_.loop);
-    if (!node) return node.error();
-  }
-  disks_[id] = {std::move(node.value())};
-  return {};
-}
-
-void read_file_options(PropertyReader& p, block::FileOptions& options) {
-  if (const auto aio = p.text("aio")) {
-    if (auto kind = block::parse_aio(*aio)) {
-      options.aio = *kind;
-    } else {
-      p.fail(kind.error());
-    }
-  }
-  if (const auto discard = p.text("discard")) {
-    options.discard = *discard == "unmap" || *discard == "on";
-    if (!options.discard && *discard != "ignore" && *discard != "off") {
-      p.fail(Error{fmt::format("discard={}: is unmap or ignore", *discard)});
-    }
-  }
-  if (const auto locking = p.text("locking")) {
-    if (*locking == "auto") {
-      options.locking = block::LockMode::Auto;
-    } else if (auto on = parse_switch("locking", *locking)) {
-      options.locking = *on ? block::LockMode::On : block::LockMode::Off;
-    } else {
-      p.fail(Error{fmt::format("locking={}: is on, off or auto", *locking)});
-    }
-  }
-  p.only("detect-zeroes", "off");
-}
-
 Result<void> AttachedDevices::add_drive(const std::string& text) {
-  PropertyReader p("-drive " + text, parse_properties(text, "file"));
-  block::FileOptions options;
-  std::string id = fmt::format("drive{}", unnamed_++), interface = "virtio", format, media = "disk";
-  p.text("file", options.path);
-  p.text("id", id);
-  p.text("if", interface);
-  p.text("format", format);
-  p.text("media", media);
-  p.flag("readonly", options.read_only);
-  p.flag("read-only", options.read_only);
-  if (media == "cdrom") options.read_only = true;
-  if (const auto cache = p.text("cache")) {
-    if (auto mode = block::parse_cache_mode(*cache)) {
-      options.cache = *mode;
-    } else {
-      p.fail(mode.error());
-    }
-  }
-  read_file_options(p, options);
-  bool snapshot = false;
-  p.flag("snapshot", snapshot);
-  p.only("copy-on-read", "off");
-  p.only("werror", "report");
-  p.only("rerror", "report");
-  p.text("index");  // they are attached in the order given
-  if (auto ok = p.finish(); !ok) return ok;
-  if (options.path.empty()) return Error{fmt::format("-drive {}: wants file=FILE", text)};
-  if (!format.empty() && format != "raw") {
-    return Error{fmt::format("-drive {}: format={}: only raw is supported yet", text, format)};
-  }
-  if (interface != "virtio" && interface != "none") {
-    return Error{
-        fmt::format("-drive {}: if={}: virt has no such disks; there are virtio and none", text, interface)};
-  }
-  if (auto ok = open(id, options, format.empty(), snapshot); !ok)
-    return Error{fmt::format("-drive {}", ok.error().message)};
-  if (interface == "none") return {};
-  disks_[id].used = true;
+  const auto id = disks_.add_drive(text);
+  if (!id) return id.error();
+  if (!*id) return {};
+  auto disk = disks_.take(**id);
+  if (!disk) return disk.error();
   on_pci_ = to_.pci != nullptr;
   slot_ = 0;
-  return keep(std::make_unique<devices::VirtioBlk>(devices::VirtioBlkOptions{.virtio = {.id = id}},
-                                                   *disks_[id].node, to_.memory, to_.loop));
-}
-
-/// {"driver": "raw", "file": {"driver": "file", ...}} as driver=raw,file.driver=file,...
-void flatten(const nlohmann::json& object, const std::string& prefix, std::vector<Property>& to) {
-  for (const auto& [name, value] : object.items()) {
-    if (value.is_object()) {
-      flatten(value, prefix + name + ".", to);
-    } else if (value.is_boolean()) {
-      to.push_back({prefix + name, value.get<bool>() ? "on" : "off"});
-    } else {
-      to.push_back({prefix + name, value.is_string() ? value.get<std::string>() : value.dump()});
-    }
-  }
-}
-
-Result<void> AttachedDevices::add_block_device(const std::string& text) {
-  std::vector<Property> properties;
-  if (text.starts_with("{")) {
-    const auto json = nlohmann::json::parse(text, nullptr, false);
-    if (!json.is_object()) return Error{fmt::format("-blockdev {}: is not valid JSON", text)};
-    flatten(json, "", properties);
-  } else {
-    properties = parse_properties(text, "driver");
-  }
-  PropertyReader p("-blockdev " + text, std::move(properties));
-  return add_block_device(p);
-}
-
-Result<void> AttachedDevices::add_block_device(PropertyReader& p) {
-  std::string driver, name, file_node;
-  p.text("driver", driver);
-  p.text("node-name", name);
-  if (name.empty()) p.fail(Error{"wants node-name=NAME"});
-  const bool is_file = driver == "file" || driver == "host_device";
-  if (!is_file && driver != "raw") {
-    p.fail(Error{fmt::format("driver={}: no such driver yet; there are raw, file, host_device", driver)});
-  }
-  if (driver == "raw") {
-    p.text("file", file_node);
-    if (!file_node.empty()) {
-      bool read_only = false;
-      p.flag("read-only", read_only);
-      if (auto ok = p.finish(); !ok) return ok;
-      const auto found = disks_.find(file_node);
-      if (found == disks_.end()) return Error{fmt::format("-blockdev: file={}: no such node", file_node)};
-      if (read_only && !found->second.node->info().read_only) {
-        return Error{fmt::format("-blockdev: {}: give read-only=on to the node {} as well", name, file_node)};
-      }
-      if (disks_.contains(name)) return Error{fmt::format("{}: two disks have this id", name)};
-      disks_[name] = {found->second.node};
-      found->second.used = true;
-      return {};
-    }
-  }
-  block::FileOptions options;
-  const std::string prefix = is_file ? "" : "file.";
-  std::string file_driver = "file";
-  std::array<std::string, 6> names = {"driver",  "filename",     "aio",
-                                      "locking", "cache.direct", "cache.no-flush"};
-  for (std::string& each : names) each = prefix + each;
-  if (!is_file) p.text(names[0], file_driver);
-  p.text(names[1], options.path);
-  bool direct = false, no_flush = false;
-  for (const std::string_view at : {std::string_view("cache.direct"), std::string_view(names[4])})
-    p.flag(at, direct);
-  for (const std::string_view at : {std::string_view("cache.no-flush"), std::string_view(names[5])})
-    p.flag(at, no_flush);
-  options.cache = no_flush ? block::CacheMode::Unsafe
-                  : direct ? block::CacheMode::None
-                           : block::CacheMode::Writeback;
-  if (direct && no_flush) p.fail(Error{"cache.direct=on,cache.no-flush=on: only one of them"});
-  p.flag("read-only", options.read_only);
-  if (!is_file) {
-    if (const auto aio = p.text(names[2])) {
-      if (auto kind = block::parse_aio(*aio)) options.aio = *kind;
-    }
-  }
-  read_file_options(p, options);
-  if (auto ok = p.finish(); !ok) return ok;
-  if (options.path.empty()) return Error{fmt::format("-blockdev: {}: wants {}=FILE", name, names[1])};
-  if (auto ok = open(name, options, false, false); !ok)
-    return Error{fmt::format("-blockdev {}", ok.error().message)};
-  return {};
-}
-
-Result<AttachedDevices::Disk*> AttachedDevices::free_disk(const std::string& id) {
-  const auto found = disks_.find(id);
-  if (found == disks_.end()) {
-    std::vector<std::string_view> names;
-    for (const auto& [name, disk] : disks_) names.push_back(name);
-    return Error{fmt::format("drive={}: no -drive or -blockdev has this id{}", id, did_you_mean(id, names))};
-  }
-  if (found->second.used) return Error{fmt::format("drive={}: is used by another device already", id)};
-  found->second.used = true;
-  return &found->second;
+  return keep(std::make_unique<devices::VirtioBlk>(devices::VirtioBlkOptions{.virtio = {.id = **id}}, **disk,
+                                                   to_.memory, to_.loop));
 }
 
 void AttachedDevices::read_virtio(PropertyReader& p, devices::VirtioOptions& options) {
@@ -429,167 +219,13 @@ Result<void> AttachedDevices::add_disk(PropertyReader& p) {
   }
   if (drive.empty()) p.fail(Error{"wants drive=ID"});
   if (auto ok = p.finish(); !ok) return ok;
-  auto disk = free_disk(drive);
+  auto disk = disks_.take(drive);
   if (!disk) return disk.error();
   if (options.virtio.id.empty()) options.virtio.id = drive;
-  return keep(std::make_unique<devices::VirtioBlk>(options, *(*disk)->node, to_.memory, to_.loop));
+  return keep(std::make_unique<devices::VirtioBlk>(options, **disk, to_.memory, to_.loop));
 }
 
 // --- networks ---
-
-using NetworkResult = Result<std::unique_ptr<net::Backend>>;
-
-NetworkResult open_tap(const std::string& id, PropertyReader& p, system::EventLoop& loop) {
-  net::TapOptions options;
-  options.id = id;
-  p.text("ifname", options.interface);
-  p.number("fd", 3, 65535, options.fd);
-  p.text("br", options.bridge);
-  p.flag("vnet_hdr", options.vnet_header);
-  p.only("script", "no");
-  p.only("downscript", "no");
-  p.only("vhost", "off");
-  if (auto ok = p.finish(); !ok) return ok.error();
-  return net::open_tap(options, loop);
-}
-
-NetworkResult open_bridge(const std::string& id, PropertyReader& p, system::EventLoop& loop) {
-  net::TapOptions options;
-  options.id = id;
-  options.bridge = "br0";
-  p.text("br", options.bridge);
-  if (auto ok = p.finish(); !ok) return ok.error();
-  return net::open_tap(options, loop);
-}
-
-/// "addr.type", "addr.host", "addr.port", "addr.path" with another word for addr. The names live as long as
-/// `names`.
-net::SocketAddress read_address(PropertyReader& p, const std::array<std::string_view, 4>& names) {
-  net::SocketAddress address;
-  std::string type = "inet";
-  p.text(names[0], type);
-  p.text(names[1], address.host);
-  p.text(names[2], address.port);
-  p.text(names[3], address.path);
-  if (type != "inet" && type != "unix") p.fail(Error{fmt::format("{}={}: is inet or unix", names[0], type)});
-  return address;
-}
-
-NetworkResult open_stream(const std::string& id, PropertyReader& p, system::EventLoop& loop) {
-  net::StreamOptions options;
-  options.id = id;
-  options.address = read_address(p, {"addr.type", "addr.host", "addr.port", "addr.path"});
-  p.flag("server", options.server);
-  if (!options.address.given()) p.fail(Error{"wants addr.host=HOST,addr.port=PORT or addr.path=PATH"});
-  if (auto ok = p.finish(); !ok) return ok.error();
-  return net::open_stream(options, loop);
-}
-
-NetworkResult open_datagram(const std::string& id, PropertyReader& p, system::EventLoop& loop) {
-  net::DatagramOptions options;
-  options.id = id;
-  options.local = read_address(p, {"local.type", "local.host", "local.port", "local.path"});
-  options.remote = read_address(p, {"remote.type", "remote.host", "remote.port", "remote.path"});
-  if (!options.remote.given()) p.fail(Error{"wants remote.host=HOST,remote.port=PORT or remote.path=PATH"});
-  if (auto ok = p.finish(); !ok) return ok.error();
-  return net::open_datagram(options, loop);
-}
-
-/// The older way to say stream and dgram.
-NetworkResult open_socket(const std::string& id, PropertyReader& p, system::EventLoop& loop) {
-  const auto listen = p.text("listen"), connect = p.text("connect"), udp = p.text("udp"),
-             local = p.text("localaddr");
-  if (p.text("mcast")) p.fail(Error{"mcast: is not supported yet"});
-  if (listen.has_value() + connect.has_value() + udp.has_value() != 1) {
-    p.fail(Error{"wants one of listen=, connect=, udp="});
-  }
-  if (udp && !local) p.fail(Error{"udp= wants localaddr=HOST:PORT"});
-  if (auto ok = p.finish(); !ok) return ok.error();
-  auto address = net::parse_host_port(listen ? *listen : connect ? *connect : *udp);
-  if (!address) return address.error();
-  if (!udp) return net::open_stream({.id = id, .address = *address, .server = listen.has_value()}, loop);
-  auto own = net::parse_host_port(*local);
-  if (!own) return own.error();
-  return net::open_datagram({.id = id, .local = *own, .remote = *address}, loop);
-}
-
-Result<void> AttachedDevices::open_user(const std::string& id, PropertyReader& p) {
-  net::UserOptions options;
-  options.id = id;
-  p.flag("restrict", options.restrict);
-  p.flag("ipv4", options.ipv4);
-  p.flag("ipv6", options.ipv6);
-  p.text("net", options.net);
-  p.text("host", options.host);
-  p.text("dns", options.dns);
-  p.text("dhcpstart", options.dhcp_start);
-  p.text("ipv6-prefix", options.ipv6_prefix);
-  p.number("ipv6-prefixlen", 0, 126, options.ipv6_prefix_length);
-  p.text("ipv6-host", options.ipv6_host);
-  p.text("ipv6-dns", options.ipv6_dns);
-  p.text("hostname", options.hostname);
-  p.text("domainname", options.domain_name);
-  options.dns_search = p.all("dnssearch");
-  p.text("tftp", options.tftp);
-  p.text("bootfile", options.boot_file);
-  p.text("tftp-server-name", options.tftp_server_name);
-  for (const std::string& text : p.all("hostfwd")) {
-    if (auto forward = net::parse_host_forward(text)) {
-      options.host_forwards.push_back(*forward);
-    } else {
-      p.fail(forward.error());
-    }
-  }
-  for (const std::string& text : p.all("guestfwd")) {
-    auto forward = net::parse_guest_forward(text);
-    if (!forward) {
-      p.fail(forward.error());
-      continue;
-    }
-    if (!forward->target.empty() && to_.character_device)
-      forward->backend = to_.character_device(forward->target);
-    options.guest_forwards.push_back(*forward);
-  }
-  if (auto ok = p.finish(); !ok) return ok;
-  auto backend = net::open_user(options, to_.loop);
-  if (!backend) return backend.error();
-  networks_[id] = {std::move(backend.value())};
-  return {};
-}
-
-Result<void> AttachedDevices::open_network(const std::string& id, const std::string& type,
-                                           PropertyReader& p) {
-  if (networks_.contains(id)) return Error{fmt::format("{}: two networks have this id", id)};
-  if (type == "user") return open_user(id, p);
-  Result<std::unique_ptr<net::Backend>> (*const open)(const std::string&, PropertyReader&,
-                                                      system::EventLoop&) =
-      type == "tap"                         ? open_tap
-      : type == "bridge"                    ? open_bridge
-      : type == "socket"                    ? open_socket
-      : type == "stream" || type == "dgram" ? (type == "stream" ? open_stream : open_datagram)
-                                            : nullptr;
-  if (!open) {
-    const std::vector<std::string_view> known = {"user", "tap", "bridge", "socket", "stream", "dgram"};
-    return Error{fmt::format("{}: no such network{}; there are user, tap, bridge, socket, stream, dgram",
-                             type, did_you_mean(type, known))};
-  }
-  auto backend = open(id, p, to_.loop);
-  if (!backend) return backend.error();
-  networks_[id] = {std::move(backend.value())};
-  return {};
-}
-
-Result<void> AttachedDevices::add_netdev(const std::string& text) {
-  PropertyReader p("-netdev " + text, parse_properties(text, "type"));
-  std::string id, type;
-  p.text("type", type);
-  p.text("id", id);
-  if (id.empty()) return Error{fmt::format("-netdev {}: wants id=ID", text)};
-  if (auto ok = open_network(id, type, p); !ok) {
-    return ok.error().message.starts_with("-netdev") ? ok : Error{"-netdev " + ok.error().message};
-  }
-  return {};
-}
 
 Result<void> AttachedDevices::add_nic(const std::string& text) {
   PropertyReader p("-nic " + text, parse_properties(text, "type"));
@@ -613,7 +249,7 @@ Result<void> AttachedDevices::add_nic(const std::string& text) {
     if (!parsed) return Error{fmt::format("-nic {}", parsed.error().message)};
     options.mac = *parsed;
   }
-  if (auto ok = open_network(id, type, p); !ok) {
+  if (auto ok = networks_.open(id, type, p); !ok) {
     return ok.error().message.starts_with("-nic") ? ok : Error{"-nic " + ok.error().message};
   }
   return add_card(options, id);
@@ -621,28 +257,20 @@ Result<void> AttachedDevices::add_nic(const std::string& text) {
 
 /// As with the peer: nobody said anything about networks, so there is one.
 Result<void> AttachedDevices::add_default_nic() {
-  auto backend = net::open_user({.id = "nic0"}, to_.loop);
-  if (!backend) {
+  if (auto ok = networks_.open_default("nic0"); !ok) {
     log_always(fmt::format("warning: no network: {} (-nic none says that there is to be none)\n",
-                           backend.error().message));
+                           ok.error().message));
     return {};
   }
-  networks_["nic0"] = {std::move(backend.value())};
   on_pci_ = to_.pci != nullptr;
   slot_ = 0;
   return add_card({.virtio = {.id = "nic0"}, .mac = next_mac()}, "nic0");
 }
 
 Result<void> AttachedDevices::add_card(devices::VirtioNetOptions options, const std::string& network) {
-  const auto found = networks_.find(network);
-  if (found == networks_.end()) {
-    std::vector<std::string_view> names;
-    for (const auto& [name, each] : networks_) names.push_back(name);
-    return Error{fmt::format("netdev={}: no -netdev has this id{}", network, did_you_mean(network, names))};
-  }
-  if (found->second.used) return Error{fmt::format("netdev={}: is used by another device already", network)};
-  found->second.used = true;
-  return keep(std::make_unique<devices::VirtioNet>(options, *found->second.backend, to_.memory, to_.loop));
+  auto backend = networks_.take(network);
+  if (!backend) return backend.error();
+  return keep(std::make_unique<devices::VirtioNet>(options, **backend, to_.memory, to_.loop));
 }
 
 Result<void> AttachedDevices::add_card(PropertyReader& p) {

@@ -12,8 +12,8 @@
 #include "devices/pci/pci_host.h"
 #include "devices/virtio/virtio.h"
 #include "system/address_space.h"
-#include "system/char_backend.h"
 #include "system/event_loop.h"
+#include "tools/machine/networks.h"
 #include "tools/machine/options.h"
 
 namespace lyrebird::tools {
@@ -35,8 +35,7 @@ struct AttachTo {
   system::EventLoop& loop;
   /// Gives the device a slot of the machine.
   std::function<Result<void>(devices::VirtioDevice&)> plug;
-  /// A -chardev by its id, or null.
-  std::function<system::CharBackend*(const std::string& id)> character_device;
+  FindCharacterDevice character_device;
   /// Null: the machine has no PCI.
   devices::PciHost* pci = nullptr;
 };
