@@ -9,33 +9,8 @@
 #include <sys/time.h>
 #include <time.h>
 
+#include "proc_maps.h"
 #include "show.h"
-
-static char text[1 << 20];
-
-static ssize_t slurp(const char* path) {
-  int fd = open(path, O_RDONLY);
-  if (fd < 0) return -1;
-  ssize_t total = 0, n;
-  while ((n = read(fd, text + total, sizeof text - 1 - total)) > 0) total += n;
-  text[total] = 0;
-  close(fd);
-  return total;
-}
-
-/// The line of /proc/self/maps that holds an address: its rights.
-static void rights_of(const char* what, const void* address) {
-  char rights[5] = "none";
-  slurp("/proc/self/maps");
-  for (char* line = strtok(text, "\n"); line; line = strtok(0, "\n")) {
-    unsigned long low, high;
-    char r[5];
-    if (sscanf(line, "%lx-%lx %4s", &low, &high, r) == 3 && (unsigned long)address >= low &&
-        (unsigned long)address < high)
-      strcpy(rights, r);
-  }
-  printf("%s %s\n", what, rights);
-}
 
 int main(int argc, char** argv) {
   char exe[4096] = "", pid_exe[4096] = "", path[64];

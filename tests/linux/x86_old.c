@@ -14,28 +14,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-static char text[1 << 16];
-
-static void slurp(const char* path) {
-  int fd = open(path, O_RDONLY);
-  ssize_t total = 0, n;
-  while ((n = read(fd, text + total, sizeof text - 1 - total)) > 0) total += n;
-  text[total] = 0;
-  close(fd);
-}
-
-static void rights_of(const char* what, const void* address) {
-  char rights[5] = "none";
-  slurp("/proc/self/maps");
-  for (char* line = strtok(text, "\n"); line; line = strtok(0, "\n")) {
-    unsigned long low, high;
-    char r[5];
-    if (sscanf(line, "%lx-%lx %4s", &low, &high, r) == 3 && (unsigned long)address >= low &&
-        (unsigned long)address < high)
-      strcpy(rights, r);
-  }
-  printf("%s %s\n", what, rights);
-}
+#include "proc_maps.h"
 
 // --- data as code
 

@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -17,9 +16,9 @@
 #include <thread>
 
 #include "accel/soft/soft.h"
-#include "base/fault_guard.h"
 #include "frontend/arm/a64_frontend.h"
 #include "frontend/arm/a64_state.h"
+#include "tests/unit/accel/kept_folder.h"
 
 namespace lyrebird::accel {
 namespace {
@@ -76,8 +75,7 @@ class FileMemory final : public frontend::CodeSource {
   std::shared_ptr<const std::string> name_ = std::make_shared<const std::string>("/usr/bin/prog");
 };
 
-struct Kept : testing::Test {
-  std::string directory;
+struct Kept : KeptFolder {
   arm::A64Frontend frontend{*arm::find_cpu_model("max")};
   FileMemory code;
 
@@ -95,25 +93,13 @@ struct Kept : testing::Test {
   };
 
   void SetUp() override {
-    char name[] = "/tmp/lyrebird-kept-XXXXXX";
-    directory = mkdtemp(name);
-    struct sigaction action = {};
-    action.sa_sigaction = [](int signal, siginfo_t* info, void* context) {
-      FaultGuard::deliver(signal, *info, context);
-      _exit(99);
-    };
-    action.sa_flags = SA_SIGINFO | SA_NODEFER;
-    for (const int signal : {SIGBUS, SIGSEGV}) sigaction(signal, &action, nullptr);
+    KeptFolder::SetUp();
     // Block i of page p adds one and goes on to the next; every 16th through a register.
     for (uint64_t i = 0; i < kBlocks; ++i) {
       const uint64_t pc = block(i);
       code.put(pc, {add_x0(1), branch(static_cast<int64_t>(block(i + 1) - pc) - 4)});
     }
     code.put(block(kBlocks), {sub_x4(1), branch_ne(static_cast<int64_t>(kCode - block(kBlocks)) - 4), kSvc});
-  }
-  void TearDown() override {
-    for (const int signal : {SIGBUS, SIGSEGV}) std::signal(signal, SIG_DFL);
-    std::filesystem::remove_all(directory);
   }
 
   static constexpr uint64_t kBlocks = 200;

@@ -5,7 +5,6 @@
 
 #include <gtest/gtest.h>
 
-#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -13,12 +12,12 @@
 #include <vector>
 
 #include "accel/soft/system.h"
-#include "base/fault_guard.h"
 #include "base/report.h"
 #include "frontend/arm/cpu_model.h"
 #include "frontend/arm/system/system_frontend.h"
 #include "jit/persist/directory.h"
 #include "system/address_space.h"
+#include "tests/unit/accel/kept_folder.h"
 
 namespace lyrebird::accel {
 namespace {
@@ -144,23 +143,7 @@ struct Machine {
   std::unique_ptr<Vcpu> vcpu;
 };
 
-struct SystemKept : testing::Test {
-  std::string directory;
-  void SetUp() override {
-    char name[] = "/tmp/lyrebird-system-kept-XXXXXX";
-    directory = mkdtemp(name);
-    struct sigaction action = {};
-    action.sa_sigaction = [](int signal, siginfo_t* info, void* context) {
-      FaultGuard::deliver(signal, *info, context);
-      _exit(99);
-    };
-    action.sa_flags = SA_SIGINFO | SA_NODEFER;
-    for (const int signal : {SIGBUS, SIGSEGV}) sigaction(signal, &action, nullptr);
-  }
-  void TearDown() override {
-    for (const int signal : {SIGBUS, SIGSEGV}) std::signal(signal, SIG_DFL);
-    std::filesystem::remove_all(directory);
-  }
+struct SystemKept : KeptFolder {
   void run_once(uint64_t at = kHere) {
     Machine machine(directory);
     machine.put(at);
