@@ -107,10 +107,17 @@ struct Used {
   uint32_t written;
 };
 
+/// Where a ring is, as the transport is told.
+struct RingPlace {
+  uint64_t descriptors = 0, driver_area = 0, device_area = 0;
+  uint16_t size = 0;
+};
+
 /// One ring as the driver sees it.
-class DriverRing {
+class DriverRing : public RingPlace {
  public:
-  DriverRing(Board& board, RingKind kind, uint16_t size) : board_(board), kind_(kind), size_(size) {
+  DriverRing(Board& board, RingKind kind, uint16_t slots)
+      : RingPlace{.size = slots}, board_(board), kind_(kind) {
     descriptors = board.allocate(16 * size, 16);
     driver_area = board.allocate(kind.packed ? 4 : 6 + 2 * size, 4);
     device_area = board.allocate(kind.packed ? 4 : 6 + 8 * size, 4);
@@ -121,9 +128,7 @@ class DriverRing {
     if (kind.event_index) want_interrupt_after(0);
   }
 
-  uint64_t descriptors, driver_area, device_area;
-  uint16_t size() const { return size_; }
-  size_t free_slots() const { return kind_.packed ? size_ - used_slots_ : free_.size(); }
+  size_t free_slots() const { return kind_.packed ? size - used_slots_ : free_.size(); }
 
   /// Offers a buffer; its id. Needs as many free slots as there are pieces (one if indirect).
   uint16_t add(const std::vector<Buffer>& pieces) {
@@ -142,14 +147,14 @@ class DriverRing {
     const uint16_t added = std::exchange(added_, 0);
     if (!kind_.packed) {
       if (!kind_.event_index) return !(get16(device_area) & 1);
-      const uint16_t event = get16(device_area + 4 + 8 * size_);
+      const uint16_t event = get16(device_area + 4 + 8 * size);
       return static_cast<uint16_t>(avail_ - event - 1) < added;
     }
     const uint16_t flags = get16(device_area + 2);
     if (flags != 2) return flags == 0;
     const uint16_t off_wrap = get16(device_area);
     int event = off_wrap & 0x7fff;
-    if ((off_wrap >> 15 != 0) != avail_wrap_) event -= size_;
+    if ((off_wrap >> 15 != 0) != avail_wrap_) event -= size;
     return static_cast<uint16_t>(avail_ - event - 1) < added;
   }
 
@@ -165,13 +170,13 @@ class DriverRing {
   void want_interrupt_after(uint16_t more) {
     interrupts_ = true;
     if (!kind_.packed) {
-      put16(driver_area + 4 + 2 * size_, static_cast<uint16_t>(used_ + more));
+      put16(driver_area + 4 + 2 * size, static_cast<uint16_t>(used_ + more));
       return;
     }
     uint16_t at = used_ + more;
     bool wrap = used_wrap_;
-    if (at >= size_) {
-      at -= size_;
+    if (at >= size) {
+      at -= size;
       wrap = !wrap;
     }
     put16(driver_area, static_cast<uint16_t>(at | wrap << 15));
@@ -220,7 +225,7 @@ class DriverRing {
                        last ? 0 : slots[i + 1]);
       }
     }
-    put16(driver_area + 4 + 2 * (avail_ % size_), slots[0]);
+    put16(driver_area + 4 + 2 * (avail_ % size), slots[0]);
     put16(driver_area + 2, ++avail_);
     ++added_;
     const uint16_t head = slots[0];
@@ -247,7 +252,7 @@ class DriverRing {
       // The first one's flags come last: they hand over the chain.
       const uint64_t at = descriptors + 16 * avail_;
       put_descriptor(at, piece, id, i == 0 ? get16(at + 14) : flags);
-      if (++avail_ == size_) {
+      if (++avail_ == size) {
         avail_ = 0;
         avail_wrap_ = !avail_wrap_;
       }
@@ -261,7 +266,7 @@ class DriverRing {
 
   std::optional<Used> get_split() {
     if (get16(device_area + 2) == used_) return {};
-    const uint64_t at = device_area + 4 + 8 * (used_ % size_);
+    const uint64_t at = device_area + 4 + 8 * (used_ % size);
     const Used used{static_cast<uint16_t>(board_.get<uint32_t>(at)), board_.get<uint32_t>(at + 4)};
     ++used_;
     for (uint16_t slot : chains_.at(used.id)) free_.push_back(slot);
@@ -280,8 +285,8 @@ class DriverRing {
     free_.push_back(used.id);
     used_slots_ -= slots;
     used_ += slots;
-    if (used_ >= size_) {
-      used_ -= size_;
+    if (used_ >= size) {
+      used_ -= size;
       used_wrap_ = !used_wrap_;
     }
     return used;
@@ -289,7 +294,6 @@ class DriverRing {
 
   Board& board_;
   const RingKind kind_;
-  const uint16_t size_;
   std::vector<uint16_t> free_;  // slots, or ids of the packed layout
   std::map<uint16_t, std::vector<uint16_t>> chains_;
   uint16_t avail_ = 0, used_ = 0, added_ = 0, used_slots_ = 0;
@@ -305,7 +309,7 @@ class Transport {
   virtual uint8_t status() = 0;
   virtual void set_status(uint8_t status) = 0;
   virtual uint16_t queue_max(unsigned queue) = 0;
-  virtual void set_queue(unsigned queue, const DriverRing& ring) = 0;
+  virtual void set_queue(unsigned queue, const RingPlace& ring) = 0;
   virtual void notify(unsigned queue) = 0;
   virtual uint32_t config(uint64_t offset, unsigned size) = 0;
   virtual void set_config(uint64_t offset, unsigned size, uint32_t value) = 0;
@@ -347,9 +351,9 @@ class MmioTransport final : public Transport {
     write(0x30, queue);
     return static_cast<uint16_t>(read(0x34));
   }
-  void set_queue(unsigned queue, const DriverRing& ring) override {
+  void set_queue(unsigned queue, const RingPlace& ring) override {
     write(0x30, queue);
-    write(0x38, ring.size());
+    write(0x38, ring.size);
     const uint64_t areas[] = {ring.descriptors, ring.driver_area, ring.device_area};
     for (unsigned i = 0; i < 3; ++i) {
       write(0x80 + 0x10 * i, static_cast<uint32_t>(areas[i]));

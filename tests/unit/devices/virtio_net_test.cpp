@@ -58,7 +58,7 @@ class Net : public testing::TestWithParam<bool> {
   bool receive(const std::vector<uint8_t>& bytes) { return cable.receiver->receive({}, bytes); }
   /// Whether the guest gets a frame to that address.
   bool arrives(std::array<uint8_t, 6> to) {
-    if (driver.rings[0]->free_slots() == driver.rings[0]->size()) give_buffer(2000);
+    if (driver.rings[0]->free_slots() == driver.rings[0]->size) give_buffer(2000);
     EXPECT_TRUE(receive(frame(60, to)));
     return driver.rings[0]->get().has_value();
   }

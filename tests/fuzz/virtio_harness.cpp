@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A driver that does what it likes: the bytes are a program that writes the rings, the buffers, the
-// transport's registers and the configuration of one virtio device. Nothing may crash, hang or touch other
-// memory; after a reset the device must work again.
-#include <fmt/core.h>
+#include "tests/fuzz/virtio_harness.h"
 
 #include <cstdio>
 #include <cstdlib>
@@ -16,35 +13,10 @@
 #include "devices/virtio/nine_p.h"
 #include "devices/virtio/rng.h"
 #include "tests/unit/devices/memory_node.h"
-#include "tests/unit/devices/virtio_driver.h"
+
+namespace lyrebird::devices::test {
 
 namespace {
-
-using namespace lyrebird;
-using namespace lyrebird::devices;
-using namespace lyrebird::devices::test;
-
-class Bytes {
- public:
-  Bytes(const uint8_t* data, size_t size) : at_(data), end_(data + size) {}
-  bool empty() const { return at_ == end_; }
-  template <typename T>
-  T get() {
-    T value = 0;
-    const size_t n = std::min<size_t>(sizeof value, static_cast<size_t>(end_ - at_));
-    std::memcpy(&value, at_, n);
-    at_ += n;
-    return value;
-  }
-  std::span<const uint8_t> take(size_t n) {
-    n = std::min<size_t>(n, static_cast<size_t>(end_ - at_));
-    at_ += n;
-    return {at_ - n, n};
-  }
-
- private:
-  const uint8_t *at_, *end_;
-};
 
 class Cable final : public net::Backend {
  public:
@@ -79,7 +51,7 @@ struct Subject {
   Subject(Board& board, unsigned kind) : node(board.loop, 1 << 16) {
     const VirtioOptions options = {.id = "fuzz", .packed = true};
     system::AddressSpace& memory = *board.memory;
-    switch (kind % 7) {
+    switch (kind % 9) {
       case 0:
         device = std::make_unique<VirtioBlk>(VirtioBlkOptions{.virtio = options, .queues = 2}, node, memory,
                                              board.loop);
@@ -96,11 +68,24 @@ struct Subject {
       case 3:
         device = std::make_unique<VirtioRng>(options, memory, board.loop);
         break;
-      case 4:
-        device = std::make_unique<VirtioBalloon>(VirtioBalloonOptions{.virtio = options}, memory, board.loop);
+      case 4: {
+        auto made =
+            std::make_unique<VirtioBalloon>(VirtioBalloonOptions{.virtio = options}, memory, board.loop);
+        on_host = [&balloon = *made](unsigned which, std::span<const uint8_t>) {
+          if (which & 32) balloon.set_target(which);
+          if (which & 64) balloon.statistics();
+        };
+        device = std::move(made);
         break;
+      }
       case 5:
-        device = std::make_unique<VirtioInput>(options, VirtioInputModel::tablet(), memory, board.loop);
+        input(options, VirtioInputModel::tablet(), board);
+        break;
+      case 7:
+        input(options, VirtioInputModel::keyboard(), board);
+        break;
+      case 8:
+        input(options, VirtioInputModel::mouse(), board);
         break;
       default:
         device = std::make_unique<Virtio9p>(
@@ -109,11 +94,22 @@ struct Subject {
         break;
     }
   }
+  void input(const VirtioOptions& options, VirtioInputModel model, Board& board) {
+    auto made = std::make_unique<VirtioInput>(options, std::move(model), *board.memory, board.loop);
+    on_host = [&input = *made](unsigned, std::span<const uint8_t> data) {
+      std::vector<InputEvent> events;
+      for (const uint8_t byte : data) events.push_back({byte, byte, byte});
+      input.send(std::move(events));
+      input.status();
+    };
+    device = std::move(made);
+  }
   void host_event(Bytes& bytes) {
     const unsigned which = bytes.get<uint8_t>();
     node.hold = which & 1;
     node.error = which & 2 ? 5 : 0;
     const auto data = bytes.take(bytes.get<uint8_t>() * 8);
+    if (on_host) on_host(which, data);
     if (cable.receiver) cable.receiver->receive({}, data);
     if (cable.receiver && (which & 4)) cable.receiver->can_send();
     for (Line& line : lines) {
@@ -127,12 +123,15 @@ struct Subject {
   MemoryNode node;
   Cable cable;
   Line lines[2];
+  std::function<void(unsigned, std::span<const uint8_t>)> on_host;
   std::unique_ptr<VirtioDevice> device;
 };
 
 constexpr uint64_t kRings = kRamBase + 0x10000, kRingStep = 0x1000;
 
-void start(Board& board, MmioTransport& transport, unsigned layout) {
+void start(Board& board, RawTransport& raw, unsigned layout) {
+  raw.restore();
+  Transport& transport = raw.transport();
   transport.set_status(0);
   transport.set_status(3);
   uint64_t features = transport.features();
@@ -143,14 +142,8 @@ void start(Board& board, MmioTransport& transport, unsigned layout) {
   transport.set_features(features);
   transport.set_status(11);
   for (unsigned n = 0; transport.queue_max(n) != 0; ++n) {
-    transport.write(0x30, n);
-    transport.write(0x38, 8);
     const uint64_t base = kRings + n * kRingStep;
-    for (unsigned area = 0; area < 3; ++area) {
-      transport.write(0x80 + 0x10 * area, static_cast<uint32_t>(base + 0x400 * area));
-      transport.write(0x84 + 0x10 * area, 0);
-    }
-    transport.write(0x44, 1);
+    transport.set_queue(n, {base, base + 0x400, base + 0x800, 8});
   }
   transport.set_status(15);
   board.settle();
@@ -166,7 +159,7 @@ void put_descriptor(Board& board, Bytes& bytes) {
   board.put<uint16_t>(at + 14, bytes.get<uint16_t>() & 0x8087);
 }
 
-void step(Board& board, MmioTransport& transport, Subject& subject, Bytes& bytes, unsigned layout) {
+void step(Board& board, RawTransport& raw, Subject& subject, Bytes& bytes, unsigned layout) {
   switch (bytes.get<uint8_t>() % 10) {
     case 0: {
       const uint64_t at = kRamBase + bytes.get<uint16_t>();
@@ -192,33 +185,31 @@ void step(Board& board, MmioTransport& transport, Subject& subject, Bytes& bytes
       break;
     }
     case 5:
-      transport.notify(bytes.get<uint8_t>() % 10);
+      raw.transport().notify(bytes.get<uint8_t>() % 10);
       break;
-    case 6: {
-      const uint32_t offset = bytes.get<uint8_t>() * 4u;
-      // Not the device's configuration: that is 9.
-      transport.write(offset & 0xfc, bytes.get<uint32_t>());
-      transport.read(offset & 0xfc);
+    case 6:
+      raw.poke(bytes);
       break;
-    }
     case 7:
       subject.host_event(bytes);
       break;
     case 8:
-      start(board, transport, layout);
+      start(board, raw, layout);
       break;
     default: {
       const uint32_t offset = bytes.get<uint8_t>();
       const unsigned size = 1u << bytes.get<uint8_t>() % 3;
-      transport.set_config(offset & ~(size - 1), size, bytes.get<uint32_t>());
-      transport.config(offset & ~(size - 1), size);
+      raw.transport().set_config(offset & ~(size - 1), size, bytes.get<uint32_t>());
+      raw.transport().config(offset & ~(size - 1), size);
       break;
     }
   }
   board.loop.run_once(0);
 }
 
-void check_that_it_works(Board& board, MmioTransport& transport) {
+void check_that_it_works(Board& board, RawTransport& raw) {
+  raw.restore();
+  Transport& transport = raw.transport();
   transport.set_status(0);
   if (transport.status() == 0 && transport.interrupts() == 0 && !board.irq.level()) return;
   std::fputs("the device did not come back by a reset\n", stderr);
@@ -227,20 +218,18 @@ void check_that_it_works(Board& board, MmioTransport& transport) {
 
 }  // namespace
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+void fuzz_virtio(Bytes bytes, const Connect& connect) {
   static const bool quiet = open_log_file("/dev/null");
   (void)quiet;
-  Bytes bytes(data, size);
   const unsigned kind = bytes.get<uint8_t>(), layout = bytes.get<uint8_t>();
   Board board;
   Subject subject(board, kind);
-  {
-    MmioTransport transport(board, *subject.device);
-    start(board, transport, layout);
-    while (!bytes.empty()) step(board, transport, subject, bytes, layout);
-    board.settle();
-    check_that_it_works(board, transport);
-    subject.device.reset();
-  }
-  return 0;
+  const auto raw = connect(board, *subject.device);
+  start(board, *raw, layout);
+  while (!bytes.empty()) step(board, *raw, subject, bytes, layout);
+  board.settle();
+  check_that_it_works(board, *raw);
+  subject.device->reset();
 }
+
+}  // namespace lyrebird::devices::test
