@@ -36,9 +36,7 @@ class UringEngine final : public IoEngine {
     if (event_fd_ < 0 || ::io_uring_register_eventfd(&ring_, event_fd_) < 0) {
       return Error{fmt::format("io_uring: no event descriptor: {}", std::strerror(errno))};
     }
-    loop_.watch(event_fd_, EPOLLIN, [this](uint32_t) {
-      uint64_t count;
-      (void)!::read(event_fd_, &count, sizeof count);
+    loop_.watch(event_fd_, EPOLLIN | EPOLLET, [this](uint32_t) {
       while (reap_one()) {
       }
     });

@@ -115,6 +115,7 @@ void MicrovmMachine::add_devices() {
             (void)vm.change_msi_route(pin, message.address, message.data);
         });
     map("ioapic", kIoApic, devices::IoApic::kSize, *ioapic_, "24 pins", {4, 4});
+    kvm_->vm().coalesce(kIoApic, 4, false, true);
   }
   const auto gsi = [&](unsigned number) {
     return ioapic_ ? system::IrqLine(*ioapic_, number) : system::IrqLine(kvm_->vm(), number);
@@ -125,6 +126,7 @@ void MicrovmMachine::add_devices() {
   if (options_.rtc) {
     rtc_ = std::make_unique<devices::Mc146818>(clock(), options_.epoch, gsi(kRtcIrq));
     map_port("mc146818", kRtcPort, devices::Mc146818::kSize, *rtc_, fmt::format("GSI {}", kRtcIrq));
+    kvm_->vm().coalesce(kRtcPort, 1, true, true);  // which register: the data's access follows
   }
   reset_port_ = std::make_unique<devices::ResetPort>([this] { request_reset(); });
   map_port("reset", kKeyboardPort, 1, *reset_port_, "0xfe resets");
@@ -289,6 +291,8 @@ Result<void> MicrovmMachine::plug(devices::VirtioDevice& device) {
   if (used_slots_ == kSlots)
     return Error{fmt::format("-device: microvm has {} places for virtio devices, and all are taken", kSlots)};
   slots_[used_slots_].mmio->plug(device);
+  for (const auto& [offset, size] : devices::VirtioMmio::kPlainRegisters)
+    kvm_->vm().coalesce(kVirtio + used_slots_ * devices::VirtioMmio::kSize + offset, size, false, true);
   if (options_.ioeventfd) connect_notify(used_slots_, device);
   ++used_slots_;
   return {};
@@ -309,10 +313,7 @@ void MicrovmMachine::connect_notify(unsigned slot, devices::VirtioDevice& device
       return;
     }
     slots_[slot].eventfds.push_back(fd);
-    loop().watch(fd, EPOLLIN, [fd, queue, &device](uint32_t) {
-      uint64_t count;
-      if (read(fd, &count, sizeof count) == sizeof count) device.notify(queue);
-    });
+    loop().watch(fd, EPOLLIN | EPOLLET, [queue, &device](uint32_t) { device.notified(queue); });
   }
 }
 

@@ -10,10 +10,18 @@
 
 namespace lyrebird::system {
 
+namespace {
+
+/// What epoll carries. Numbers of descriptors are used again: an event of an old one must not reach the new
+/// one's callback, so there is a serial number with it.
+uint64_t key_of(int fd, uint32_t serial) { return uint64_t{serial} << 32 | static_cast<uint32_t>(fd); }
+
+}  // namespace
+
 EventLoop::EventLoop()
     : epoll_fd_(epoll_create1(EPOLL_CLOEXEC)), wake_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   assert(epoll_fd_ >= 0 && wake_fd_ >= 0);
-  epoll_event event{.events = EPOLLIN, .data = {.u64 = 0}};
+  epoll_event event{.events = EPOLLIN | EPOLLET, .data = {.u64 = 0}};
   epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, wake_fd_, &event);
 }
 
@@ -24,12 +32,11 @@ EventLoop::~EventLoop() {
 
 void EventLoop::watch(int fd, uint32_t events, FdCallback callback) {
   const std::lock_guard lock(mutex_);
-  // Numbers of descriptors are used again: an event of an old one must not reach the new one's callback, so
-  // what epoll carries is a serial number.
   const auto old = watches_.find(fd);
   const bool known = old != watches_.end();
-  const uint64_t serial = known ? old->second.serial : next_serial_++;
-  epoll_event event{.events = events, .data = {.u64 = serial}};
+  if (!known && ++next_serial_ == 0) ++next_serial_;  // 0 is the loop's own
+  const uint32_t serial = known ? old->second.serial : next_serial_;
+  epoll_event event{.events = events, .data = {.u64 = key_of(fd, serial)}};
   bool always = known && old->second.always_ready;
   if (!always && epoll_ctl(epoll_fd_, known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event) != 0) {
     if (errno == ENOENT)
@@ -65,7 +72,7 @@ void EventLoop::post(Callback callback) {
 
 void EventLoop::wake() {
   const uint64_t one = 1;
-  // Full means that it is awake anyway.
+  // Nobody reads it: it is full after 2^64 of these.
   [[maybe_unused]] const ssize_t written = write(wake_fd_, &one, sizeof one);
 }
 
@@ -91,28 +98,22 @@ void EventLoop::run_once(int timeout_ms) {
   }
   epoll_event events[32];
   const int count = epoll_wait(epoll_fd_, events, 32, timeout_ms);
-  for (int i = 0; i < count; ++i) {
-    if (events[i].data.u64 != 0) {
-      // A copy: the struct is packed, its members are not aligned.
-      ready.emplace_back(uint64_t{events[i].data.u64}, uint32_t{events[i].events});
-      continue;
-    }
-    uint64_t value;
-    [[maybe_unused]] const ssize_t got = read(wake_fd_, &value, sizeof value);
-  }
+  for (int i = 0; i < count; ++i)
+    // A copy: the struct is packed, its members are not aligned.
+    if (events[i].data.u64 != 0) ready.emplace_back(uint64_t{events[i].data.u64}, uint32_t{events[i].events});
   {
     const std::lock_guard lock(mutex_);
     if (always_ready_ > 0)
       for (const auto& [fd, watch] : watches_)
-        if (watch.always_ready && watch.events) ready.emplace_back(watch.serial, watch.events);
+        if (watch.always_ready && watch.events) ready.emplace_back(key_of(fd, watch.serial), watch.events);
   }
   run_posted();
-  for (const auto& [serial, seen] : ready) {
+  for (const auto& [key, seen] : ready) {
     std::shared_ptr<FdCallback> callback;
     {
       const std::lock_guard lock(mutex_);
-      for (const auto& [fd, watch] : watches_)
-        if (watch.serial == serial) callback = watch.callback;
+      const auto found = watches_.find(static_cast<int>(static_cast<uint32_t>(key)));
+      if (found != watches_.end() && found->second.serial == key >> 32) callback = found->second.callback;
     }
     if (callback) (*callback)(seen);
   }

@@ -26,7 +26,8 @@ class EventLoop {
   EventLoop& operator=(const EventLoop&) = delete;
 
   /// Level-triggered. Watching a descriptor again replaces events and callback. Any thread. A file that
-  /// epoll can't watch (a regular one) counts as always ready.
+  /// epoll can't watch (a regular one) counts as always ready. With EPOLLET each write to an eventfd is told
+  /// once, and nobody need read it.
   void watch(int fd, uint32_t events, FdCallback callback);
   /// After it returns on the loop's thread the callback is not called again; on another thread one
   /// call may be under way.
@@ -52,13 +53,13 @@ class EventLoop {
   std::mutex mutex_;
   std::vector<Callback> posted_;
   struct Watch {
-    uint64_t serial;
+    uint32_t serial;
     std::shared_ptr<FdCallback> callback;
     uint32_t events;
     bool always_ready;
   };
   std::unordered_map<int, Watch> watches_;
-  uint64_t next_serial_ = 1;
+  uint32_t next_serial_ = 0;
   unsigned always_ready_ = 0;
 };
 

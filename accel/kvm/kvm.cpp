@@ -166,6 +166,7 @@ void KvmAccelerator::report(Report& report) const {
   report.count("exits", stats_.exits.load());
   report.count("port I/O", stats_.port_io.load());
   report.count("memory I/O", stats_.memory_io.load());
+  report.count("kept back", stats_.kept_back.load(), "writes without an exit of their own");
   report.count("halts", stats_.halts.load(), "that came out; those of an APIC in the kernel do not");
   report.count("signals", stats_.signals.load(), "to take a vCPU out of guest code");
 }

@@ -55,7 +55,7 @@ struct KvmOptions {
 };
 
 struct KvmStats {
-  std::atomic<uint64_t> exits{0}, port_io{0}, memory_io{0}, halts{0}, signals{0};
+  std::atomic<uint64_t> exits{0}, port_io{0}, memory_io{0}, halts{0}, signals{0}, kept_back{0};
 };
 
 class KvmAccelerator final : public Accelerator {

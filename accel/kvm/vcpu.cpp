@@ -32,6 +32,11 @@ void install_kick_handler() {
   });
 }
 
+int this_thread() {
+  static thread_local const int id = static_cast<int>(syscall(SYS_gettid));
+  return id;
+}
+
 void set_immediate_exit(kvm_run* run, bool on) {
   __atomic_store_n(&run->immediate_exit, on ? 1 : 0, __ATOMIC_SEQ_CST);
 }
@@ -134,7 +139,7 @@ Exit KvmVcpu::loop(bool single) {
     if (!single && owner_.breakpoints_changed_.load() != seen_breakpoints_) apply_debug(false);
     inject();
     if (enter(exit)) {
-      owner_.vm().drain(memory_, owner_.ports_);
+      make_kept_writes();
       if (handle(single, exit)) break;
     } else if (exit.kind != ir::ExitKind::None) {
       break;
@@ -146,14 +151,20 @@ Exit KvmVcpu::loop(bool single) {
       break;
     }
   }
+  make_kept_writes();  // devices as the guest left them: somebody may save them now
   return exit;
+}
+
+void KvmVcpu::make_kept_writes() {
+  if (const unsigned count = owner_.vm().drain(memory_, owner_.ports_); count != 0)
+    owner_.stats_.kept_back.fetch_add(count, std::memory_order_relaxed);
 }
 
 bool KvmVcpu::enter(Exit& failed) {
   // The kernel tries to run a processor whose I/O is complete, and comes back for immediate_exit.
   if (kicked_.load()) set_immediate_exit(run_, true);
   seen_changes_ = owner_.vm().slots().changes();
-  inside_.store(static_cast<int>(syscall(SYS_gettid)));
+  inside_.store(this_thread());
   const int result = ioctl(fd_.get(), KVM_RUN, 0);
   const int error = errno;
   inside_.store(0);
@@ -319,10 +330,7 @@ bool KvmVcpu::internal_error(Exit& exit) {
     owner_.options_.disassembler(state_.pc, state_.mode, code.data(), code.size(), line);
   if (!line.empty()) text += "  code " + line;
   text += registers_text();
-  text +=
-      "  try  -accel jit, which runs every instruction; or a -cpu without the feature that the instruction "
-      "is of, "
-      "so that the guest does not use it";
+  text += "  try  a -cpu without the feature that the instruction is of, so that the guest does not use it";
   exit = fail(text);
   return true;
 }

@@ -47,6 +47,8 @@ class KvmVcpu final : public Vcpu {
   bool enter(Exit& failed);
   /// True: run() returns `exit`.
   bool handle(bool single, Exit& exit);
+  /// Makes writes that the kernel kept back, in front of what came after them.
+  void make_kept_writes();
   void port_io();
   void memory_io();
   /// Sleeps until there is something to do; no controller is in the kernel that would do it.

@@ -174,20 +174,22 @@ void Vm::coalesce(uint64_t address, uint64_t size, bool port, bool on) {
   fd_.control(on ? KVM_REGISTER_COALESCED_MMIO : KVM_UNREGISTER_COALESCED_MMIO, &zone);
 }
 
-void Vm::drain(const system::AddressSpace& memory, const system::AddressSpace& ports) {
+unsigned Vm::drain(const system::AddressSpace& memory, const system::AddressSpace& ports) {
   if (!ring_ ||
-      __atomic_load_n(&ring_->first, __ATOMIC_RELAXED) == __atomic_load_n(&ring_->last, __ATOMIC_ACQUIRE))
-    return;
+      __atomic_load_n(&ring_->first, __ATOMIC_ACQUIRE) == __atomic_load_n(&ring_->last, __ATOMIC_ACQUIRE))
+    return 0;
   const std::lock_guard lock(ring_mutex_);
+  unsigned count = 0;
   const uint32_t capacity =
       static_cast<uint32_t>((4096 - sizeof(kvm_coalesced_mmio_ring)) / sizeof(kvm_coalesced_mmio));
-  while (ring_->first != __atomic_load_n(&ring_->last, __ATOMIC_ACQUIRE)) {
+  for (; ring_->first != __atomic_load_n(&ring_->last, __ATOMIC_ACQUIRE); ++count) {
     const kvm_coalesced_mmio& entry = ring_->coalesced_mmio[ring_->first];
     uint64_t value = 0;
     std::memcpy(&value, entry.data, std::min<size_t>(entry.len, sizeof value));
     (entry.pio ? ports : memory).write(entry.phys_addr, entry.len, value);
     __atomic_store_n(&ring_->first, (ring_->first + 1) % capacity, __ATOMIC_RELEASE);
   }
+  return count;
 }
 
 }  // namespace lyrebird::accel::kvm

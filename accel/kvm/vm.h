@@ -72,8 +72,8 @@ class Vm final : public system::IrqSink, public system::MsiSink {
   /// Writes to the range may be kept back until the next exit, in order.
   void coalesce(uint64_t address, uint64_t size, bool port, bool on);
   void set_coalesced_ring(kvm_coalesced_mmio_ring* ring) { ring_ = ring; }
-  /// Makes the writes that were kept back.
-  void drain(const system::AddressSpace& memory, const system::AddressSpace& ports);
+  /// Makes the writes that were kept back; how many there were.
+  unsigned drain(const system::AddressSpace& memory, const system::AddressSpace& ports);
 
  private:
   Vm(const Device& device, const VmOptions& options) : device_(device), options_(options) {}

@@ -9,7 +9,9 @@
 /// 0x0c0, ConfigGeneration 0x0fc ro. Interrupt: level, high while InterruptStatus != 0.
 #pragma once
 
+#include <array>
 #include <mutex>
+#include <utility>
 
 #include "devices/virtio/virtio.h"
 #include "system/device.h"
@@ -21,6 +23,10 @@ class VirtioMmio final : public system::Device, private VirtioTransport {
  public:
   static constexpr uint64_t kSize = 0x200;
   static constexpr uint64_t kQueueNotify = 0x050;  // any thread may call VirtioDevice::notify() for it
+
+  /// Writes to these only keep a value for what comes later: offset and bytes.
+  static constexpr std::array<std::pair<uint64_t, uint64_t>, 5> kPlainRegisters = {
+      {{0x014, 4}, {0x020, 8}, {0x030, 4}, {0x038, 4}, {0x080, 0x28}}};
 
   /// An empty slot until plug().
   explicit VirtioMmio(system::IrqLine irq) : irq_(irq) {}

@@ -132,6 +132,13 @@ void VirtioDevice::notify(unsigned queue) {
   if (!posted_.exchange(true)) post([this] { process_pending(); });
 }
 
+void VirtioDevice::notified(unsigned queue) {
+  assert(loop_.on_loop_thread());
+  if (queue >= queues_.size()) return;
+  const std::lock_guard lock(mutex_);
+  if (running() && queues_[queue]->enabled()) process(queue);
+}
+
 void VirtioDevice::process_pending() {
   posted_ = false;
   for (unsigned word = 0; word * 64 < queues_.size(); ++word) {

@@ -99,6 +99,8 @@ class VirtioDevice {
   void reset_queue(unsigned n);
   /// Any thread, with or without the mutex. Says which queue has new buffers.
   void notify(unsigned queue);
+  /// The same, by the loop's thread without the mutex: the queue is processed before it returns.
+  void notified(unsigned queue);
   /// As set_status(0), and what a machine's reset does.
   void reset();
   void save(system::StateWriter& to);

@@ -12,10 +12,28 @@ program = sys.argv[1]
 failures = 0
 
 
-def refused(what, arguments, expected, before=()):
+# In front of the kernel: what it answers where it has not got something.
+KERNEL = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <linux/kvm.h>
+#include <stdlib.h>
+int ioctl(int fd, unsigned long request, unsigned long argument) {
+  static int (*real)(int, unsigned long, unsigned long);
+  if (!real) real = (int (*)(int, unsigned long, unsigned long))dlsym(RTLD_NEXT, "ioctl");
+  const char* const missing = getenv("NO_CAPABILITY");
+  if (request == KVM_CREATE_VM && getenv("KVM_BUSY")) return errno = EBUSY, -1;
+  if (request == KVM_CHECK_EXTENSION && missing && argument == strtoul(missing, 0, 0)) return 0;
+  return real(fd, request, argument);
+}
+"""
+
+
+def refused(what, arguments, expected, before=(), environment=None):
     global failures
     done = subprocess.run([*before, program, *arguments], capture_output=True, text=True, timeout=60,
-                          stdin=subprocess.DEVNULL)
+                          stdin=subprocess.DEVNULL, env={**os.environ, **(environment or {})})
     lines = done.stderr.splitlines()
     good = done.returncode == 1 and len(lines) == 1 and re.search(expected, done.stderr)
     failures += not good
@@ -45,6 +63,13 @@ with tempfile.TemporaryDirectory() as folder:
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         print("skipped: the rest needs /dev/kvm")
         sys.exit(1 if failures else 77)
+    library = os.path.join(folder, "kernel.so")
+    if subprocess.run(["gcc", "-shared", "-fPIC", "-x", "c", "-o", library, "-"], input=KERNEL, text=True).returncode == 0:
+        other = {"LD_PRELOAD": library, "ASAN_OPTIONS": "verify_asan_link_order=0"}
+        refused("another hypervisor has the processor", run, r"/dev/kvm: another hypervisor uses the processor",
+                environment={**other, "KVM_BUSY": "1"})
+        refused("a kernel without a capability", run, r"/dev/kvm: this kernel has no KVM_CAP_IMMEDIATE_EXIT; use Linux",
+                environment={**other, "NO_CAPABILITY": "136"})
     refused("a file that is no kernel", run, r"-kernel .*/kernel: is no kernel")
     refused("a kernel that is not there", ["-M", "microvm", "-kernel", "/nowhere"], r"-kernel /nowhere: ")
     refused("no kernel", ["-M", "microvm"], r"name a kernel with -kernel")
