@@ -21,6 +21,7 @@ endif()
 find_library(LYREBIRD_FDT libfdt.a REQUIRED)
 find_library(LYREBIRD_ZLIB libz.a REQUIRED)
 find_library(LYREBIRD_ZSTD libzstd.a REQUIRED)
+find_library(LYREBIRD_PNG libpng16.a REQUIRED)
 find_program(CCACHE ccache)
 if(CCACHE)
   # So that all checkouts on a machine share what one of them compiled.

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """virtio devices as Debian's arm64 kernel uses them: a disk, a network, a shared folder; a disk whose emulator is
-killed.
+killed; a screen.
 
-usage: devices.py EMULATOR [pci|device|kill...]
+usage: devices.py EMULATOR [pci|device|kill|screen...]
 """
 
 import hashlib
@@ -17,6 +17,7 @@ import tempfile
 import threading
 import time
 
+import console
 import initramfs
 from payload import Payload
 
@@ -48,11 +49,20 @@ while true; do
   i=$((i+1))
 done
 """
+SCREEN_MODULES = "drm drm_kms_helper drm_shmem_helper virtio_dma_buf virtio-gpu".split()
+# The console's 11th line, 16 rows of 160 characters, in reverse.
+SCREEN = START + """
+for m in %s; do insmod /tmp/$m.ko || echo "no module $m"; done
+until [ -e /dev/fb0 ]; do sleep 0.1; done
+cat /sys/class/graphics/fb0/virtual_size
+printf "\\033[11;1H\\033[7m%%160s\\033[0m\\033[1;1H" "" >/dev/tty1
+sleep 1; echo "drawn"; sleep 1000
+""" % " ".join(SCREEN_MODULES)
 
 
-def initrd(payload: Payload, path: pathlib.Path, script: str) -> pathlib.Path:
+def initrd(payload: Payload, path: pathlib.Path, script: str, more: list[str] = []) -> pathlib.Path:
     files = {f"tmp/{name}.ko": next(payload.root.glob(f"lib/modules/*/kernel/**/{name}.ko")).read_bytes()
-             for name in MODULES}
+             for name in [*MODULES, *more]}
     initramfs.write(path, initramfs.make(payload.busybox, script.encode(), files))
     return path
 
@@ -122,14 +132,36 @@ def kill(emulator: str, payload: Payload, work: pathlib.Path):
             sys.exit(f"cache={cache}: of {len(flushed)} flushed writes these are lost: {lost}\n{log.read_text()}")
 
 
+def screen(emulator: str, payload: Payload, work: pathlib.Path):
+    """What Debian's kernel draws is in the monitor's screendump."""
+    ramdisk, picture = initrd(payload, work / "initrd", SCREEN, SCREEN_MODULES), work / "screen.ppm"
+    line = command(emulator, payload, ramdisk, "-nic", "none", "-device", "virtio-gpu-pci,id=screen")
+    with console.Console(line, TIMEOUT) as guest:
+        guest.expect("1280,800")
+        guest.expect("drawn")
+        guest.type(f"\x01cscreendump {picture.with_suffix('.png')}\rscreendump {picture}\rscreendump x other\rquit\r")
+        guest.expect("other: no such screen")
+        guest.ended()
+    head, data = b"P6\n1280 800\n255\n", picture.read_bytes()
+    if not data.startswith(head) or len(data) != len(head) + 1280 * 800 * 3:
+        sys.exit(f"not a picture of 1280 x 800: {data[:20]!r}, {len(data)} bytes")
+    rows = [data[len(head) + 3840 * y:][:3840] for y in range(800)]
+    grey = [y for y in range(800) if rows[y] == b"\xaa" * 3840]
+    if grey != list(range(160, 176)):
+        sys.exit(f"these rows are grey: {grey}")
+    if not picture.with_suffix(".png").read_bytes().startswith(b"\x89PNG\r\n"):
+        sys.exit("not a PNG file")
+
+
 if __name__ == "__main__":
     if len(sys.argv) < 2:
         sys.exit(__doc__)
     arm64 = Payload("arm64")
-    for case in sys.argv[2:] or ["pci", "device", "kill"]:
+    others = {"kill": kill, "screen": screen}
+    for case in sys.argv[2:] or ["pci", "device", *others]:
         with tempfile.TemporaryDirectory() as folder:
-            if case == "kill":
-                kill(sys.argv[1], arm64, pathlib.Path(folder))
+            if case in others:
+                others[case](sys.argv[1], arm64, pathlib.Path(folder))
             else:
                 devices(sys.argv[1], arm64, pathlib.Path(folder), case)
         print(f"{case}: passed")

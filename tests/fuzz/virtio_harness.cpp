@@ -8,6 +8,7 @@
 #include "devices/virtio/balloon.h"
 #include "devices/virtio/blk.h"
 #include "devices/virtio/console.h"
+#include "devices/virtio/gpu.h"
 #include "devices/virtio/input.h"
 #include "devices/virtio/net.h"
 #include "devices/virtio/nine_p.h"
@@ -51,7 +52,7 @@ struct Subject {
   Subject(Board& board, unsigned kind) : node(board.loop, 1 << 16) {
     const VirtioOptions options = {.id = "fuzz", .packed = true};
     system::AddressSpace& memory = *board.memory;
-    switch (kind % 9) {
+    switch (kind % 10) {
       case 0:
         device = std::make_unique<VirtioBlk>(VirtioBlkOptions{.virtio = options, .queues = 2}, node, memory,
                                              board.loop);
@@ -81,6 +82,15 @@ struct Subject {
       case 5:
         input(options, VirtioInputModel::tablet(), board);
         break;
+      case 9: {
+        auto made = std::make_unique<VirtioGpu>(
+            VirtioGpuOptions{.virtio = options, .outputs = 2, .max_bytes = 1 << 20}, memory, board.loop);
+        on_host = [&gpu = *made](unsigned which, std::span<const uint8_t>) {
+          gpu.screens()[which & 1]->picture();
+        };
+        device = std::move(made);
+        break;
+      }
       case 7:
         input(options, VirtioInputModel::keyboard(), board);
         break;

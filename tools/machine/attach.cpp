@@ -9,6 +9,7 @@
 #include "devices/virtio/balloon.h"
 #include "devices/virtio/blk.h"
 #include "devices/virtio/console.h"
+#include "devices/virtio/gpu.h"
 #include "devices/virtio/input.h"
 #include "devices/virtio/net.h"
 #include "devices/virtio/nine_p.h"
@@ -36,6 +37,8 @@ constexpr DeviceType kDeviceTypes[] = {
     {"virtio-keyboard-pci", "a keyboard: what the monitor's sendkey types"},
     {"virtio-mouse-pci", "a mouse"},
     {"virtio-tablet-pci", "a pointer that knows where it is"},
+    {"virtio-gpu-pci",
+     "a screen: xres=1280,yres=800,max_outputs=1,edid=on; the monitor's screendump shows it"},
     {"virtio-blk-device", "these in a virtio-mmio slot"},
     {"virtio-net-device", ""},
     {"virtio-rng-device", ""},
@@ -45,6 +48,7 @@ constexpr DeviceType kDeviceTypes[] = {
     {"virtio-keyboard-device", ""},
     {"virtio-mouse-device", ""},
     {"virtio-tablet-device", ""},
+    {"virtio-gpu-device", ""},
     {"virtconsole", "a console (hvc0) on the virtio-serial device before it: chardev=ID"},
     {"virtserialport", "a port on the virtio-serial device before it: chardev=ID,name=NAME"},
 };
@@ -81,6 +85,7 @@ class AttachedDevices final : public Attached {
 
   std::vector<std::string> describe_disks() const override { return disks_.describe(); }
   Result<void> send_keys(std::string_view keys) override;
+  std::vector<ui::Screen*> screens() override { return screens_; }
   std::vector<std::string> describe_networks() const override { return networks_.describe(); }
 
  private:
@@ -100,6 +105,7 @@ class AttachedDevices final : public Attached {
   Result<void> add_folder_and_device(const std::string& text);
   Result<void> add_shared(PropertyReader& p);
   Result<void> add_input(const std::string& base, PropertyReader& p);
+  Result<void> add_screen(PropertyReader& p);
   Result<void> add_card(PropertyReader& p);
   Result<void> add_card(devices::VirtioNetOptions options, const std::string& network);
   Result<void> add_port(PropertyReader& p, bool console);
@@ -122,6 +128,7 @@ class AttachedDevices final : public Attached {
   };
   std::map<std::string, Folder> folders_;
   devices::VirtioInput* keyboard_ = nullptr;
+  std::vector<ui::Screen*> screens_;
   std::vector<std::unique_ptr<devices::VirtioDevice>> devices_;
   std::unique_ptr<Console> console_;  // whose ports are still being named
   std::vector<std::unique_ptr<devices::VirtioPci>> functions_;
@@ -330,7 +337,7 @@ Result<void> AttachedDevices::add_port(PropertyReader& p, bool console) {
   return {};
 }
 
-// --- folders, keys ---
+// --- folders, keys, screens ---
 
 /// What -fsdev and -virtfs say of a folder. The server does what our user may, as security_model=none has it.
 void read_folder(PropertyReader& p, std::string& path, bool& read_only) {
@@ -409,6 +416,23 @@ Result<void> AttachedDevices::add_input(const std::string& base, PropertyReader&
   return keep(std::move(device));
 }
 
+Result<void> AttachedDevices::add_screen(PropertyReader& p) {
+  constexpr uint32_t kMostPixels = 4095;  // of a side, what an EDID can say
+  devices::VirtioGpuOptions options;
+  read_virtio(p, options.virtio);
+  p.number("xres", 1, kMostPixels, options.width);
+  p.number("yres", 1, kMostPixels, options.height);
+  p.number("max_outputs", 1, devices::VirtioGpu::kMaxOutputs, options.outputs);
+  p.flag("edid", options.edid);
+  if (auto ok = p.finish(); !ok) return ok;
+  if (options.virtio.id.empty()) options.virtio.id = fmt::format("gpu{}", screens_.size());
+  auto device = std::make_unique<devices::VirtioGpu>(options, to_.memory, to_.loop);
+  const std::vector<ui::Screen*> screens = device->screens();
+  auto ok = keep(std::move(device));
+  if (ok) screens_.insert(screens_.end(), screens.begin(), screens.end());
+  return ok;
+}
+
 Result<void> AttachedDevices::send_keys(std::string_view keys) {
   const auto stroke = parse_keys(keys);
   if (!stroke) return stroke.error();
@@ -453,8 +477,9 @@ Result<void> AttachedDevices::add_device(const std::string& text) {
     return at(add_input(base, p));
   if (base.ends_with("-vsock"))
     return Error{fmt::format("-device {}: sockets between guest and host are not supported yet", type)};
+  if (base == "virtio-gpu") return at(add_screen(p));
   if (base.starts_with("virtio-gpu") || base == "virtio-vga" || base == "ramfb")
-    return Error{fmt::format("-device {}: screens are not supported yet", type)};
+    return Error{fmt::format("-device {}: is not supported yet; virtio-gpu-pci is a screen", type)};
   if (base == "virtio-balloon") {
     devices::VirtioBalloonOptions options{.free_page_reporting = false};
     read_virtio(p, options.virtio);

@@ -15,6 +15,7 @@
 #include "system/event_loop.h"
 #include "tools/machine/networks.h"
 #include "tools/machine/options.h"
+#include "ui/screen.h"
 
 namespace lyrebird::tools {
 
@@ -27,6 +28,8 @@ class Attached {
   virtual std::vector<std::string> describe_networks() const = 0;
   /// Presses keys ("ctrl-alt-f1") on the last virtio keyboard and lets go of them.
   virtual Result<void> send_keys(std::string_view keys) = 0;
+  /// Those of all display devices, in the order given.
+  virtual std::vector<ui::Screen*> screens() = 0;
 };
 
 /// Where devices go.

@@ -23,6 +23,7 @@
 #include "tools/machine/board.h"
 #include "tools/machine/chardev.h"
 #include "tools/machine/options.h"
+#include "tools/machine/screendump.h"
 
 namespace lyrebird::tools {
 
@@ -187,6 +188,12 @@ Result<void> Session::build() {
            const Result<void> sent = attached_->send_keys(keys);
            return sent.ok() ? std::string() : fmt::format("sendkey: {}\n", sent.error().message);
          }});
+    monitor_->add_command({"screendump", "FILE [DEVICE [HEAD]] [-f ppm|png]", "a picture of a screen",
+                           [this](std::string_view arguments) {
+                             const Result<void> ok = dump_screen(attached_->screens(), arguments);
+                             return ok.ok() ? std::string()
+                                            : fmt::format("screendump: {}\n", ok.error().message);
+                           }});
   }
   return open_gdb();
 }
