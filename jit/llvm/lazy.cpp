@@ -253,7 +253,8 @@ bool LazyFlags::find_events(const ir::Region& region, size_t part, const FieldMa
       continue;
     }
     constexpr uint16_t kHarmless = ir::FpFlags;
-    if (inst.op == Op::Insn || (ir::effects(inst, helpers) & ~kHarmless) != 0) close(i);
+    if (inst.op == Op::Insn || inst.op == Op::CallHelper || (ir::effects(inst, helpers) & ~kHarmless) != 0)
+      close(i);
   }
   return recipes_.size() <= kMaxRecipes;
 }

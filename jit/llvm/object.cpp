@@ -156,7 +156,12 @@ bool lay_out(llvm::StringRef bytes, const Lowering& lowering, const std::map<uin
   for (const auto& [name, offset] : layout.symbols()) {
     if (!llvm::StringRef(name).starts_with(prefix)) continue;
     const size_t index = std::stoul(name.substr(prefix.size()));
-    code.faults.push_back({offset, static_cast<uint32_t>(lowering.fault_pcs[index] - entry_pc)});
+    const auto from_entry = static_cast<int64_t>(lowering.fault_pcs[index] - entry_pc);
+    if (from_entry != static_cast<int32_t>(from_entry)) {
+      why = "goes too far from its entry";
+      return false;
+    }
+    code.faults.push_back({offset, static_cast<uint32_t>(from_entry)});
     const auto number = static_cast<uint32_t>(std::stoul(name.substr(name.rfind('.') + 1)));
     const auto found = places.find(number);
     if (found == places.end()) continue;

@@ -17,6 +17,12 @@ using ir::BlockKey;
 using ir::Inst;
 using ir::Op;
 
+/// Generated code names the instruction of a fault by 32 bits from the entry.
+bool in_reach(uint64_t entry, uint64_t pc) {
+  constexpr uint64_t kReach = uint64_t{1} << 30;
+  return pc - entry + kReach < 2 * kReach;
+}
+
 struct KeyHash {
   size_t operator()(BlockKey key) const { return (key.pc ^ uint64_t{key.mode} << 48) * 0x9e3779b97f4a7c15; }
 };
@@ -104,6 +110,7 @@ class Grower {
 Node* Grower::node(BlockKey key) {
   if (const auto it = nodes_.find(key); it != nodes_.end()) return it->second.get();
   if (order_.size() >= limits_.blocks || instructions_ >= limits_.guest_instructions) return nullptr;
+  if (!order_.empty() && !in_reach(order_.front().pc, key.pc)) return nullptr;
   auto block = source_(key);
   if (block && !order_.empty() && instructions_ + block->guest_count > limits_.guest_instructions) block = {};
   auto& slot = nodes_[key];

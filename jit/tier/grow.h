@@ -20,7 +20,7 @@ struct GrowLimits {
 /// Gives the optimised IR of a block that has run, or nothing. Asked once for each key.
 using BlockSource = std::function<std::optional<ir::Block>(ir::BlockKey)>;
 
-/// Nothing if `entry` has no block. Nearest blocks come first when the limits are hit. Calls (JumpHint)
+/// Nothing if `entry` has no block. All are within 1 GiB of it. Nearest blocks come first when the limits are hit. Calls (JumpHint)
 /// are followed, and the returns inside expected to go to the block behind the call.
 std::optional<ir::Region> grow(ir::BlockKey entry, const BlockSource& source, const GrowLimits& limits = {});
 

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <CLI/CLI.hpp>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
@@ -13,6 +14,7 @@
 #include "base/fault_guard.h"
 #include "ir/passes.h"
 #include "ir/print.h"
+#include "ir/region.h"
 #include "ir/verify.h"
 #include "jit/baseline/baseline.h"
 #include "jit/block_map.h"
@@ -101,13 +103,22 @@ class Executor {
   explicit Executor(std::unique_ptr<Engine> engine) : engine_(std::move(engine)) {}
 
   void run(const ir::Block& block, const State& state, const uint8_t* memory, Result& result) {
+    run(*engine_->compile(block), false, state, memory, result);
+  }
+
+  /// nullptr: too much for LLVM.
+  std::unique_ptr<CompiledBlock> compile(const ir::Region& region) {
+    return std::move(engine_->compile_regions({&region, 1}).front());
+  }
+
+  void run(const CompiledBlock& compiled, bool region, const State& state, const uint8_t* memory,
+           Result& result) {
     copy(state, result.state);
     std::memcpy(Arena::bytes(), memory, kArenaSize);
-    const auto compiled = engine_->compile(block);
     const ThreadContext::Running running(*thread_);
-    thread_->set_chaining(false);
+    thread_->set_chaining(region);
     thread_->interpret_next = false;
-    result.stop = engine_->run(*compiled, result.state.header, *thread_);
+    result.stop = engine_->run(compiled, result.state.header, *thread_);
     result.interpret_next = thread_->interpret_next;
     std::memcpy(result.memory, Arena::bytes(), kArenaSize);
   }
@@ -115,12 +126,6 @@ class Executor {
   /// CpuHeader holds atomics.
   static void copy(const State& from, State& to) {
     std::memcpy(static_cast<void*>(&to), static_cast<const void*>(&from), sizeof to);
-  }
-
-  /// Blocks that LLVM refused are the baseline's.
-  uint64_t regions() const {
-    const auto* const baseline = dynamic_cast<const Baseline*>(engine_.get());
-    return baseline ? baseline->stats().regions : 0;
   }
 
  private:
@@ -184,10 +189,12 @@ struct Case {
   uint8_t memory[kArenaSize];
 };
 
-void make(uint64_t seed, Case& made) {
+/// The block is at `pc`. `size`: of the largest ones.
+void make(uint64_t seed, uint64_t pc, unsigned size, Case& made) {
   Random random(seed);
   ir::test::RandomBlockOptions options;
-  options.size = 4 + random.below(60);
+  options.size = 4 + random.below(size);
+  options.pc = pc;
   options.arena = kArena;
   options.arena_size = kArenaSize;
   made.block = ir::test::random_block(random, options);
@@ -198,6 +205,32 @@ void make(uint64_t seed, Case& made) {
   made.state.header.mode = made.block.key.mode;
   made.state.header.pc = made.block.key.pc;
   for (uint8_t& byte : made.memory) byte = static_cast<uint8_t>(random.next());
+}
+
+/// Where the batch's block is: where no random jump goes.
+constexpr uint64_t place(size_t index) { return 0x7654320000 + 0x1000 * index; }
+
+/// All of them in one region, which is the cheap way to compile many: its first block goes to the one at
+/// CpuHeader::pc. One mode for all, as that block knows only its own.
+ir::Region gather(const std::vector<std::unique_ptr<Case>>& cases) {
+  ir::Region region;
+  region.parts.reserve(cases.size() + 1);
+  region.parts.resize(1);
+  ir::Region::Part& first = region.parts.front();
+  first.block.key = {place(0) - 0x100, cases.front()->block.key.mode};
+  first.block.guest_size = 4;
+  first.block.guest_count = 1;
+  ir::Builder ir(first.block);
+  ir.Insn(first.block.key.pc, 4);
+  ir.JumpIndirect(ir.GetState(offsetof(ir::CpuHeader, pc), ir::Type::I64));
+  std::vector<uint64_t> pcs;
+  for (const auto& one : cases) {
+    one->block.key.mode = one->state.header.mode = first.block.key.mode;
+    pcs.push_back(one->block.key.pc);
+    region.parts.push_back({.block = one->block, .guesses = {}});
+  }
+  region.parts.front().guesses = std::move(pcs);
+  return region;
 }
 
 void install_fault_handler() {
@@ -263,9 +296,145 @@ void reduce(ir::Block& block, Fails fails) {
 
 struct Options {
   std::string executor = "baseline";
-  uint64_t seed = 1, blocks = 100000;
+  uint64_t seed = 1, blocks = 100000, seconds = 0;
   int64_t only = -1;
+  unsigned size = 60, batch = 1;
 };
+
+class Fuzzer {
+ public:
+  Fuzzer(const Options& options, std::unique_ptr<Engine> engine)
+      : options_(options), other_(std::move(engine)) {}
+
+  int run();
+
+ private:
+  void make_batch(uint64_t first, uint64_t count);
+  bool check_batch(uint64_t first);
+  bool check_region(uint64_t first);
+  std::string compare(const Case& one, const ir::Block& block);
+  /// Nothing if the region is too much for LLVM.
+  std::optional<std::string> compare_in_region(size_t index);
+  void report(uint64_t block, const std::string& wrong) const {
+    std::printf("seed %llu block %llu: %s\n", (unsigned long long)options_.seed, (unsigned long long)block,
+                wrong.c_str());
+  }
+  void reduce_region(size_t index);
+
+  const Options options_;
+  Executor reference_{kMakers[0].make()}, other_;
+  std::vector<std::unique_ptr<Case>> cases_;
+  std::unique_ptr<Result> expected_ = std::make_unique<Result>(), got_ = std::make_unique<Result>();
+  uint64_t done_ = 0, faults_ = 0, refused_ = 0;
+};
+
+void Fuzzer::make_batch(uint64_t first, uint64_t count) {
+  cases_.resize(count);
+  for (auto& one : cases_)
+    if (!one) one = std::make_unique<Case>();
+  for (size_t i = 0; i < count; ++i)
+    make(options_.seed * 0x9e3779b97f4a7c15 + first + i, place(i), options_.size, *cases_[i]);
+}
+
+std::string Fuzzer::compare(const Case& one, const ir::Block& block) {
+  reference_.run(block, one.state, one.memory, *expected_);
+  other_.run(block, one.state, one.memory, *got_);
+  return difference(*expected_, *got_);
+}
+
+std::optional<std::string> Fuzzer::compare_in_region(size_t index) {
+  const auto compiled = other_.compile(gather(cases_));
+  if (!compiled) return std::nullopt;
+  const Case& one = *cases_[index];
+  reference_.run(one.block, one.state, one.memory, *expected_);
+  other_.run(*compiled, true, one.state, one.memory, *got_);
+  return difference(*expected_, *got_);
+}
+
+/// Without the other blocks, or with less of them, if it goes wrong all the same.
+void Fuzzer::reduce_region(size_t index) {
+  const auto fails = [&] {
+    const auto wrong = compare_in_region(index);
+    return wrong && !wrong->empty();
+  };
+  for (size_t i = cases_.size(); i-- > 0;) {
+    if (i == index) continue;
+    const auto at = cases_.begin() + static_cast<ptrdiff_t>(i);
+    auto gone = std::move(*at);
+    cases_.erase(at);
+    if (i < index) --index;
+    if (fails()) continue;
+    cases_.insert(cases_.begin() + static_cast<ptrdiff_t>(i), std::move(gone));
+    if (i <= index) ++index;
+  }
+  for (const auto& one : cases_) {
+    ir::Block smallest = one->block;
+    reduce(smallest, [&](const ir::Block& block) {
+      one->block = block;
+      return fails();
+    });
+    one->block = smallest;
+  }
+  for (size_t i = 0; i < cases_.size(); ++i)
+    std::printf("%s%s", i == index ? "-> " : "", ir::print(cases_[i]->block).c_str());
+  std::printf("%s\n", compare_in_region(index).value_or("").c_str());
+}
+
+/// False: something is wrong, and was said.
+bool Fuzzer::check_region(uint64_t first) {
+  const auto compiled = other_.compile(gather(cases_));
+  if (!compiled) {
+    refused_ += cases_.size();
+    return true;
+  }
+  for (size_t i = 0; i < cases_.size(); ++i) {
+    const Case& one = *cases_[i];
+    reference_.run(one.block, one.state, one.memory, *expected_);
+    other_.run(*compiled, true, one.state, one.memory, *got_);
+    faults_ += got_->interpret_next;
+    const std::string wrong = difference(*expected_, *got_);
+    if (wrong.empty()) continue;
+    report(first + i, wrong);
+    reduce_region(i);
+    return false;
+  }
+  return true;
+}
+
+bool Fuzzer::check_batch(uint64_t first) {
+  if (options_.executor == "llvm") return check_region(first);
+  for (size_t i = 0; i < cases_.size(); ++i) {
+    Case& one = *cases_[i];
+    const std::string wrong = compare(one, one.block);
+    faults_ += got_->interpret_next;
+    if (wrong.empty()) continue;
+    report(first + i, wrong);
+    reduce(one.block, [&](const ir::Block& block) { return !compare(one, block).empty(); });
+    std::printf("%s%s\n", ir::print(one.block).c_str(), compare(one, one.block).c_str());
+    return false;
+  }
+  return true;
+}
+
+int Fuzzer::run() {
+  using Clock = std::chrono::steady_clock;
+  const auto start = Clock::now();
+  const auto seconds = [&] { return std::chrono::duration<double>(Clock::now() - start).count(); };
+  const uint64_t first = options_.only >= 0 ? static_cast<uint64_t>(options_.only) : 0;
+  const uint64_t end = options_.only >= 0 ? first + 1 : options_.blocks;
+  for (uint64_t i = first; i < end; i += cases_.size()) {
+    if (options_.seconds != 0 && seconds() > static_cast<double>(options_.seconds)) break;
+    make_batch(i, std::min<uint64_t>(options_.batch, end - i));
+    if (options_.only >= 0) std::printf("%s", ir::print(cases_.front()->block).c_str());
+    if (!check_batch(i)) return 1;
+    done_ += cases_.size();
+  }
+  std::printf("%llu blocks on %s in %.0f s: all as on the interpreter, %llu of them faulted\n",
+              (unsigned long long)done_, options_.executor.c_str(), seconds(), (unsigned long long)faults_);
+  if (options_.executor != "llvm") return 0;
+  std::printf("%llu of them were too much for LLVM\n", (unsigned long long)refused_);
+  return refused_ * 20 <= done_ ? 0 : 1;
+}
 
 int fuzz(const Options& options) {
   const Arena arena;
@@ -274,42 +443,10 @@ int fuzz(const Options& options) {
     return 2;
   }
   install_fault_handler();
-  Executor reference(kMakers[0].make());
-  std::unique_ptr<Executor> other;
   for (const NamedMaker& maker : kMakers)
-    if (options.executor == maker.name) other = std::make_unique<Executor>(maker.make());
-  if (!other) {
-    std::fprintf(stderr, "executor_fuzz: no such executor: %s\n", options.executor.c_str());
-    return 2;
-  }
-  const auto made = std::make_unique<Case>();
-  const auto expected = std::make_unique<Result>(), got = std::make_unique<Result>();
-  const uint64_t first = options.only >= 0 ? static_cast<uint64_t>(options.only) : 0;
-  const uint64_t end = options.only >= 0 ? first + 1 : options.blocks;
-  uint64_t faults = 0;
-  const auto compare = [&](const ir::Block& block) {
-    reference.run(block, made->state, made->memory, *expected);
-    other->run(block, made->state, made->memory, *got);
-    return difference(*expected, *got);
-  };
-  for (uint64_t i = first; i < end; ++i) {
-    make(options.seed * 0x9e3779b97f4a7c15 + i, *made);
-    if (options.only >= 0) std::printf("%s", ir::print(made->block).c_str());
-    const std::string wrong = compare(made->block);
-    faults += got->interpret_next;
-    if (wrong.empty()) continue;
-    std::printf("seed %llu block %llu: %s\n", (unsigned long long)options.seed, (unsigned long long)i,
-                wrong.c_str());
-    reduce(made->block, [&](const ir::Block& block) { return !compare(block).empty(); });
-    std::printf("%s%s\n", ir::print(made->block).c_str(), compare(made->block).c_str());
-    return 1;
-  }
-  std::printf("%llu blocks on %s: all as on the interpreter, %llu of them faulted\n",
-              (unsigned long long)(end - first), options.executor.c_str(), (unsigned long long)faults);
-  if (options.executor != "llvm") return 0;
-  const uint64_t refused = end - first - other->regions();
-  std::printf("%llu of them were too much for LLVM\n", (unsigned long long)refused);
-  return refused * 20 <= end - first ? 0 : 1;
+    if (options.executor == maker.name) return Fuzzer(options, maker.make()).run();
+  std::fprintf(stderr, "executor_fuzz: no such executor: %s\n", options.executor.c_str());
+  return 2;
 }
 
 }  // namespace
@@ -321,6 +458,14 @@ int main(int argc, char** argv) {
   app.add_option("--executor", options.executor, "which one: baseline, llvm, interp")->capture_default_str();
   app.add_option("--seed", options.seed, "of the blocks")->capture_default_str();
   app.add_option("--blocks", options.blocks, "how many")->capture_default_str();
+  app.add_option("--seconds", options.seconds, "at most so long; 0: as long as it takes")
+      ->capture_default_str();
+  app.add_option("--size", options.size, "instructions of the largest blocks, about")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--batch", options.batch, "blocks compiled at once (llvm)")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
   app.add_option("--only", options.only, "runs and prints this block only");
   CLI11_PARSE(app, argc, argv);
   return lyrebird::jit::fuzz(options);

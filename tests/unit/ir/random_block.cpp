@@ -106,7 +106,7 @@ class Generator {
   Generator(Random& random, const RandomBlockOptions& options) : random_(random), options_(options) {}
 
   Block run() {
-    block_.key = {.pc = 0x1000, .mode = static_cast<uint32_t>(random_.next())};
+    block_.key = {.pc = pc_, .mode = static_cast<uint32_t>(random_.next())};
     block_.guest_size = 4 * options_.size;
     while (block_.insts.size() < options_.size) {
       ir_.Insn(pc_, 4);
@@ -280,7 +280,7 @@ class Generator {
   Block block_;
   Builder ir_{block_};
   std::vector<Value> values_[kTypeCount];
-  uint64_t pc_ = 0x1000;
+  uint64_t pc_ = options_.pc;
   bool faults_allowed_ = true;
 };
 

@@ -40,7 +40,8 @@ const StateLayout& test_layout();
 HelperTable test_helpers();
 
 struct RandomBlockOptions {
-  unsigned size = 40;      ///< about as many instructions
+  unsigned size = 40;  ///< about as many instructions
+  uint64_t pc = 0x1000;
   bool memory = true;      ///< loads, stores, atomics
   bool calls = true;       ///< CallHelper
   bool side_exits = true;  ///< ExitIf, RaiseIf

@@ -139,6 +139,16 @@ TEST(Grow, KeepsToTheLimits) {
   EXPECT_EQ(code.grown(0x10, {.guest_instructions = 400, .blocks = 7, .call_depth = 4}).size(), 7u);
 }
 
+TEST(Grow, StaysNearTheEntry) {
+  Code code;
+  const uint64_t far = uint64_t{1} << 32;
+  code.branch(0x10, far, 0x20);
+  code.jump(far, 0x10);
+  code.jump(0x20, 0x10);
+  EXPECT_EQ(code.grown(0x10), (std::vector<uint64_t>{0x10, 0x20}));
+  EXPECT_EQ(code.grown(far), (std::vector<uint64_t>{far}));
+}
+
 TEST(Grow, EndlessRecursionEnds) {
   Code code;
   code.call(0x10, 0x10);
