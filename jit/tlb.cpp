@@ -20,6 +20,8 @@ constexpr unsigned kJumpTagShift = 52;
 constexpr uint64_t kJumpTags = 1u << (63 - kJumpTagShift);
 /// Beyond so many pages looking at each of them is dearer than looking at all entries.
 constexpr uint64_t kManyPages = 64;
+/// A table grows when so many times its entries lost their place.
+constexpr uint32_t kEvictionsToGrow = 2;
 
 bool same_page(uint64_t tag, uint64_t address) {
   return tag != kTlbNone && ((tag ^ address) & kTlbPageMask & kTagless) == 0;
@@ -36,7 +38,7 @@ bool in_range(uint64_t tag, uint64_t first, uint64_t last) {
 Tlb::Tlb(ir::CpuHeader& cpu, system::AddressSpace& memory, PageWalker& walker, WritablePages& writable)
     : cpu_(cpu), memory_(memory), walker_(walker), writable_(writable) {
   for (unsigned space = 0; space < kTlbSpaces; ++space) {
-    spaces_[space].tables.push_back(std::make_unique<Table>());
+    spaces_[space].tables.push_back(std::make_unique<Table>(space));
     use(space, *spaces_[space].tables.front());
   }
   cpu.tlb = static_cast<TlbTables*>(this);
@@ -47,7 +49,31 @@ Tlb::~Tlb() { cpu_.tlb = nullptr; }
 void Tlb::use(unsigned space, Table& table) {
   spaces_[space].current = &table;
   table.used = ++clock_;
-  entries[space] = table.entries;
+  show(table);
+}
+
+/// To generated code, if it is the current one.
+void Tlb::show(const Table& table) {
+  Space& space = spaces_[table.space];
+  if (space.current != &table) return;
+  tables[table.space] = {space.current->entries.data(), (table.entries.size() - 1) << kTlbEntryBits};
+}
+
+/// What is in it stays as far as it has a place.
+void Tlb::resize(Table& t, size_t size) {
+  std::vector<TlbEntry> old(size);
+  old.swap(t.entries);
+  t.evicted = 0;
+  for (const TlbEntry& e : old) {
+    const uint64_t page = e.page();
+    if (page == kTlbNone) continue;
+    TlbEntry& to = t.entry(page);
+    to.read = e.read;
+    to.write.store(e.write.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    to.addend = e.addend;
+    to.physical = e.physical;
+  }
+  show(t);
 }
 
 // --- data
@@ -107,7 +133,13 @@ TlbEntry* Tlb::fill(uint64_t va, Access access, unsigned space) {
   ++stats_.fills;
   const std::lock_guard lock(mutex_);
   Table& t = table(space);
-  TlbEntry& e = t.entries[index_of(va)];
+  const uint64_t before = t.entry(va).page();
+  if (before != kTlbNone && before != (va & kTlbPageMask) && t.entries.size() < kTlbMaxSize &&
+      ++t.evicted > kEvictionsToGrow * t.entries.size()) {
+    ++stats_.grown;
+    resize(t, 2 * t.entries.size());
+  }
+  TlbEntry& e = t.entry(va);
   put(e, va, page, spaces_[space].split);
   t.live = true;
   ++(e.physical & (kTlbGlobal | kTlbUpper) ? t.globals : t.locals);
@@ -129,7 +161,7 @@ bool Tlb::locate(uint64_t va, unsigned size, Access access, unsigned space, Piec
     fault(va, size, access);
     return false;
   }
-  TlbEntry* e = &table(space).entries[index_of(va)];
+  TlbEntry* e = &table(space).entry(va);
   if ((tag_of(*e) & ~kTlbSlow) != (va & kTlbPageMask)) {
     e = fill(va, access, space);
     // What the walker allows now it may not have allowed for long.
@@ -332,8 +364,10 @@ void Tlb::drop(TlbEntry& e) {
 
 void Tlb::clear(Table& t) {
   if (!t.live) return;
+  if (t.entries.size() > kTlbSize) resize(t, kTlbSize);
   if (t.globals + t.locals != 0)
     for (TlbEntry& e : t.entries) drop(e);
+  t.evicted = 0;
   t.globals = t.locals = 0;
   t.large_first = ~uint64_t{0};
   t.large_last = 0;
@@ -373,7 +407,7 @@ void Tlb::flush_pages(Table& t, uint64_t address, uint64_t size) {
   }
   for (uint64_t i = 0; i < pages; ++i) {
     const uint64_t page = address + i * kTlbPageSize;
-    TlbEntry& e = t.entries[index_of(page)];
+    TlbEntry& e = t.entry(page);
     if (same_page(e.read, page) || same_page(e.write.load(std::memory_order_relaxed), page)) drop(e);
     const unsigned bit = seen_of(page);
     if (t.code_seen[bit / 64] >> (bit % 64) & 1) clear_code(t);
@@ -450,7 +484,7 @@ void Tlb::select(unsigned number) {
   for (auto& t : space.tables)
     if (t->id == id) found = t.get();
   if (!found && space.tables.size() < kTablesPerSpace) {
-    space.tables.push_back(std::make_unique<Table>());
+    space.tables.push_back(std::make_unique<Table>(number));
     found = space.tables.back().get();
     found->context = space.context;
   }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /// One vCPU's translations of guest addresses, in the form in which generated code looks them up.
 ///
-/// There is a table of kTlbSize entries for each mmu index ("space"), direct-mapped by the number of the
-/// 4 KiB page. An access of `size` bytes at `va` may go straight to host memory if
+/// There is a table of entries for each mmu index ("space"), direct-mapped by the number of the 4 KiB page:
+/// of kTlbSize entries at first, larger (up to kTlbMaxSize) where pages keep taking each other's place, which
+/// a guest with few pages may see, too, as they lie wherever its kernel likes. An access of `size` bytes at
+/// `va` may go straight to host memory if
 ///     ((va + size - 1) & kTlbPageMask) == tag      any alignment, or
 ///     (va & (kTlbPageMask | size - 1)) == tag      natural alignment only
 /// for the tag (read or write) of the entry of va; the host address is va + addend then. All bits of the
@@ -38,19 +40,24 @@ struct ThreadContext;
 inline constexpr unsigned kTlbPageBits = 12;
 inline constexpr uint64_t kTlbPageSize = uint64_t{1} << kTlbPageBits;
 inline constexpr uint64_t kTlbPageMask = ~(kTlbPageSize - 1);
-inline constexpr unsigned kTlbBits = 10;
-inline constexpr unsigned kTlbSize = 1u << kTlbBits;
+inline constexpr unsigned kTlbSize = 1u << 10, kTlbMaxSize = 1u << 13;
 inline constexpr unsigned kTlbSpaces = 16;
 /// No page has this tag: none of the bits that alignment needs are in it alone.
 inline constexpr uint64_t kTlbNone = ~uint64_t{0};
 /// In a tag: allowed, but not by plain access to memory.
 inline constexpr uint64_t kTlbSlow = uint64_t{1} << 11;
 
-struct TlbEntry {
+struct alignas(32) TlbEntry {  // never on two cache lines
   uint64_t read = kTlbNone;
   std::atomic<uint64_t> write{kTlbNone};
   uint64_t addend = 0;    ///< host address less guest address; 0: no memory
   uint64_t physical = 0;  ///< of the page, and kTlbGlobal, kTlbLarge
+
+  /// The page's address, or kTlbNone.
+  uint64_t page() const {
+    const uint64_t tag = read != kTlbNone ? read : write.load(std::memory_order_relaxed);
+    return tag == kTlbNone ? tag : tag & kTlbPageMask;
+  }
 };
 inline constexpr unsigned kTlbEntryBits = 5;
 static_assert(sizeof(TlbEntry) == 1u << kTlbEntryBits);
@@ -59,7 +66,11 @@ inline constexpr uint64_t kTlbGlobal = 1, kTlbLarge = 2, kTlbUpper = 4;
 
 /// What CpuHeader::tlb points to: the current table of each space.
 struct TlbTables {
-  TlbEntry* entries[kTlbSpaces] = {};
+  struct Table {
+    TlbEntry* entries = nullptr;
+    uint64_t mask = 0;  ///< of an entry's place, in bytes: (va >> (kTlbPageBits - kTlbEntryBits)) & mask
+  };
+  Table tables[kTlbSpaces];
 };
 
 /// What the guest's tables say.
@@ -116,7 +127,7 @@ class Tlb : private TlbTables {
  public:
   struct Stats {
     uint64_t fills = 0, slow = 0, io = 0, flushes = 0, context_switches = 0, protects = 0, code_fills = 0,
-             new_tags = 0;
+             new_tags = 0, grown = 0;
   };
 
   Tlb(ir::CpuHeader& cpu, system::AddressSpace& memory, PageWalker& walker, WritablePages& writable);
@@ -128,8 +139,8 @@ class Tlb : private TlbTables {
 
   /// The host address for a plain access that lies in one page, or 0.
   uint64_t probe(uint64_t va, unsigned size, bool write, unsigned space) const {
-    const TlbEntry* const table = entries[space];
-    const TlbEntry& e = table[va >> kTlbPageBits & (kTlbSize - 1)];
+    const auto& table = tables[space];
+    const TlbEntry& e = table.entries[va >> kTlbPageBits & table.mask >> kTlbEntryBits];
     const uint64_t tag = write ? e.write.load(std::memory_order_relaxed) : e.read;
     return ((va + size - 1) & kTlbPageMask) == tag ? va + e.addend : 0;
   }
@@ -199,8 +210,13 @@ class Tlb : private TlbTables {
   };
   static constexpr unsigned kCodeSize = 1024, kSeenBits = 15, kTablesPerSpace = 8;
   struct Table {
-    TlbEntry entries[kTlbSize];
-    uint64_t id = 0;  ///< the context's, or the upper table's
+    explicit Table(unsigned of_space) : space(of_space) {}
+    TlbEntry& entry(uint64_t va) { return entries[va >> kTlbPageBits & (entries.size() - 1)]; }
+
+    const unsigned space;
+    std::vector<TlbEntry> entries = std::vector<TlbEntry>(kTlbSize);
+    uint32_t evicted = 0;  ///< entries that others took the place of since the last change of size
+    uint64_t id = 0;       ///< the context's, or the upper table's
     uint32_t context = 0;
     uint8_t sharers = 0;  ///< contexts that an upper table was used with, up to kShared
     bool live = false;    ///< has entries that count
@@ -223,7 +239,6 @@ class Tlb : private TlbTables {
   /// that changes it must flush it for all of them.
   static constexpr uint8_t kShared = 3;
 
-  static unsigned index_of(uint64_t va) { return va >> kTlbPageBits & (kTlbSize - 1); }
   /// By hash, but never the same for both halves of the address space.
   static unsigned seen_of(uint64_t page) {
     constexpr unsigned kHalf = kSeenBits - 1;
@@ -243,6 +258,8 @@ class Tlb : private TlbTables {
   void select(unsigned space);
   void flush_pages(Table& table, uint64_t address, uint64_t size);
   void use(unsigned space, Table& table);
+  void show(const Table& table);
+  void resize(Table& table, size_t size);
   void new_tag(Table& table);
 
   ir::CpuHeader& cpu_;

@@ -186,6 +186,7 @@ void SoftSystem::report(Report& report) const {
     const jit::Tlb::Stats& tlb = const_cast<SystemVcpu*>(vcpu)->tlb().stats();
     report.section("TLB");
     report.count("entries filled", tlb.fills);
+    report.count("tables enlarged", tlb.grown);
     report.count("slow writes", tlb.slow);
     report.count("accesses to devices", tlb.io);
     report.count("flushes", tlb.flushes);

@@ -46,12 +46,19 @@ bool has_inline_form(const ir::Inst& inst, const MemInfo& info, Type value) {
 
 /// Jumps to `cold` unless the access may be made by plain memory; else the host address is address + i.
 void Emitter::probe_tlb(uint8_t address, const MemInfo& info, bool write, uint8_t i, uint8_t t, Label cold) {
-  constexpr int32_t kIndexMask = (kTlbSize - 1) << kTlbEntryBits;
-  (void)a_.mov(gp64(i), gp64(address));
+  constexpr uint8_t kShift = kTlbPageBits - kTlbEntryBits;
+  const auto table = [&](size_t offset) {
+    return x86::ptr(gp64(t), static_cast<int32_t>(sizeof(TlbTables::Table) * info.space + offset), 8);
+  };
   (void)a_.mov(gp64(t), state_mem(offsetof(ir::CpuHeader, tlb), 8));
-  (void)a_.shr(gp64(i), kTlbPageBits - kTlbEntryBits);
-  (void)a_.and_(gp32(i), kIndexMask);
-  (void)a_.add(gp64(i), x86::ptr(gp64(t), static_cast<int32_t>(8 * info.space), 8));
+  if (host_.bmi2) {
+    (void)a_.rorx(gp64(i), gp64(address), kShift);
+  } else {
+    (void)a_.mov(gp64(i), gp64(address));
+    (void)a_.shr(gp64(i), kShift);
+  }
+  (void)a_.and_(gp64(i), table(offsetof(TlbTables::Table, mask)));
+  (void)a_.add(gp64(i), table(offsetof(TlbTables::Table, entries)));
   const bool natural = info.align == Align::Natural;
   if (natural || info.size == 1)
     (void)a_.mov(gp64(t), gp64(address));

@@ -168,6 +168,49 @@ TEST_F(TlbTest, ContextsKeepTheirEntries) {
   EXPECT_EQ(tlb.probe(0x7000, 8, false, 0), 0u) << "flushed while it was away";
 }
 
+TEST_F(TlbTest, ATableGrowsWherePagesTakeEachOthersPlace) {
+  constexpr uint64_t kA = 0x7000, kB = kA + kTlbSize * kTlbPageSize, kOther = 0x9000;
+  const auto host = reinterpret_cast<uint64_t>(ram->host());
+  pages.map(kA, kRam + 0x1000);
+  pages.map(kB, kRam + 0x2000);
+  pages.map(kOther, kRam + 0x3000);
+  (void)load(kOther, 8);
+  for (unsigned i = 0; i < 10 * kTlbSize; ++i) {
+    EXPECT_TRUE(store(kA, 8, i));
+    EXPECT_TRUE(store(kB, 8, i + 1));
+  }
+  EXPECT_LT(pages.walks, 3 * kTlbSize);
+  EXPECT_EQ(tlb.stats().grown, 1u);
+  EXPECT_EQ(word(kRam + 0x1000), 10 * kTlbSize - 1);
+  EXPECT_EQ(word(kRam + 0x2000), 10 * kTlbSize);
+  EXPECT_EQ(tlb.probe(kA, 8, true, 0), host + 0x1000);
+  EXPECT_EQ(tlb.probe(kB, 8, true, 0), host + 0x2000);
+  EXPECT_EQ(tlb.probe(kOther, 8, false, 0), host + 0x3000) << "what was there stays";
+
+  tlb.protect(ram->host() + 0x2000);
+  EXPECT_EQ(tlb.probe(kB, 8, true, 0), 0u);
+  tlb.flush({.by_address = true, .address = kB, .size = 1});
+  EXPECT_EQ(tlb.probe(kB, 8, false, 0), 0u);
+  EXPECT_EQ(tlb.probe(kA, 8, false, 0), host + 0x1000);
+  tlb.flush_all();
+  EXPECT_EQ(tlb.probe(kA, 8, false, 0), 0u);
+  (void)load(kA, 8);
+  (void)load(kB, 8);
+  EXPECT_EQ(tlb.probe(kA, 8, false, 0), 0u) << "small again";
+}
+
+TEST_F(TlbTest, ATableGrowsToItsLimit) {
+  constexpr uint64_t kStep = kTlbMaxSize * kTlbPageSize;
+  for (uint64_t i = 0; i < 2; ++i) pages.map(0x7000 + i * kStep, kRam + 0x1000 * i);
+  for (unsigned i = 0; i < 8 * kTlbMaxSize; ++i)
+    for (uint64_t page = 0; page < 2; ++page) {
+      EXPECT_TRUE(store(0x7000 + page * kStep, 8, i));
+      EXPECT_EQ(tlb.probe(0x7000 + page * kStep, 8, true, 0),
+                reinterpret_cast<uint64_t>(ram->host()) + 0x1000 * page);
+    }
+  EXPECT_EQ(kTlbSize << tlb.stats().grown, kTlbMaxSize);
+}
+
 TEST_F(TlbTest, ManyContextsNeverSeeEachOther) {
   for (uint32_t round = 0; round < 3; ++round)
     for (uint32_t context = 1; context < 30; ++context) {
