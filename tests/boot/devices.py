@@ -1,16 +1,18 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """virtio devices as Debian's arm64 kernel uses them: a disk, a network, a shared folder; a disk whose emulator is
-killed; a screen.
+killed; a screen; sockets between programs of the guest and of the host.
 
-usage: devices.py EMULATOR [pci|device|kill|screen...]
+usage: devices.py EMULATOR [pci|device|kill|screen|vsock...]
 """
 
 import hashlib
 import http.server
+import os
 import pathlib
 import random
 import re
+import socket
 import subprocess
 import sys
 import tempfile
@@ -19,7 +21,7 @@ import time
 
 import console
 import initramfs
-from payload import Payload
+from payload import SKIPPED, Payload
 
 TIMEOUT = 300
 MODULES = ("virtio_mmio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_blk failover net_failover virtio_net "
@@ -49,6 +51,8 @@ while true; do
   i=$((i+1))
 done
 """
+VSOCK_MODULES = "vsock vmw_vsock_virtio_transport_common vmw_vsock_virtio_transport".split()
+VSOCK = START + "for m in %s; do insmod /tmp/$m.ko; done; /tmp/vsock; poweroff -f\n" % " ".join(VSOCK_MODULES)
 SCREEN_MODULES = "drm drm_kms_helper drm_shmem_helper virtio_dma_buf virtio-gpu".split()
 # The console's 11th line, 16 rows of 160 characters, in reverse.
 SCREEN = START + """
@@ -60,10 +64,10 @@ sleep 1; echo "drawn"; sleep 1000
 """ % " ".join(SCREEN_MODULES)
 
 
-def initrd(payload: Payload, path: pathlib.Path, script: str, more: list[str] = []) -> pathlib.Path:
+def initrd(payload: Payload, path: pathlib.Path, script: str, more: list[str] = [], programs: dict[str, bytes] = {}) -> pathlib.Path:
     files = {f"tmp/{name}.ko": next(payload.root.glob(f"lib/modules/*/kernel/**/{name}.ko")).read_bytes()
              for name in [*MODULES, *more]}
-    initramfs.write(path, initramfs.make(payload.busybox, script.encode(), files))
+    initramfs.write(path, initramfs.make(payload.busybox, script.encode(), files | programs))
     return path
 
 
@@ -153,11 +157,68 @@ def screen(emulator: str, payload: Payload, work: pathlib.Path):
         sys.exit("not a PNG file")
 
 
+def receive_all(end: socket.socket) -> bytes:
+    data = b""
+    while piece := end.recv(65536):
+        data += piece
+    return data
+
+
+def vsock(emulator: str, payload: Payload, work: pathlib.Path):
+    """Programs of the host are at Unix sockets (net/vsock_host.h)."""
+    program = pathlib.Path(os.environ.get("LYREBIRD_BOOT_PROGRAMS", "build/release/tests/boot"), "vsock")
+    if not program.exists():
+        print(f"skipped: no {program}; it needs aarch64-linux-gnu-gcc")
+        sys.exit(SKIPPED)
+    ramdisk = initrd(payload, work / "initrd", VSOCK, VSOCK_MODULES, {"tmp/vsock": program.read_bytes()})
+    for device in ("virtio-vsock-pci", "virtio-vsock-device"):
+        path = work / f"vsock-{device}"
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(f"{path}_5000")
+            listener.listen()
+
+            def invert():
+                with listener.accept()[0] as end:
+                    end.sendall(bytes(byte ^ 0xFF for byte in receive_all(end)))
+
+            threading.Thread(target=invert, daemon=True).start()
+            process = subprocess.Popen(command(emulator, payload, ramdisk, "-nic", "none", "-device", f"{device},guest-cid=1234,path={path}"),
+                                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            watchdog = threading.Timer(TIMEOUT, process.kill)
+            watchdog.start()
+            text, data, echo = "", random.randbytes(300_000), b""
+            for line in process.stdout:
+                text += line.decode(errors="replace")
+                if b"vsock: listening" not in line:
+                    continue
+                with socket.socket(socket.AF_UNIX) as end:
+                    end.connect(str(path))
+                    end.sendall(b"CONNECT 77\n")
+                    refused = receive_all(end) == b""
+                with socket.socket(socket.AF_UNIX) as end:
+                    end.connect(str(path))
+                    end.sendall(b"CONNECT 1234\n" + data[:1000])
+
+                    def rest(end=end):
+                        end.sendall(data[1000:])
+                        end.shutdown(socket.SHUT_WR)
+
+                    threading.Thread(target=rest, daemon=True).start()
+                    accepted, _, echo = receive_all(end).partition(b"\n")
+            status = process.wait()
+            watchdog.cancel()
+        wanted = ("vsock: cid 1234\r", "vsock: 1048576 bytes there and back, 0 wrong\r", "vsock: nobody: Connection reset by peer\r",
+                  "vsock: served 300000\r")
+        missing = [line for line in wanted if line not in text]
+        if missing or status != 0 or not refused or not accepted.startswith(b"OK ") or echo != data:
+            sys.exit(f"{device}: status {status}, no {missing}, {len(echo)} bytes back\n{text}")
+
+
 if __name__ == "__main__":
     if len(sys.argv) < 2:
         sys.exit(__doc__)
     arm64 = Payload("arm64")
-    others = {"kill": kill, "screen": screen}
+    others = {"kill": kill, "screen": screen, "vsock": vsock}
     for case in sys.argv[2:] or ["pci", "device", *others]:
         with tempfile.TemporaryDirectory() as folder:
             if case in others:

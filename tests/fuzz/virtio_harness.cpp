@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/fuzz/virtio_harness.h"
 
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <cstdio>
 #include <cstdlib>
 
@@ -13,6 +16,7 @@
 #include "devices/virtio/net.h"
 #include "devices/virtio/nine_p.h"
 #include "devices/virtio/rng.h"
+#include "devices/virtio/vsock.h"
 #include "tests/unit/devices/memory_node.h"
 
 namespace lyrebird::devices::test {
@@ -47,12 +51,47 @@ class Line final : public system::CharBackend {
   unsigned sum = 0;
 };
 
+/// Programs at odd ports of the host; they read, write, and go away.
+class Programs final : public net::VsockHost {
+ public:
+  ~Programs() override {
+    for (const int end : ends_) ::close(end);
+  }
+  void set_incoming(Incoming incoming) override { incoming_ = std::move(incoming); }
+  int connect(uint32_t port) override { return port & 1 ? pair() : -1; }
+  void event(unsigned which, std::span<const uint8_t> data) {
+    if (which & 1) {
+      if (const int fd = pair(); fd >= 0) incoming_(fd, which);
+    }
+    char bytes[512];
+    for (const int end : ends_) {
+      if (which & 2) (void)!::send(end, data.data(), data.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+      if (which & 4) (void)!::recv(end, bytes, sizeof bytes, MSG_DONTWAIT);
+      if (which & 8) ::shutdown(end, SHUT_WR);
+    }
+    if ((which & 16) && !ends_.empty()) {
+      ::close(ends_.back());
+      ends_.pop_back();
+    }
+  }
+
+ private:
+  int pair() {
+    int both[2];
+    if (ends_.size() > 64 || ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, both) != 0) return -1;
+    ends_.push_back(both[0]);
+    return both[1];
+  }
+  Incoming incoming_;
+  std::vector<int> ends_;
+};
+
 /// The device under test, and what happens on the host's side.
 struct Subject {
   Subject(Board& board, unsigned kind) : node(board.loop, 1 << 16) {
     const VirtioOptions options = {.id = "fuzz", .packed = true};
     system::AddressSpace& memory = *board.memory;
-    switch (kind % 10) {
+    switch (kind % 11) {
       case 0:
         device = std::make_unique<VirtioBlk>(VirtioBlkOptions{.virtio = options, .queues = 2}, node, memory,
                                              board.loop);
@@ -97,6 +136,14 @@ struct Subject {
       case 8:
         input(options, VirtioInputModel::mouse(), board);
         break;
+      case 10: {
+        auto programs = std::make_unique<Programs>();
+        on_host = [&all = *programs](unsigned which, std::span<const uint8_t> data) {
+          all.event(which, data);
+        };
+        device = std::make_unique<VirtioVsock>(options, 3, std::move(programs), memory, board.loop);
+        break;
+      }
       default:
         device = std::make_unique<Virtio9p>(
             Virtio9pOptions{.virtio = options, .path = "/proc/self/task", .tag = "fuzz", .read_only = true},

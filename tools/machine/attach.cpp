@@ -15,6 +15,8 @@
 #include "devices/virtio/nine_p.h"
 #include "devices/virtio/pci.h"
 #include "devices/virtio/rng.h"
+#include "devices/virtio/vsock.h"
+#include "net/vsock_host.h"
 #include "tools/machine/disks.h"
 #include "tools/machine/keys.h"
 #include "tools/machine/networks.h"
@@ -34,6 +36,7 @@ constexpr DeviceType kDeviceTypes[] = {
     {"virtio-serial-pci", "a bus for virtconsole and virtserialport"},
     {"virtio-balloon-pci", "lets the guest give memory back: free-page-reporting=on,deflate-on-oom=on"},
     {"virtio-9p-pci", "a folder of the host: fsdev=ID or path=FOLDER,readonly=off; mount_tag=TAG"},
+    {"virtio-vsock-pci", "AF_VSOCK to programs of the host: guest-cid=N,path=SOCKET (net/vsock_host.h)"},
     {"virtio-keyboard-pci", "a keyboard: what the monitor's sendkey types"},
     {"virtio-mouse-pci", "a mouse"},
     {"virtio-tablet-pci", "a pointer that knows where it is"},
@@ -45,6 +48,7 @@ constexpr DeviceType kDeviceTypes[] = {
     {"virtio-serial-device", ""},
     {"virtio-balloon-device", ""},
     {"virtio-9p-device", ""},
+    {"virtio-vsock-device", ""},
     {"virtio-keyboard-device", ""},
     {"virtio-mouse-device", ""},
     {"virtio-tablet-device", ""},
@@ -104,6 +108,7 @@ class AttachedDevices final : public Attached {
   Result<void> add_folder(const std::string& text);
   Result<void> add_folder_and_device(const std::string& text);
   Result<void> add_shared(PropertyReader& p);
+  Result<void> add_vsock(PropertyReader& p);
   Result<void> add_input(const std::string& base, PropertyReader& p);
   Result<void> add_screen(PropertyReader& p);
   Result<void> add_card(PropertyReader& p);
@@ -403,6 +408,22 @@ Result<void> AttachedDevices::add_shared(PropertyReader& p) {
   return keep(std::make_unique<devices::Virtio9p>(options, to_.memory, to_.loop));
 }
 
+Result<void> AttachedDevices::add_vsock(PropertyReader& p) {
+  using devices::VirtioVsock;
+  devices::VirtioOptions options;
+  uint64_t cid = 0;
+  std::string path;
+  read_virtio(p, options);
+  p.number("guest-cid", VirtioVsock::kFirstCid, VirtioVsock::kLastCid, cid);
+  p.text("path", path);
+  if (cid == 0) p.fail(Error{"wants guest-cid=N"});
+  if (path.empty()) p.fail(Error{"wants path=SOCKET"});
+  if (auto ok = p.finish(); !ok) return ok;
+  auto host = net::open_vsock_host(path, to_.loop);
+  if (!host) return host.error();
+  return keep(std::make_unique<VirtioVsock>(options, cid, std::move(*host), to_.memory, to_.loop));
+}
+
 Result<void> AttachedDevices::add_input(const std::string& base, PropertyReader& p) {
   using Model = devices::VirtioInputModel;
   devices::VirtioOptions options;
@@ -473,10 +494,14 @@ Result<void> AttachedDevices::add_device(const std::string& text) {
     return at(keep(std::make_unique<devices::VirtioRng>(options, to_.memory, to_.loop)));
   }
   if (base == "virtio-9p") return at(add_shared(p));
+  if (base == "virtio-vsock") return at(add_vsock(p));
   if (base == "virtio-keyboard" || base == "virtio-mouse" || base == "virtio-tablet")
     return at(add_input(base, p));
   if (base.ends_with("-vsock"))
-    return Error{fmt::format("-device {}: sockets between guest and host are not supported yet", type)};
+    return Error{
+        fmt::format("-device {}: the host kernel's sockets are not supported; -device virtio-vsock-pci has "
+                    "Unix sockets",
+                    type)};
   if (base == "virtio-gpu") return at(add_screen(p));
   if (base.starts_with("virtio-gpu") || base == "virtio-vga" || base == "ramfb")
     return Error{fmt::format("-device {}: is not supported yet; virtio-gpu-pci is a screen", type)};
