@@ -14,6 +14,14 @@ namespace lyrebird::jit {
 /// Code starts with a pointer to the block it belongs to; the entry is behind it.
 inline constexpr uint32_t kCodeHeader = 16;
 
+/// Where the guest's flags are (baseline::Pins::status).
+enum class FlagsAt : uint8_t {
+  State,
+  Host,         ///< in the host's flags
+  HostSum,      ///< (four flags) there, and the guest's carry is the host's, which otherwise is its inverse
+  HostIfNoRcx,  ///< (faults) there if rcx is 0, in the state if not
+};
+
 /// A way out.
 struct ExitPlan {
   enum class Kind : uint8_t { Jump, Indirect, Raise, Stopped, Entry } kind = Kind::Jump;
@@ -26,9 +34,8 @@ struct ExitPlan {
   /// a jump. Region: a pointer to jump to.
   uint32_t patch = 0;
   uint32_t stub = 0;  ///< offset of the stub
-  /// The guest's status word is in the host's flags, not in the state: linked to where a block expects that.
-  /// The stub stores it.
-  bool flags = false;
+  /// If not in the state, linked to where a block expects them like that. The stub stores them.
+  FlagsAt flags = FlagsAt::State;
 };
 
 struct FaultPlan {
@@ -37,8 +44,7 @@ struct FaultPlan {
   /// Fields of F80 that are on the host's x87 and not in the state: 4 bits for each (Pins::f80), 0 or
   /// the depth there plus 1.
   uint32_t f80 = 0;
-  /// Where the guest's status word is: in the state, in the host's flags, or there only if rcx is 0.
-  enum class Status : uint8_t { State, Flags, FlagsIfRcxZero } status = Status::State;
+  FlagsAt flags = FlagsAt::State;
 };
 
 /// Room in the code for a record of the interpreter (jit/interp/code.h) that the code calls. The

@@ -53,7 +53,16 @@ baseline::Pins pins_of(const ir::StateLayout& layout) {
   }
   // The one status word that StatusOf ops make.
   for (const ir::StateField& field : layout.fields)
-    if (field.type == ir::Type::I16 && field.name == "status") pins.status = field.offset;
+    if (field.type == ir::Type::I16 && field.name == "status") pins.set_status(field.offset, 2);
+  // Or four flags.
+  constexpr std::string_view kFlags[] = {"n", "z", "c", "v"};
+  for (size_t i = 0; i + 4 <= layout.fields.size(); ++i) {
+    const ir::StateField* const at = &layout.fields[i];
+    bool fits = true;
+    for (uint32_t k = 0; k < 4; ++k)
+      fits = fits && at[k].name == kFlags[k] && at[k].type == ir::Type::I8 && at[k].offset == at->offset + k;
+    if (fits) pins.set_status(at->offset, 4);
+  }
   for (const ir::StateField& field : layout.fields)
     if (field.type == ir::Type::F80 && pins.f80.size() < baseline::Pins::kMostF80)
       pins.f80.push_back(field.offset);
@@ -172,6 +181,7 @@ Baseline::BlockPtr Baseline::install(const ir::Block& from, const Emitter& emitt
                         .code_size = size,
                         .after_check = emitter.after_check(),
                         .prefix = emitter.prefix(),
+                        .sums = pins_.four_flags(),
                         .drops_flags = emitter.drops_flags(),
                         .exits = &emitter.exits(),
                         .faults = &emitter.faults(),
@@ -245,8 +255,7 @@ bool Baseline::put_record(uint8_t* to, const RecordPlan& plan) const {
 
 std::unique_ptr<CompiledBlock> Baseline::install_region(const ir::Region& region, RegionCode code) {
   const ir::Block& first = region.parts.front().block;
-  const uint32_t prefix =
-      pins_.status != 0 ? baseline::append_flags_entry(code.bytes, code.entry, pins_.status) : 0;
+  const uint32_t prefix = pins_.status != 0 ? baseline::append_flags_entry(code.bytes, code.entry, pins_) : 0;
   const auto size = static_cast<uint32_t>(code.bytes.size());
   std::vector<uint8_t> info;
   const std::vector<uint8_t> recovery = pack_recovery(code.recipes, code.recovery);
@@ -254,6 +263,7 @@ std::unique_ptr<CompiledBlock> Baseline::install_region(const ir::Region& region
                         .code_size = size,
                         .entry = code.entry,
                         .prefix = prefix,
+                        .sums = pins_.four_flags(),
                         .region = true,
                         .exits = &code.exits,
                         .faults = &code.faults,
@@ -575,11 +585,8 @@ Stop Baseline::fault(const FaultGuard& guard, ir::CpuHeader& cpu, ThreadContext&
   } else {
     for (const baseline::Pin& pin : pins_.pins) std::memcpy(state + pin.offset, &host.general[pin.reg], 8);
   }
-  if (at->status == FaultPlan::Status::Flags ||
-      (at->status == FaultPlan::Status::FlagsIfRcxZero && host.general[1] == 0)) {
-    const uint16_t status = baseline::status_of_rflags(host.flags);
-    std::memcpy(state + pins_.status, &status, sizeof status);
-  }
+  if (at->flags != FlagsAt::State && (at->flags != FlagsAt::HostIfNoRcx || host.general[1] == 0))
+    baseline::put_flags(state, pins_, host.flags, at->flags == FlagsAt::HostSum);
   cpu.fp_flags |= baseline::flags_of_mxcsr(host.mxcsr, layout_.sse_floats);
   cpu.f80_collected |= host.x87_status & ir::kF80Exceptions;
   for (size_t f = 0; f < pins_.f80.size(); ++f)

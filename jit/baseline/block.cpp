@@ -38,7 +38,7 @@ bool has_pc(const ExitPlan& exit) {
 
 /// One number for both.
 uint32_t flagged_offset(const FaultPlan& fault) {
-  return fault.offset << 2 | static_cast<uint32_t>(fault.status);
+  return fault.offset << 2 | static_cast<uint32_t>(fault.flags);
 }
 
 /// Whether the exit needs more than an Exit can hold.
@@ -61,7 +61,8 @@ bool BlockInfo::pack(const Source& source, std::vector<uint8_t>& out) {
   if (moves > kMostMoves) return false;
   if (source.code_size > kLimit || exits.size() > kMany || pointers > kMany) return false;
   const size_t start = out.size();
-  Head head{.code_size = source.code_size,
+  Head head{.code_size = source.code_size & 0x7fffff,
+            .sums = source.sums,
             .region = source.region,
             .drops_flags = source.drops_flags,
             .prefix = source.prefix & 0x3f,
@@ -79,7 +80,7 @@ bool BlockInfo::pack(const Source& source, std::vector<uint8_t>& out) {
                 .kind = static_cast<uint32_t>(exit.kind) & 0xf,
                 .mode_known = exit.mode_known,
                 .wide = 0,
-                .flags = exit.flags,
+                .flags = static_cast<uint32_t>(exit.flags) & 3,
                 .spare = 0,
                 .stub = exit.stub & kLimit,
                 .raise = static_cast<uint8_t>(exit.raise),
@@ -165,7 +166,7 @@ ExitPlan BlockInfo::exit(unsigned number, ir::BlockKey key) const {
                 .raise = static_cast<ir::ExitKind>(packed.raise),
                 .patch = packed.patch,
                 .stub = packed.stub,
-                .flags = packed.flags != 0};
+                .flags = static_cast<FlagsAt>(packed.flags)};
   if (packed.wide) {
     const auto wide = read<WideExit>(wide_at(h) + static_cast<uint32_t>(packed.pc) * sizeof(WideExit));
     uint64_t distance;
@@ -177,12 +178,13 @@ ExitPlan BlockInfo::exit(unsigned number, ir::BlockKey key) const {
   return exit;
 }
 
-uint32_t BlockInfo::entry_for(bool forward, bool flags) const {
+uint32_t BlockInfo::entry_for(bool forward, FlagsAt flags) const {
   const Head h = head();
-  if (!flags) return forward ? h.after_check : entry();
+  if (flags == FlagsAt::State) return forward ? h.after_check : entry();
   if (h.prefix == 0) return 0;
-  if (h.region) return h.code_size - h.prefix;
-  return forward && h.drops_flags ? h.after_check : kCodeHeader;
+  const uint32_t skipped = h.sums && flags != FlagsAt::HostSum;
+  if (h.region) return h.code_size - h.prefix + skipped;
+  return forward && h.drops_flags ? h.after_check : kCodeHeader + skipped;
 }
 
 uint32_t BlockInfo::pointer(unsigned number) const {
@@ -202,7 +204,7 @@ std::optional<FaultPlan> BlockInfo::fault(uint32_t offset) const {
   for (uint32_t flagged = 0; take_number(at, end, flagged) && take_number(at, end, fault.guest) &&
                              take_number(at, end, fault.f80);) {
     fault.offset = flagged >> 2;
-    fault.status = static_cast<FaultPlan::Status>(flagged & 3);
+    fault.flags = static_cast<FlagsAt>(flagged & 3);
     if (fault.offset == offset) return fault;
   }
   return std::nullopt;

@@ -31,9 +31,10 @@ class BlockInfo {
     uint32_t code_size = 0;
     uint32_t entry = kCodeHeader;
     uint32_t after_check = 0;  ///< where jumps from lower addresses go
-    uint32_t prefix = 0;  ///< bytes of code for who comes with the status word in the host's flags, 0: none
+    uint32_t prefix = 0;       ///< bytes of code for who comes with the guest's flags in the host's, 0: none
+    bool sums = false;         ///< it begins with the one byte that FlagsAt::HostSum wants besides
     bool drops_flags =
-        false;  ///< nobody sees that word: such a jump from a lower address goes to after_check, too
+        false;  ///< nobody sees them: such a jump from a lower address goes to after_check, too
     bool region = false;
     const std::vector<ExitPlan>* exits = nullptr;
     const std::vector<FaultPlan>* faults = nullptr;
@@ -57,7 +58,7 @@ class BlockInfo {
   uint32_t after_check() const { return head().after_check; }
   /// Where a linked jump goes: `forward` if it needs no check for requests, `flags` as ExitPlan has it. 0: it
   /// cannot be linked.
-  uint32_t entry_for(bool forward, bool flags) const;
+  uint32_t entry_for(bool forward, FlagsAt flags) const;
   unsigned exits() const { return head().exits; }
   /// `key`: the block's.
   ExitPlan exit(unsigned number, ir::BlockKey key) const;
@@ -77,7 +78,8 @@ class BlockInfo {
  private:
   static constexpr unsigned kOffsetBits = 19, kMoveBits = 12;
   struct Head {
-    uint32_t code_size : 24;
+    uint32_t code_size : 23;
+    uint32_t sums : 1;
     uint32_t region : 1;
     uint32_t drops_flags : 1;
     uint32_t prefix : 6;                 ///< in front of the entry, (region) at the end of the code
@@ -89,7 +91,7 @@ class BlockInfo {
   static_assert(sizeof(Head) == 16);
   struct Exit {
     int32_t pc;  ///< from the block's; (wide) number of the WideExit
-    uint32_t patch : kOffsetBits, kind : 4, mode_known : 1, wide : 1, flags : 1, spare : 6;
+    uint32_t patch : kOffsetBits, kind : 4, mode_known : 1, wide : 1, flags : 2, spare : 5;
     uint32_t stub : kOffsetBits, raise : 8, spare2 : 5;
   };
   static_assert(sizeof(Exit) == 12);

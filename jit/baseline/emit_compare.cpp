@@ -69,6 +69,9 @@ std::optional<Cc> Emitter::cached(const ir::Inst& compare) const {
     if (compare.op == Op::CmpNe) return Cc::kNE;
     if (compare.op == Op::CmpLtS) return Cc::kS;
   }
+  if (const uint32_t maker = plan_[static_cast<ValueId>(&compare - block_->insts.data())].maker;
+      maker != 0 && flags_.result == root(maker - 1))
+    return compare.op == Op::CmpEq ? Cc::kE : Cc::kNE;
   const bool straight = same_value(a, flags_.a) && same_value(b, flags_.b);
   const bool crossed = same_value(a, flags_.b) && same_value(b, flags_.a);
   switch (flags_.kind) {
@@ -146,6 +149,12 @@ Cc Emitter::evaluate(ValueId condition) {
     if (inst.op == Op::Not) return x86::negateCond(evaluate(inst.args[0]));
     if (const auto cc = evaluate_order(inst)) return *cc;
     if (const auto cc = cached(inst)) return *cc;
+    if (const uint32_t maker = plan_[id].maker) {
+      const Gp difference = gp(use_gpr(maker - 1), inst.elem);
+      (void)a_.test(difference, difference);
+      flags_ = {Flags::Kind::Logic, inst.elem, kNoValue, kNoValue, root(maker - 1), kNoValue};
+      return inst.op == Op::CmpEq ? Cc::kE : Cc::kNE;
+    }
     if (loc(id).gpr == kNoReg && loc(id).home == Home::None) return compare_flags(inst);
   }
   if (loc(id).gpr == kNoReg && loc(id).home != Home::None && plan_[id].last_use <= now_) {
@@ -201,9 +210,8 @@ bool Emitter::emit_status(const ir::Inst& inst) {
   const bool delay = delays_status();
   if (inst.op == Op::StatusOfOrder ? !order_status_flags(inst) : !status_flags(inst)) return false;
   if (delay) {
-    status_delayed_ = kept_flags_ = true;
-    status_end_ = plan_[now_ + 1].last_use;
-    a_.guard_flags(true);
+    kept_flags_ = true;
+    delay_status(FlagsAt::Host, plan_[now_ + 1].last_use);
     return true;
   }
   take_this_gpr(0);
@@ -226,10 +234,16 @@ bool Emitter::delays_status() const {
   return next.op == Op::SetState && next.imm == pins_.status && next.args[0] == now_ && f80_stack_.empty();
 }
 
+void Emitter::delay_status(FlagsAt at, uint32_t end) {
+  delayed_ = at;
+  status_end_ = end;
+  a_.guard_flags(true);
+}
+
 /// Before an instruction: stores the delayed status word if the host's flags will change and somebody may see
 /// it.
 void Emitter::settle_status(const ir::Inst& inst) {
-  if (now_ > status_end_) return forget_status();
+  if (now_ > status_end_ || plan_[now_].four_flags) return forget_status();
   if (!keeps_status(inst)) store_status();
 }
 
@@ -249,8 +263,11 @@ bool Emitter::keeps_status(const ir::Inst& inst) {
     case Op::Branch:
       return is_answered(inst.args[0]);
     case Op::GetState:
-      return inst.type != Type::I1;
+      return inst.type != Type::I1 || plan_[now_].root != now_ || !plan_[now_].needed;
     case Op::SetState:
+      if (now_ < four_flags_end_) return true;
+      if (pins_.four_flags() && pins_.is_status(static_cast<uint32_t>(inst.imm), ir::byte_size(inst.type)))
+        return false;
       return inst.type != Type::F80 && !is_lazy(inst.args[0]);
     case Op::Load:
       return plain();
@@ -292,18 +309,90 @@ bool Emitter::is_answered(ValueId condition) {
 }
 
 void Emitter::store_status() {
+  const FlagsAt at = delayed_;
   forget_status();
   const uint16_t locked = locked_gpr_;
-  take_this_gpr(0);
-  lose_state(pins_.status, 2);
-  a_.load_status();
-  (void)a_.mov(state_mem(pins_.status, 2), x86::ax);
+  if (!pins_.four_flags()) take_this_gpr(0);
+  lose_state(pins_.status, pins_.status_size);
+  put_flags(at);
   locked_gpr_ = locked;
 }
 
 void Emitter::forget_status() {
-  status_delayed_ = false;
+  delayed_ = FlagsAt::State;
   a_.guard_flags(false);
+}
+
+/// Stores the guest's flags, which are in the host's; a status word goes by way of rax.
+void Emitter::put_flags(FlagsAt at) {
+  if (!pins_.four_flags()) {
+    a_.load_status();
+    (void)a_.mov(state_mem(pins_.status, 2), x86::ax);
+    return;
+  }
+  const Cc conditions[] = {Cc::kS, Cc::kE, at == FlagsAt::HostSum ? Cc::kB : Cc::kAE, Cc::kO};
+  for (uint32_t k = 0; k < 4; ++k)
+    (void)a_.emit(hi::setccFromCond(conditions[k]), state_mem(pins_.status + k, 1));
+}
+
+// --- four flags that are written together
+
+/// Which form of the guest's flags the host's are, if that is what these SetStates write.
+std::optional<FlagsAt> Emitter::four_flags_answered() {
+  const auto flag = [&](uint32_t k) { return root(at(now_ + k).args[0]); };
+  const auto answer = [&](uint32_t k) -> std::optional<Cc> {
+    const ValueId id = flag(k);
+    if (!plan_[id].lazy || at(id).op == Op::Not) return std::nullopt;
+    return cached(at(id));
+  };
+  // No carry and no overflow.
+  const bool logic = flags_.kind == Flags::Kind::Logic ||
+                     (flags_.kind == Flags::Kind::Sub && flags_.b != kNoValue && is_known(flags_.b, 0));
+  const auto negative = answer(0), zero = answer(1), carry = answer(2), overflow = answer(3);
+  if (zero != Cc::kE || !negative || (*negative != Cc::kS && !(logic && *negative == Cc::kL)))
+    return std::nullopt;
+  if (overflow != Cc::kO && !(logic && is_known(flag(3), 0))) return std::nullopt;
+  if (carry == Cc::kAE || (logic && is_known(flag(2), 1))) return FlagsAt::Host;
+  if (carry == Cc::kB || (logic && is_known(flag(2), 0))) return FlagsAt::HostSum;
+  return std::nullopt;
+}
+
+/// Compares what the flags seem to be those of.
+void Emitter::make_four_flags() {
+  const auto flag = [&](uint32_t k) { return root(at(now_ + k).args[0]); };
+  for (const uint32_t k : {3u, 1u}) {
+    const ir::Inst& compare = at(flag(k));
+    if (compare.op != (k == 3 ? Op::OverflowOfSub : Op::CmpEq) || !plan_[flag(k)].lazy ||
+        plan_[flag(k)].maker != 0 || ir::bit_width(compare.elem) < 32)
+      continue;
+    (void)compare_flags(compare);
+    const ir::Inst& negative = at(flag(0));
+    if (negative.op != Op::CmpLtS) return;
+    const ValueId result = root(negative.args[0]);
+    const ir::Inst& difference = at(result);
+    if (flags_.kind == Flags::Kind::Sub && difference.op == Op::Sub && difference.type == flags_.type &&
+        root(difference.args[0]) == flags_.a && root(difference.args[1]) == flags_.b)
+      flags_.result = result;
+    return;
+  }
+}
+
+/// The four SetStates from the current one on. False: each is to be done alone.
+bool Emitter::set_four_flags() {
+  auto form = four_flags_answered();
+  if (!form && plan_[now_].maker == 0) {
+    make_four_flags();
+    form = four_flags_answered();
+  }
+  if (!form) return false;
+  four_flags_end_ = now_ + 4;
+  const bool delay = may_delay_ && f80_stack_.empty();
+  if (!delay) lose_state(pins_.status, pins_.status_size);
+  if (delay)
+    delay_status(*form, plan_[now_].last_use);
+  else
+    put_flags(*form);
+  return true;
 }
 
 /// Sets the host flags that a status word consists of.

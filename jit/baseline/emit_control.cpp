@@ -31,11 +31,8 @@ unsigned Emitter::add_exit(ExitPlan exit) {
 }
 
 ExitPlan Emitter::jump_to(uint64_t pc) const {
-  return {.kind = ExitPlan::Kind::Jump,
-          .mode_known = mode_known_,
-          .mode = mode_,
-          .pc = pc,
-          .flags = status_delayed_};
+  return {
+      .kind = ExitPlan::Kind::Jump, .mode_known = mode_known_, .mode = mode_, .pc = pc, .flags = delayed_};
 }
 
 uint32_t Emitter::to_stub(unsigned exit) {

@@ -347,7 +347,7 @@ void Emitter::emit_add(const ir::Inst& inst) {
   const bool in_place =
       in_register(a) &&
       (target == loc(root(a)).gpr || (target == kNoReg && dies(a) && !(pins_.mask >> loc(root(a)).gpr & 1)));
-  if (!plan_[now_].flags_used && (!in_place || status_delayed_ || status_incoming_) &&
+  if (!plan_[now_].flags_used && (!in_place || delays() || status_incoming_) &&
       (imm || at(root(b)).op != Op::Const)) {
     const uint8_t first = use_gpr(a);
     const uint8_t second = imm ? kNoReg : use_gpr(b);

@@ -45,7 +45,8 @@ void Emitter::emit_get_state(const ir::Inst& inst) {
 void Emitter::emit_set_state(const ir::Inst& inst) {
   if (plan_[now_].skipped) return;
   const auto offset = static_cast<uint32_t>(inst.imm);
-  if (offset == pins_.status && status_delayed_) return;
+  if (pins_.is_status(offset, 1) && (pins_.four_flags() ? now_ < four_flags_end_ : delays())) return;
+  if (plan_[now_].four_flags && set_four_flags()) return;
   const uint32_t size = ir::byte_size(inst.type);
   const ValueId value = inst.args[0], id = root(value);
   constexpr uint32_t kMode = offsetof(ir::CpuHeader, mode);

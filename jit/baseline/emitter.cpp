@@ -93,7 +93,8 @@ bool Emitter::attempt() {
   no_flags();
   failed_ = false;
   early_ = ir::kNoValue;
-  status_delayed_ = false;
+  delayed_ = FlagsAt::State;
+  four_flags_end_ = 0;
   status_incoming_ = may_delay_ && keeps_incoming_status();
   pc_ = after_ = block.key.pc;
   mode_known_ = true;
@@ -125,14 +126,14 @@ void Emitter::emit_entry() {
   const Mem request = state_mem(offsetof(ir::CpuHeader, exit_request), 8);
   uint32_t skip = 0;
   if (pins_.status != 0 && !options_.system) {
-    // For who comes with the status word in the host's flags: where it is overwritten it is stored only for
+    // For who comes with the guest's flags in the host's: where they are overwritten they are stored only for
     // who asks.
+    if (pins_.four_flags()) (void)a_.cmc();
     if (plan_.drops_flags() || status_incoming_) {
       (void)a_.mov(x86::rcx, request);
       skip = a_.jump_if_rcx_zero();
     }
-    a_.load_status();
-    (void)a_.mov(state_mem(pins_.status, 2), x86::ax);
+    put_flags(FlagsAt::Host);
   }
   prefix_ = static_cast<uint32_t>(a_.offset()) - kCodeHeader;
   prefix_count_ = a_.count();
@@ -168,7 +169,7 @@ void Emitter::emit_inst(const ir::Inst& inst) {
     temps_ |= 1u << 1;
     a_.guard_flags(false);
   }
-  if (status_delayed_) settle_status(inst);
+  if (delays()) settle_status(inst);
   switch (inst.op) {
     case Op::Insn:
       pc_ = inst.imm;
@@ -221,10 +222,7 @@ void Emitter::emit_tail() {
     exits_[i].stub = static_cast<uint32_t>(a_.offset());
     if (exits_[i].kind == ExitPlan::Kind::Indirect)
       (void)a_.mov(state_mem(offsetof(ir::CpuHeader, pc), 8), gp64(jump_target_));
-    if (exits_[i].flags) {
-      a_.load_status();
-      (void)a_.mov(state_mem(pins_.status, 2), x86::ax);
-    }
+    if (exits_[i].flags != FlagsAt::State) put_flags(exits_[i].flags);
     if (leaves_page(exits_[i])) emit_jump_probe(exits_[i]);
     a_.load_ecx(i);
     const bool indirect = exits_[i].kind == ExitPlan::Kind::Indirect;

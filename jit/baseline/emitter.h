@@ -225,17 +225,19 @@ class Emitter {
   }
   void no_flags() { flags_ = {}; }
   bool delays_status() const;
+  void delay_status(FlagsAt at, uint32_t end);
   void settle_status(const ir::Inst& inst);
   bool keeps_status(const ir::Inst& inst);
   bool is_answered(ir::ValueId condition);
   void store_status();
   void forget_status();
   bool keeps_incoming_status();
-  FaultPlan::Status status_place() const {
-    return status_delayed_    ? FaultPlan::Status::Flags
-           : status_incoming_ ? FaultPlan::Status::FlagsIfRcxZero
-                              : FaultPlan::Status::State;
-  }
+  void put_flags(FlagsAt at);
+  bool set_four_flags();
+  std::optional<FlagsAt> four_flags_answered();
+  void make_four_flags();
+  FlagsAt flags_at() const { return status_incoming_ ? FlagsAt::HostIfNoRcx : delayed_; }
+  bool delays() const { return delayed_ != FlagsAt::State; }
   void materialise(ir::ValueId lazy);
 
   // --- emit_state.cpp
@@ -268,7 +270,7 @@ class Emitter {
     faults_.push_back({.offset = static_cast<uint32_t>(start),
                        .guest = static_cast<uint32_t>(pc_ - block_->key.pc),
                        .f80 = f80_map(),
-                       .status = status_place()});
+                       .flags = flags_at()});
   }
 
   // --- emit_tlb.cpp
@@ -503,11 +505,12 @@ class Emitter {
 
   std::vector<HostCode::Mark> marks_;
   uint32_t instructions_size_ = 0;
-  /// The status word is in the host's flags and not in the state, until it is overwritten or the block is
-  /// left, where the exit says so; any other instruction that changes them stores it first.
-  bool status_delayed_ = false;
+  /// The guest's flags are in the host's and not in the state, until they are overwritten or the block is
+  /// left, where the exit says so; any other instruction that changes them stores them first.
+  FlagsAt delayed_ = FlagsAt::State;
   bool may_delay_ = true;
-  /// The same of the word that the block is entered with, if rcx is 0; until plan_.status_fault().
+  uint32_t four_flags_end_ = 0;  ///< SetStates of flags up to there are done
+  /// The same of the flags that the block is entered with, if rcx is 0; until plan_.status_fault().
   bool status_incoming_ = false;
   uint32_t status_end_ = 0;  ///< nobody sees it behind that instruction
   uint32_t prefix_ = 0, prefix_count_ = 0;

@@ -240,6 +240,9 @@ void Plan::find_views() {
         break;
       default:
         v.lazy = is_lazy(inst);
+        if (v.lazy)
+          if (const ValueId difference = difference_before(i); difference != kNoValue)
+            v.maker = difference + 1;
         break;
     }
     if (insts[v.root].op == Op::Const && v.root != i && insts[v.root].type != inst.type) v.root = i;
@@ -250,6 +253,85 @@ void Plan::find_views() {
 }
 
 // --- uses, from the end
+
+/// The difference just before that compares the same: whoever goes on with it need not keep what it is made
+/// of.
+ValueId Plan::difference_before(ValueId id) const {
+  const Inst& compare = block_->insts[id];
+  if ((compare.op != Op::CmpEq && compare.op != Op::CmpNe) || !is_word(compare.elem)) return kNoValue;
+  const ValueId a = values_[compare.args[0]].root, b = values_[compare.args[1]].root;
+  constexpr ValueId kNear = 16;
+  for (ValueId i = id; i-- > 0 && id - i <= kNear;) {
+    const Inst& inst = block_->insts[i];
+    if (inst.op == Op::Sub && inst.type == compare.elem &&
+        ((same(inst.args[0], a) && same(inst.args[1], b)) ||
+         (same(inst.args[0], b) && same(inst.args[1], a))))
+      return i;
+  }
+  return kNoValue;
+}
+
+bool Plan::same(ValueId a, ValueId b) const {
+  a = values_[a].root;
+  b = values_[b].root;
+  const Inst &x = block_->insts[a], &y = block_->insts[b];
+  return a == b || (x.op == Op::Const && y.op == Op::Const && x.type == y.type && x.imm == y.imm);
+}
+
+// --- four flags
+
+/// Whether that is the last of four writes of flags, one after the other.
+bool Plan::ends_four_flags(ValueId id) const {
+  if (!pins_->four_flags() || id < 3) return false;
+  for (uint32_t k = 0; k < 4; ++k) {
+    const Inst& inst = block_->insts[id - 3 + k];
+    if (inst.op != Op::SetState || inst.imm != pins_->status + k || ir::byte_size(inst.type) != 1)
+      return false;
+  }
+  return true;
+}
+
+/// The arithmetic whose host flags they are and which are still there then.
+ValueId Plan::four_flags_maker(ValueId first) const {
+  const Inst* const insts = block_->insts.data();
+  ValueId m = first;
+  do {
+    if (m-- == 0) return kNoValue;
+  } while (insts[m].op == Op::Const || values_[m].lazy);
+  const Inst& maker = insts[m];
+  if (!is_word(maker.type) || values_[m].root != m) return kNoValue;
+  const auto flag = [&](unsigned k) -> const Inst& { return insts[values_[insts[first + k].args[0]].root]; };
+  const auto is_zero = [&](ValueId id) { return is_const(id) && insts[id].imm == 0; };
+  for (unsigned k = 0; k < 4; ++k)
+    if (flag(k).op != Op::Const && flag(k).elem != maker.type) return kNoValue;
+  const auto of_result = [&](const Inst& compare, Op op) {
+    return compare.op == op && values_[compare.args[0]].root == m && is_zero(compare.args[1]);
+  };
+  const auto of_operands = [&](const Inst& compare, Op op, unsigned a) {
+    return compare.op == op && same(compare.args[0], maker.args[a]) &&
+           same(compare.args[1], maker.args[1 - a]);
+  };
+  const Inst &zero = flag(1), &carry = flag(2), &overflow = flag(3);
+  if (!of_result(flag(0), Op::CmpLtS)) return kNoValue;
+  bool fits = of_result(zero, Op::CmpEq);
+  switch (maker.op) {
+    case Op::Sub:
+      fits = (fits || of_operands(zero, Op::CmpEq, 0) || of_operands(zero, Op::CmpEq, 1)) &&
+             of_operands(carry, Op::CmpLeU, 1) && of_operands(overflow, Op::OverflowOfSub, 0);
+      break;
+    case Op::Add:
+      fits = fits && carry.op == Op::CmpLtU && values_[carry.args[0]].root == m &&
+             (same(carry.args[1], maker.args[0]) || same(carry.args[1], maker.args[1])) &&
+             of_operands(overflow, Op::OverflowOfAdd, 0) && is_zero(overflow.args[2]);
+      break;
+    case Op::And:
+      fits = fits && carry.op == Op::Const && carry.imm == 0 && overflow.op == Op::Const && overflow.imm == 0;
+      break;
+    default:
+      return kNoValue;
+  }
+  return fits ? m : kNoValue;
+}
 
 /// A compare whose flags the arithmetic before it leaves behind.
 void Plan::mark_flags(const Inst& compare) {
@@ -290,6 +372,11 @@ void Plan::use(ValueId value, uint32_t at) {
     v.needed = true;
     v.last_use = std::max(v.last_use, at);
     const Inst& inst = block_->insts[value];
+    if (v.maker != 0 && values_[v.maker - 1].only_flags) v.maker = 0;
+    if (v.maker != 0) {
+      values_[v.maker - 1].flags_used = true;
+      return use(v.maker - 1, at);
+    }
     if (inst.op != Op::Not) mark_flags(inst);
     for (unsigned k = 0; k < value_args(inst); ++k) use(inst.args[k], at);
     return;
@@ -417,15 +504,38 @@ void Plan::find_fused() {
   }
 }
 
+/// (from the end) A SetState that writes flags of the guest.
+void Plan::write_status(ValueId id) {
+  const Inst& inst = block_->insts[id];
+  ValuePlan& v = values_[id];
+  const bool last = ends_four_flags(id);
+  if (last || !pins_->four_flags()) {
+    v.last_use = four_flags_use_ = status_dead_ ? status_fault_ : ~0u;
+    status_dead_ = last || (inst.imm == pins_->status && ir::byte_size(inst.type) == 2);
+    status_fault_ = 0;
+  }
+  if (last) {
+    // Its three neighbours are met next.
+    four_flags_end_ = id;
+    const ValueId maker = four_flags_maker(id - 3);
+    four_flags_maker_ = maker == kNoValue ? 0 : maker + 1;
+    if (maker != kNoValue) values_[maker].flags_used = true;
+  } else if (id + 3 == four_flags_end_ && !values_[id + 1].skipped && !values_[id + 2].skipped) {
+    v.four_flags = true;
+    v.last_use = four_flags_use_;
+    v.maker = four_flags_maker_;
+  } else if (id + 3 < four_flags_end_) {
+    four_flags_maker_ = 0;
+  }
+}
+
 void Plan::find_uses() {
   const Inst* const insts = block_->insts.data();
   constexpr uint32_t kMode = offsetof(ir::CpuHeader, mode);
   dead_.clear();
   dead_late_.clear();
   status_dead_ = false;
-  const auto is_status = [&](uint32_t offset, uint32_t size) {
-    return offset < pins_->status + 2 && offset + size > pins_->status && pins_->status != 0;
-  };
+  four_flags_end_ = four_flags_maker_ = 0;
   for (auto i = static_cast<ValueId>(block_->insts.size()); i-- > 0;) {
     const Inst& inst = insts[i];
     ValuePlan& v = values_[i];
@@ -436,7 +546,7 @@ void Plan::find_uses() {
       case Op::GetState: {
         const auto offset = static_cast<uint32_t>(inst.imm);
         if (!v.needed || v.root != i) continue;
-        if (is_status(offset, ir::byte_size(inst.type))) status_dead_ = false;
+        if (pins_->is_status(offset, ir::byte_size(inst.type))) status_dead_ = false;
         if (offset < kTracked) {
           const uint32_t size = std::min(ir::byte_size(inst.type), kTracked - offset);
           dead_.reset(offset, size);
@@ -457,14 +567,11 @@ void Plan::find_uses() {
           dead_.set(offset, size);
           dead_late_.set(offset, size);
         }
-        if (is_status(offset, size)) {
-          v.last_use = status_dead_ ? status_fault_ : ~0u;
-          status_dead_ = offset == pins_->status && size == 2;
-          status_fault_ = 0;
-        }
         if (pins_->at(offset)) stops_.push_back(i);
         v.needed = true;
-        use(inst.args[0], i);
+        if (pins_->is_status(offset, size)) write_status(i);
+        const bool made = four_flags_maker_ != 0 && i + 3 >= four_flags_end_;
+        use(made ? four_flags_maker_ - 1 : inst.args[0], i);
         continue;
       }
       default:

@@ -32,8 +32,10 @@ struct Pins {
   static constexpr uint32_t kReach = 2048;  ///< fields behind that many bytes of state stay in memory
   static constexpr size_t kMostF80 = 8;
   std::vector<Pin> pins;
-  std::vector<uint32_t> f80;         ///< offsets of fields of F80, which may be on the host's x87
-  uint32_t status = 0;               ///< offset of the guest's status word (StatusOfAdd ..), 0: it has none
+  std::vector<uint32_t> f80;  ///< offsets of fields of F80, which may be on the host's x87
+  uint32_t status = 0;        ///< offset of the guest's flags, 0: none that the host's flags can hold
+  /// 2: a status word (StatusOfAdd ..). 4: negative, zero, carry, overflow, a byte each; carry is no borrow.
+  uint32_t status_size = 0;
   uint16_t mask = 0;                 ///< of host registers
   uint8_t by_word[kReach / 8] = {};  ///< index + 1, of each 8 bytes of state
   void add(Pin pin) {
@@ -41,6 +43,14 @@ struct Pins {
     pins.push_back(pin);
     mask |= static_cast<uint16_t>(1u << pin.reg);
     by_word[pin.offset / 8] = static_cast<uint8_t>(pins.size());
+  }
+  bool four_flags() const { return status_size == 4; }
+  bool is_status(uint32_t offset, uint32_t size) const {
+    return offset < status + status_size && offset + size > status;
+  }
+  void set_status(uint32_t offset, uint32_t size) {
+    status = offset;
+    status_size = size;
   }
   /// The pin of the field that holds byte `offset` of the state, or nullptr.
   const Pin* at(uint32_t offset) const {
@@ -72,13 +82,15 @@ constexpr ValueClass class_of(ir::Type type) {
 
 struct ValuePlan {
   ir::ValueId root = ir::kNoValue;
-  /// (roots, lazy values) index of the instruction; (SetState of the status word) of the last one that may
-  /// fault before another such SetState, ~0 if something else may see the word first
+  /// (roots, lazy values) index of the instruction; (SetState of the status word or of the first of four
+  /// flags) of the last one that may fault before the next such, ~0 if something else may see them first
   uint32_t last_use = 0;
   uint16_t uses = 0;       ///< (roots) while the plan is made
   uint16_t flag_uses = 0;  ///< (roots) of these, by compares that its host flags answer
   uint32_t fused = 0;      ///< (Load, FConvert, FToIntS) the instruction that does it as well, or 0
-  uint32_t maker = 0;  ///< (StatusOfAdd, StatusOfSub) its number + 1: leaves the host flags that are wanted
+  /// (StatusOfAdd, StatusOfSub, SetState of four flags) its number + 1: leaves the host flags that are
+  /// wanted; (CmpEq, CmpNe) the difference that is compared with 0 instead
+  uint32_t maker = 0;
   uint8_t pinned = kNoReg;   ///< (roots) made in that host register
   bool needed = false;       ///< (roots) something reads it, or making it has effects
   bool lazy = false;         ///< (compares)
@@ -86,6 +98,7 @@ struct ValuePlan {
   bool flags_used = false;   ///< (Add, Sub, And) a lazy compare would like its host flags
   bool only_flags = false;   ///< (Sub, And, FCompare) nothing but such compares uses it
   bool skipped = false;      ///< (SetState) dead, or its value is made in its place
+  bool four_flags = false;   ///< (SetState) the first of four, one after the other, that write all flags
   bool zeros_above = false;  ///< (roots) a vector register that holds it has zeros above the type
 };
 
@@ -175,6 +188,11 @@ class Plan {
   void use_address(ir::ValueId value, uint32_t at);
   void mark_flags(const ir::Inst& compare);
   ir::ValueId status_maker(ir::ValueId id) const;
+  void write_status(ir::ValueId id);
+  bool ends_four_flags(ir::ValueId id) const;
+  ir::ValueId four_flags_maker(ir::ValueId first) const;
+  bool same(ir::ValueId a, ir::ValueId b) const;
+  ir::ValueId difference_before(ir::ValueId compare) const;
   void count_flag_use(ir::ValueId operand);
   void count_flag_uses(const ir::Inst& inst, const ValuePlan& v);
   void find_only_flags();
@@ -189,6 +207,8 @@ class Plan {
   Bytes dead_late_;                    ///< overwritten before the block is left (kStateLate)
   bool status_dead_ = false;           ///< what the status word holds will be overwritten ..
   uint32_t status_fault_ = 0;          ///< .. but an instruction up to there may fault
+  /// Of the four writes of flags that were met last: the last one, last_use of the first, their maker + 1.
+  uint32_t four_flags_end_ = 0, four_flags_use_ = 0, four_flags_maker_ = 0;
   std::vector<ir::ValueId> flag_makers_;
   std::vector<ir::ValueId> stops_;  ///< what hoist() looks at, the last one first
 };

@@ -378,15 +378,41 @@ void run_record(const interp::Code* code, uint8_t* frame, uint8_t* state, Thread
   thread->current_op = nullptr;
 }
 
-uint32_t append_flags_entry(std::vector<uint8_t>& code, uint32_t entry, uint32_t status) {
-  // lahf; seto al; mov [state + status], ax; jmp entry
-  uint8_t bytes[] = {0x9f, 0x0f, 0x90, 0xc0, 0x66, 0x89, 0x80 | abi::kState, 0, 0, 0, 0, 0xe9, 0, 0, 0, 0};
-  const int32_t field = static_cast<int32_t>(status) - abi::kStateBias;
-  const auto distance = static_cast<int32_t>(entry - (code.size() + sizeof bytes));
-  std::memcpy(bytes + 7, &field, sizeof field);
-  std::memcpy(bytes + 12, &distance, sizeof distance);
-  code.insert(code.end(), std::begin(bytes), std::end(bytes));
-  return sizeof bytes;
+void put_flags(uint8_t* state, const Pins& pins, uint64_t rflags, bool sum) {
+  if (!pins.four_flags()) {
+    const uint16_t status = status_of_rflags(rflags);
+    std::memcpy(state + pins.status, &status, sizeof status);
+    return;
+  }
+  const auto bit = [&](unsigned i) { return static_cast<uint8_t>(rflags >> i & 1); };
+  const uint8_t flags[] = {bit(7), bit(6), static_cast<uint8_t>(bit(0) ^ !sum), bit(11)};
+  std::memcpy(state + pins.status, flags, sizeof flags);
+}
+
+uint32_t append_flags_entry(std::vector<uint8_t>& code, uint32_t entry, const Pins& pins) {
+  const size_t start = code.size();
+  const auto put = [&](std::initializer_list<uint8_t> bytes) { code.insert(code.end(), bytes); };
+  const auto put_word = [&](int32_t value) {
+    const auto* const bytes = reinterpret_cast<const uint8_t*>(&value);
+    code.insert(code.end(), bytes, bytes + sizeof value);
+  };
+  const int32_t field = static_cast<int32_t>(pins.status) - abi::kStateBias;
+  if (pins.four_flags()) {
+    // cmc; sets, setz, setae, seto [state + field ..]
+    put({0xf5});
+    constexpr uint8_t kSet[] = {0x98, 0x94, 0x93, 0x90};
+    for (int32_t i = 0; i < 4; ++i) {
+      put({0x0f, kSet[i], 0x80 | abi::kState});
+      put_word(field + i);
+    }
+  } else {
+    // lahf; seto al; mov [state + field], ax
+    put({0x9f, 0x0f, 0x90, 0xc0, 0x66, 0x89, 0x80 | abi::kState});
+    put_word(field);
+  }
+  put({0xe9});
+  put_word(static_cast<int32_t>(entry - (code.size() + 4)));
+  return static_cast<uint32_t>(code.size() - start);
 }
 
 RuntimeCode make_runtime(const Pins& pins, bool avx, bool denormals) {

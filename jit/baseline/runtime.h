@@ -58,9 +58,10 @@ RuntimeCode make_runtime(const Pins& pins, bool avx, bool denormals);
 constexpr uint16_t status_of_rflags(uint64_t flags) {
   return static_cast<uint16_t>((flags & 0xd5) << 8 | 0x200 | (flags >> 11 & 1));
 }
-/// Puts behind a region's code an entry for who comes with the status word in the host's flags; gives its
-/// size.
-uint32_t append_flags_entry(std::vector<uint8_t>& code, uint32_t entry, uint32_t status);
+/// Writes the guest's flags from the host's; `sum`: FlagsAt::HostSum.
+void put_flags(uint8_t* state, const Pins& pins, uint64_t rflags, bool sum);
+/// Puts behind a region's code an entry for who comes with the guest's flags in the host's; gives its size.
+uint32_t append_flags_entry(std::vector<uint8_t>& code, uint32_t entry, const Pins& pins);
 
 /// MXCSR's exception flags as ir::FpFlag bits.
 constexpr uint32_t flags_of_mxcsr(uint32_t mxcsr, bool denormals) {
