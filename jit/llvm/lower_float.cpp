@@ -4,6 +4,9 @@
 // interpreter's handler. Strict intrinsics: LLVM may not fold, drop or invent what raises a flag.
 #include <llvm/IR/MDBuilder.h>
 
+#include <limits>
+
+#include "jit/host_float.h"
 #include "jit/llvm/lowering.h"
 
 namespace lyrebird::jit::lowering {
@@ -21,7 +24,6 @@ bool is_plain(const FpMode& mode) {
   return !mode.flush_inputs && !mode.flush_outputs && !mode.no_flags && mode.tiny_before_rounding &&
          mode.denormal_report == ir::DenormalReport::Never;
 }
-bool is_host_float(Type type) { return type == Type::F32 || type == Type::F64; }
 
 }  // namespace
 
@@ -85,15 +87,14 @@ Lowering::Value* Lowering::lower_float(const ir::Inst& inst) {
 Lowering::Value* Lowering::checked(const ir::Inst& inst, Value* result, Type elem, Check check) {
   LType* const type = result->getType();
   const bool vector = type->isVectorTy();
-  Value* bad = b_.CreateFCmpUNO(result, result);
-  Value* const nan = bad;
-  const unsigned width = ir::bit_width(elem);
-  LType* const ints = type->getWithNewType(int_type(width));
+  Value* bad = nullptr;
   if (check == Check::NanOrTiny) {
-    const uint64_t least = elem == Type::F64 ? uint64_t{1} << 53 : uint64_t{1} << 24;
-    Value* const bits = b_.CreateBitCast(result, ints);
-    Value* const magnitude = b_.CreateShl(bits, imm(ints, 1));
-    bad = b_.CreateOr(nan, b_.CreateICmpEQ(magnitude, imm(ints, least)));
+    // One comparison tells both.
+    const double least =
+        elem == Type::F64 ? std::numeric_limits<double>::min() : std::numeric_limits<float>::min();
+    bad = b_.CreateFCmpUEQ(call(llvm::Intrinsic::fabs, {type}, {result}), llvm::ConstantFP::get(type, least));
+  } else {
+    bad = b_.CreateFCmpUNO(result, result);
   }
   if (vector) {
     const unsigned lanes = llvm::cast<llvm::FixedVectorType>(type)->getNumElements();

@@ -32,14 +32,19 @@ void Lowering::find_fields() {
   for (const ir::StateField& field : layout.fields) {
     // The engine and the handlers write the header, too.
     if (field.offset < sizeof(ir::CpuHeader)) continue;
-    Field f{.offset = field.offset, .size = ir::byte_size(field.type), .type = field.type};
-    for (size_t i = 0; i < hot.size(); ++i)
-      if (hot[i] == &field) f.pin = static_cast<int>(i);
-    const bool named =
-        std::any_of(used.begin() + f.offset, used.begin() + f.offset + f.size, [](bool b) { return b; });
-    if (f.pin < 0 && (!named || f.type == Type::F80)) continue;
-    if (f.type == Type::I1) f.type = Type::I8;
-    fields_.push_back(f);
+    // A 256-bit register's halves are hardly ever used as one; apart they need no moves.
+    const bool halves = field.type == Type::V256;
+    for (unsigned half = 0; half < (halves ? 2 : 1); ++half) {
+      Field f{.offset = field.offset + 16 * half,
+              .size = ir::byte_size(field.type),
+              .type = field.type == Type::I1 ? Type::I8 : field.type};
+      if (halves) f.size = ir::byte_size(f.type = Type::V128);
+      for (size_t i = 0; i < hot.size(); ++i)
+        if (hot[i] == &field) f.pin = static_cast<int>(i);
+      const bool named =
+          std::any_of(used.begin() + f.offset, used.begin() + f.offset + f.size, [](bool b) { return b; });
+      if (f.pin >= 0 || (named && f.type != Type::F80)) fields_.push_back(f);
+    }
   }
   if (fields_.size() > kMaxFields) failed_ = true;
   map_.make(fields_, layout.size);

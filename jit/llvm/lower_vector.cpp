@@ -4,6 +4,7 @@
 
 #include <numeric>
 
+#include "jit/host_float.h"
 #include "jit/llvm/lowering.h"
 
 namespace lyrebird::jit::lowering {
@@ -23,17 +24,24 @@ Lowering::Value* Lowering::lower_vector(const ir::Inst& inst) {
     case Op::VecFromScalar:
     case Op::InsertLane: {
       if (elem == Type::F80) return nullptr;
-      Value* const scalar = lanes(arg(inst, inst.op == Op::InsertLane ? 1 : 0), elem, elem);
-      auto* const as = llvm::cast<llvm::FixedVectorType>(lanes_type(type, elem));
+      // Floats as such: as integers LLVM takes them to general registers and back.
+      const bool floats = is_host_float(elem);
+      Value* const from = arg(inst, inst.op == Op::InsertLane ? 1 : 0);
+      Value* const scalar = floats ? from : lanes(from, elem, elem);
+      LType* const ints = lanes_type(type, elem);
+      auto* const as =
+          llvm::cast<llvm::FixedVectorType>(floats ? ints->getWithNewType(scalar->getType()) : ints);
       if (inst.op == Op::Splat) return whole(b_.CreateVectorSplat(as->getNumElements(), scalar), type);
-      if (inst.op == Op::VecFromScalar)
-        return whole(b_.CreateInsertElement(llvm::Constant::getNullValue(as), scalar, uint64_t{0}), type);
-      return whole(b_.CreateInsertElement(lanes(arg(inst, 0), type, elem), scalar, inst.imm), type);
+      Value* const to =
+          inst.op == Op::InsertLane ? b_.CreateBitCast(arg(inst, 0), as) : llvm::Constant::getNullValue(as);
+      return whole(b_.CreateInsertElement(to, scalar, inst.op == Op::InsertLane ? inst.imm : 0), type);
     }
     case Op::ExtractLane: {
       if (elem == Type::F80) return nullptr;
       const Type from = ir_type(inst.args[0]);
-      return whole(b_.CreateExtractElement(lanes(arg(inst, 0), from, elem), inst.imm), type);
+      Value* const all =
+          is_host_float(elem) ? float_lanes(arg(inst, 0), from, elem) : lanes(arg(inst, 0), from, elem);
+      return whole(b_.CreateExtractElement(all, inst.imm), type);
     }
     case Op::AnyBit: {
       const Type from = ir_type(inst.args[0]);
