@@ -43,6 +43,10 @@ struct SseFloat : Vector {
 
   // --- arithmetic
 
+  /// MINPS and MAXPS give one of the operands, however small it is.
+  Value computed(Op op, Value result, Type elem) {
+    return op == Op::FMinSecond || op == Op::FMaxSecond ? result : made(result, elem);
+  }
   bool root(Type elem) {
     return packed_one([&](Value a) { return ir.FSqrt(a, fp_mode(), elem); });
   }
@@ -94,7 +98,9 @@ struct SseFloat : Vector {
   static constexpr unsigned kEven = 1, kOdd = 2;
 
   bool add_sub(Type elem) {
-    return packed([&](Value a, Value b) { return ir.FAdd(a, with_signs(b, elem, kEven), fp_mode(), elem); });
+    return packed([&](Value a, Value b) {
+      return made(ir.FAdd(a, with_signs(b, elem, kEven), fp_mode(), elem), elem);
+    });
   }
   bool ADDSUBPS() { return add_sub(F32); }
   bool ADDSUBPD() { return add_sub(F64); }
@@ -104,10 +110,10 @@ struct SseFloat : Vector {
     return packed([&](Value a, Value b) { return f(ir.UnzipEven(a, b, elem), ir.UnzipOdd(a, b, elem)); });
   }
   bool horizontal_add(Type elem) {
-    return horizontal(elem, [&](Value a, Value b) { return ir.FAdd(a, b, fp_mode(), elem); });
+    return horizontal(elem, [&](Value a, Value b) { return made(ir.FAdd(a, b, fp_mode(), elem), elem); });
   }
   bool horizontal_sub(Type elem) {
-    return horizontal(elem, [&](Value a, Value b) { return ir.FSub(a, b, fp_mode(), elem); });
+    return horizontal(elem, [&](Value a, Value b) { return made(ir.FSub(a, b, fp_mode(), elem), elem); });
   }
   bool HADDPS() { return horizontal_add(F32); }
   bool HADDPD() { return horizontal_add(F64); }
@@ -125,11 +131,12 @@ struct SseFloat : Vector {
   bool dot_product(Type elem) {
     const Value from = lane_mask(elem, control() >> 4), to = lane_mask(elem, control() & 15);
     return packed([&](Value a, Value b) {
-      const Value p = ir.FMul(ir.And(a, from), ir.And(b, from), fp_mode(), elem);
+      const Value p = made(ir.FMul(ir.And(a, from), ir.And(b, from), fp_mode(), elem), elem);
       // Each pair, then the pairs: the sums come out in every lane.
-      Value sum = ir.FAdd(shuffle(p, p, elem == F64 ? 0x44 : 0xa0), shuffle(p, p, elem == F64 ? 0xee : 0xf5),
-                          fp_mode(), elem);
-      if (elem == F32) sum = ir.FAdd(shuffle(sum, sum, 0x44), high_to_low(sum), fp_mode(), elem);
+      Value sum = made(ir.FAdd(shuffle(p, p, elem == F64 ? 0x44 : 0xa0),
+                               shuffle(p, p, elem == F64 ? 0xee : 0xf5), fp_mode(), elem),
+                       elem);
+      if (elem == F32) sum = made(ir.FAdd(shuffle(sum, sum, 0x44), high_to_low(sum), fp_mode(), elem), elem);
       return ir.And(sum, to);
     });
   }
@@ -142,7 +149,6 @@ struct SseFloat : Vector {
   /// 8 and 16 the other twenty-four.
   Value compared(Value a, Value b, Type elem, unsigned how) {
     const FpMode mode = fp_mode();
-    const bool scalar = !ir::is_vector(a.type);
     const auto inverted = [&](Value v, bool invert) { return invert ? ir.Not(v) : v; };
     const auto quiet_less = [&](bool or_equal, bool swap) {
       // NaNs out of the way first, so that the compare that signals them does not see any.
@@ -151,7 +157,6 @@ struct SseFloat : Vector {
       const Value r = or_equal ? ir.FCmpLe(x, y, mode, elem) : ir.FCmpLt(x, y, mode, elem);
       return ir.And(r, ordered);
     };
-    (void)scalar;
     const auto signal = [&] { ir.FCmpLe(a, b, mode, elem); };
     const Value all = ir::is_vector(a.type) ? ir.ConstVec(a.type, ~uint64_t{0}, ~uint64_t{0}) : ir.True();
     const bool other_kind = how & 16;  // quiet where the first sixteen signal, and the other way around
@@ -288,7 +293,7 @@ struct SseFloat : Vector {
   bool convert_scalar(Type from, Type to) {
     const Value a = scalar(second(), from);
     before_floats();
-    const Value r = ir.FConvert(a, to, fp_mode());
+    const Value r = made(ir.FConvert(a, to, fp_mode()), to);
     after_floats();
     set_scalar(r);
     return true;
@@ -347,7 +352,7 @@ struct SseFloat : Vector {
     set_xmm(operand(0).reg, all);
   }
   bool CVTPD2PS() {
-    narrowed(1, [&](Value a) { return ir.FNarrow(a, F64, fp_mode()); });
+    narrowed(1, [&](Value a) { return made(ir.FNarrow(a, F64, fp_mode()), F32); });
     return true;
   }
   bool VCVTPS2PH() {
@@ -356,7 +361,7 @@ struct SseFloat : Vector {
     FpMode mode = fp_mode();
     mode.flush_outputs = false;
     if (!(control() & 4)) mode.round = kRounds[control() & 3];
-    narrowed(1, [&](Value a) { return ir.FNarrow(a, F32, mode); });
+    narrowed(1, [&](Value a) { return made(ir.FNarrow(a, F32, mode), F16); });
     return true;
   }
   Value doubles_to_ints(Value a, bool cut) {
@@ -445,7 +450,7 @@ struct SseFloat : Vector {
   }
   bool fused_alternating(unsigned order, Type elem, unsigned negated) {
     return fused(order, [&](Value a, Value b, Value c) {
-      return ir.FMulAdd(a, b, with_signs(c, elem, negated), fp_mode(), elem);
+      return made(ir.FMulAdd(a, b, with_signs(c, elem, negated), fp_mode(), elem), elem);
     });
   }
 
@@ -455,27 +460,35 @@ struct SseFloat : Vector {
 #define FLOAT_FORM(name, frame) \
   bool name() { return frame; } \
   bool V##name() { return name(); }
-#define FLOATS(name, op)                                                                      \
-  FLOAT_FORM(name##PS, packed([&](Value a, Value b) { return ir.op(a, b, fp_mode(), F32); })) \
-  FLOAT_FORM(name##PD, packed([&](Value a, Value b) { return ir.op(a, b, fp_mode(), F64); })) \
-  FLOAT_FORM(name##SS, lowest(F32, [&](Value a, Value b) { return ir.op(a, b, fp_mode()); })) \
-  FLOAT_FORM(name##SD, lowest(F64, [&](Value a, Value b) { return ir.op(a, b, fp_mode()); }))
+#define FLOATS(name, op)                                                                                   \
+  FLOAT_FORM(name##PS,                                                                                     \
+             packed([&](Value a, Value b) { return computed(Op::op, ir.op(a, b, fp_mode(), F32), F32); })) \
+  FLOAT_FORM(name##PD,                                                                                     \
+             packed([&](Value a, Value b) { return computed(Op::op, ir.op(a, b, fp_mode(), F64), F64); })) \
+  FLOAT_FORM(name##SS,                                                                                     \
+             lowest(F32, [&](Value a, Value b) { return computed(Op::op, ir.op(a, b, fp_mode()), F32); })) \
+  FLOAT_FORM(name##SD,                                                                                     \
+             lowest(F64, [&](Value a, Value b) { return computed(Op::op, ir.op(a, b, fp_mode()), F64); }))
 #define FMA_OP_MADD FMulAdd
 #define FMA_OP_MSUB FMulSub
 #define FMA_OP_NMADD FNegMulAdd
 #define FMA_OP_NMSUB FNegMulSub
-#define FMA_FORMS(kind, order, op)                                                                         \
-  bool VF##kind##order##PS() {                                                                             \
-    return fused(order, [&](Value a, Value b, Value c) { return ir.op(a, b, c, fp_mode(), F32); });        \
-  }                                                                                                        \
-  bool VF##kind##order##PD() {                                                                             \
-    return fused(order, [&](Value a, Value b, Value c) { return ir.op(a, b, c, fp_mode(), F64); });        \
-  }                                                                                                        \
-  bool VF##kind##order##SS() {                                                                             \
-    return fused_scalar(order, F32, [&](Value a, Value b, Value c) { return ir.op(a, b, c, fp_mode()); }); \
-  }                                                                                                        \
-  bool VF##kind##order##SD() {                                                                             \
-    return fused_scalar(order, F64, [&](Value a, Value b, Value c) { return ir.op(a, b, c, fp_mode()); }); \
+#define FMA_FORMS(kind, order, op)                                                                        \
+  bool VF##kind##order##PS() {                                                                            \
+    return fused(order,                                                                                   \
+                 [&](Value a, Value b, Value c) { return made(ir.op(a, b, c, fp_mode(), F32), F32); });   \
+  }                                                                                                       \
+  bool VF##kind##order##PD() {                                                                            \
+    return fused(order,                                                                                   \
+                 [&](Value a, Value b, Value c) { return made(ir.op(a, b, c, fp_mode(), F64), F64); });   \
+  }                                                                                                       \
+  bool VF##kind##order##SS() {                                                                            \
+    return fused_scalar(order, F32,                                                                       \
+                        [&](Value a, Value b, Value c) { return made(ir.op(a, b, c, fp_mode()), F32); }); \
+  }                                                                                                       \
+  bool VF##kind##order##SD() {                                                                            \
+    return fused_scalar(order, F64,                                                                       \
+                        [&](Value a, Value b, Value c) { return made(ir.op(a, b, c, fp_mode()), F64); }); \
   }
 #define FMA_FORMS_OF(kind, order, op) FMA_FORMS(kind, order, op)
 #define FMA(kind, order) FMA_FORMS_OF(kind, order, FMA_OP_##kind)

@@ -155,6 +155,20 @@ void Vector::before_floats() {
   if ((ctx.mode & kModeSseUnmasked) == 0) return;
   old_flags_ = ir.GetFpFlags();
   ir.SetFpFlags(imm(I32, 0));
+  tiny_.reset();
+}
+
+Value Vector::made(Value result, Type elem) {
+  if ((ctx.mode & kModeSseUnmasked) == 0) return result;
+  const Type lane = elem == F64 ? I64 : elem == F32 ? I32 : I16;
+  const uint64_t smallest_normal = elem == F64 ? uint64_t{1} << 52 : elem == F32 ? 1 << 23 : 1 << 10;
+  const Value all = ir::is_vector(result.type) ? ir.Resize(result, V128) : ir.VecFromScalar(V128, result);
+  const Value size = ir.And(all, splat(V128, lane, low_mask(ir::bit_width(lane) - 1)));
+  // From 1 to the largest subnormal number: zero wraps.
+  const Value tiny =
+      ir.CmpLtU(ir.Sub(size, splat(V128, lane, 1), lane), splat(V128, lane, smallest_normal - 1), lane);
+  tiny_ = tiny_ ? ir.Or(*tiny_, tiny) : tiny;
+  return result;
 }
 
 /// FpFlag bits as those of MXCSR.
@@ -169,7 +183,14 @@ void Vector::after_floats() {
   // Invalid, denormal and division by zero come before the operation; if they are not masked there are
   // no others.
   const Value masks = ir.ShrU(field(offsetof(X86State, mxcsr), I32), imm(I32, 7));
-  const Value all = ir.GetFpFlags();
+  Value all = ir.GetFpFlags();
+  if (tiny_) {
+    constexpr unsigned kUnderflowMask = 4;
+    const Value any = ir.Or(ir.ExtractLane(*tiny_, I64, 0), ir.ExtractLane(*tiny_, I64, 1));
+    const Value raised = ir.And(ir.CmpNe(any, imm(I64, 0)),
+                                ir.CmpEq(ir.And(masks, imm(I32, 1 << kUnderflowMask)), imm(I32, 0)));
+    all = ir.Or(all, ir.Select(raised, imm(I32, ir::kFpUnderflow), imm(I32, 0)));
+  }
   const Value before = ir.And(all, imm(I32, ir::kFpInvalid | ir::kFpDenormal | ir::kFpDivideByZero));
   const Value stopped = ir.CmpTest(ir.AndNot(mxcsr_flags(before), masks), imm(I32, 7));
   const Value now = ir.Select(stopped, before, all);

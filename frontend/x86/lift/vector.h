@@ -5,6 +5,8 @@
 /// instruction on them is lifted half by half. Memory is read before any register is written.
 #pragma once
 
+#include <optional>
+
 #include "frontend/x86/decode/row.h"
 #include "frontend/x86/lift/chapter.h"
 
@@ -108,12 +110,17 @@ class Vector : public Lifter {
   /// that are not masked.
   void before_floats();
   void after_floats();
+  /// What an arithmetic operation between the two made, lanes of `elem` or one scalar. If underflow is not
+  /// masked, every tiny result raises it; the operation itself only says so of inexact ones (SDM volume
+  /// 1, 4.9.1.5).
+  Value made(Value result, Type elem);
 
  private:
   Value mxcsr_flags(Value flags);
 
   bool unaligned_ = false, aligned_ = false;
   Value old_flags_ = {};
+  std::optional<Value> tiny_;  ///< a vector, of all ones where a result was tiny
 };
 
 }  // namespace lyrebird::x86

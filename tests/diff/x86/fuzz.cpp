@@ -293,6 +293,7 @@ class Fuzz {
     for (size_t i = 0; i < guests_.size(); ++i) {
       const Ending ending = guests_[i]->run(c, ours_);
       forget_mm(insn, c, ours_);
+      forget_precision(c, ours_);
       const std::string text = Comparison(c, insn).run(ending, ours_);
       if (text.empty()) continue;
       if (text == first) continue;  // the same on another executor

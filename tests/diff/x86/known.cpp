@@ -46,6 +46,8 @@ const char* known_difference(const x86::Insn& insn, const Case& c) {
     if (c.mode != x86::Mode::k64 && insn.memory.segment == x86::Segment::CS && c.ending.signal != SIGTRAP)
       return "a write to CS that is not aligned, either of the two";
   }
+  if ((name.starts_with("DPP") || name.starts_with("VDPP")) && c.ending.signal == SIGFPE)
+    return "a dot product's steps behind the one that traps";
   if (name.starts_with("XRSTOR") && (header_components(insn, c) & kNotOurs) != 0) return kNotOursText;
   if ((name.starts_with("XSAVE") || name.starts_with("XRSTOR")) && (c.in.gpr[0] & kNotOurs) != 0)
     return kNotOursText;
@@ -72,10 +74,18 @@ uint64_t memory_address(const x86::Insn& insn, const Case& c) {
   return c.mode == x86::Mode::k64 ? at : static_cast<uint32_t>(at);
 }
 
+void forget_precision(Case& c, const Machine& ours) {
+  constexpr uint32_t kOverflowUnderflow = 0x18, kPrecision = 0x20;
+  uint32_t& mxcsr = c.out.legacy.mxcsr;
+  if (c.ending.signal != SIGFPE || (mxcsr & ~(mxcsr >> 7) & kOverflowUnderflow) == 0) return;
+  mxcsr = (mxcsr & ~kPrecision) | (ours.legacy.mxcsr & kPrecision);
+}
+
 void forget_mm(const x86::Insn& insn, Case& c, const Machine& ours) {
   constexpr unsigned kMaskByte = 30;  // its bit 1 is MM
   const std::string_view name = x86::name_of(insn.row);
-  if (!(name.starts_with("FXSAVE") || name.starts_with("XSAVE")) || c.ending.signal != SIGTRAP) return;
+  const bool stored = c.ending.signal == SIGTRAP || c.ending.signal == SIGFPE;
+  if (!(name.starts_with("FXSAVE") || name.starts_with("XSAVE")) || !stored) return;
   if (!has_memory(insn)) return;
   const uint64_t at = memory_address(insn, c) - kData + kMaskByte;
   if (at < kPage && c.out.memory[at] == (ours.memory[at] | 2)) c.out.memory[at] = ours.memory[at];

@@ -16,6 +16,10 @@ bool is_image(const x86::Insn& insn);
 /// In the host's memory, MXCSR_MASK of an FXSAVE or XSAVE image may have AMD's MXCSR.MM, which we have not.
 void forget_mm(const x86::Insn& insn, Case& c, const Machine& ours);
 
+/// Where an overflow or underflow that is not masked traps, PE says whether the result would be inexact if exponents
+/// had no end; ours is that of the masked case.
+void forget_precision(Case& c, const Machine& ours);
+
 /// The linear address of the memory operand.
 uint64_t memory_address(const x86::Insn& insn, const Case& c);
 
