@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-/* A kernel of our own for microvm, entered as PVH has it, in 32-bit code. Its command line is a list of what
-   to do:
-
-     uart           a byte goes out, and the line's interrupt comes (GSI 4, edge)
-     timer          eight interrupts of the local APIC's timer
-     disk N         N reads of random 4 KiB, each waited for by HLT and the disk's interrupt (level)
-     rtc            eight periodic interrupts (GSI 8), and the time of day
-     pit            eight interrupts of the 8254
-     messages       says which of vectors 0x50 and 0x51, NMIs and GSI 17 (level) came, until vector 0x52 does
-     paravirtual    KVM's clock, steal time, end of interrupt and asynchronous page faults, as far as CPUID
-   has them crash          an instruction that no kernel emulates, on memory that is not there hold stands
-   still for ever port N, mmio N, notify N   so many reads of a port, of a virtio register, notifications of
-   an empty queue off            power off through ACPI's sleep register; at the end in any case
-
-   What happened is told line by line on the serial line, with "NAME begin" and "NAME end" around what is to
-   be timed. */
+/* A kernel of our own for microvm, entered as PVH has it, in 32-bit code. What happened is told line by line
+   on the serial line, with "NAME begin" and "NAME end" around what is to be timed. Its command line is a list
+   of what to do: */
+// uart          a byte goes out, and the line's interrupt comes (GSI 4, edge)
+// timer         eight interrupts of the local APIC's timer
+// disk N        N reads of random 4 KiB, each waited for by HLT and the disk's interrupt (level)
+// rtc           eight periodic interrupts (GSI 8), and the time of day
+// pit           eight interrupts of the 8254
+// messages      says which of vectors 0x50 and 0x51, NMIs and GSI 17 (level) came, until vector 0x52 does
+// paravirtual   KVM's clock, steal time, end of interrupt, asynchronous page faults, as far as CPUID has them
+// crash         an instruction that no kernel emulates, on memory that is not there
+// hold          stands still for ever
+// reset         port 0x64 resets the machine, which begins again
+// triple        a triple fault does
+// port N, mmio N, notify N   so many reads of a port, of a virtio register, notifications of an empty queue
+// off           power off through ACPI's sleep register; at the end in any case
 #include <stdint.h>
 
 __asm__(
@@ -399,6 +399,12 @@ void kernel(const uint32_t* start_info) {
       do_paravirtual();
     } else if (word(&at, "crash")) {
       __asm__ volatile("fldt 0xd0000000");
+    } else if (word(&at, "reset")) {
+      out8(0x64, 0xfe);
+      for (;;) __asm__ volatile("hlt");
+    } else if (word(&at, "triple")) {
+      const struct Table nothing = {0, 0};
+      __asm__ volatile("lidt %0; ud2" ::"m"(nothing));
     } else if (word(&at, "hold")) {
       print("hold\n");
       for (;;) __asm__ volatile("hlt");

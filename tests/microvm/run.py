@@ -3,13 +3,14 @@
 """run.py LYREBIRD-SYSTEM-X86_64 KERNEL CASE: a kernel of our own (guest.c) under the local /dev/kvm, to power-off.
 
 CASE: plain, split, rtc, one-by-one (no ioeventfd, dirty rings), memory (where the guest's memory lies), failure
-(the report of an instruction that the kernel cannot emulate). Exit status 77: skipped, and the last line says why.
+(the report of an instruction that the kernel cannot emulate), reset, gdb. Exit status 77: skipped, and the last line says why.
 """
 
 import os
 import pathlib
 import random
 import re
+import shutil
 import signal
 import struct
 import subprocess
@@ -224,6 +225,64 @@ def failure(folder):
     print("failure: told with address, bytes, instruction, mode and registers")
 
 
+def reset(folder):
+    for words in ("uart reset", "uart triple"):
+        arguments = [word for word in command(words) if word != "-no-reboot"]
+        process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        try:
+            text = b""
+            while text.count(b"kernel\nuart interrupts 1\n") < 4:
+                piece = os.read(process.stdout.fileno(), 4096)
+                if not piece:
+                    raise Failed(f"{words}: it ended: {text} {process.stderr.read().decode()}")
+                text += piece
+            process.send_signal(signal.SIGTERM)
+            if process.wait(LIMIT) != 0:
+                raise Failed(f"{words}: status {process.returncode}")
+        finally:
+            process.kill()
+            process.wait()
+        done = subprocess.run(command(words), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LIMIT)
+        if (done.returncode, done.stdout) != (0, "kernel\nuart interrupts 1\n"):
+            raise Failed(f"{words} with -no-reboot: {done}")
+        print(f"{words}: begins again, or ends with -no-reboot")
+
+
+def symbol(name):
+    text = subprocess.run(["nm", KERNEL], capture_output=True, text=True, check=True).stdout
+    return next(int(line.split()[0], 16) for line in text.splitlines() if line.split()[-1] == name)
+
+
+def gdb(folder):
+    debugger = shutil.which("gdb-multiarch") or shutil.which("gdb")
+    if not debugger or not shutil.which("nm"):
+        print("skipped: no gdb or no nm")
+        return SKIPPED
+    place, entry = pathlib.Path(folder, "gdb"), symbol("kernel")
+    process = subprocess.Popen(command("uart", "-S", "-gdb", f"unix:{place}"), stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        end = time.monotonic() + LIMIT
+        while not place.exists() and time.monotonic() < end and process.poll() is None:
+            time.sleep(0.01)
+        steps = [f"target remote {place}", f"break *{entry:#x}", "continue", "p/x $pc", "stepi", "stepi", "p $pc != " + str(entry),
+                 "set *(int*)0x300000=0x1234", "x/1xw 0x300000", "p $rsp < 0x300000", "set $r9=77", "p $r9", "delete",
+                 "watch *(int*)0x300000", "continue", "delete", "continue"]
+        done = subprocess.run([debugger, "-nx", "-batch", "-ex", "set confirm off"] + [word for step in steps for word in ("-ex", step)],
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LIMIT)
+        out, _ = process.communicate(timeout=LIMIT)
+    finally:
+        process.kill()
+        process.wait()
+    said = done.stdout + done.stderr
+    wanted = [rf"Breakpoint 1, 0x0*{entry:x} in", rf"\$1 = {entry:#x}\b", r"\$2 = 1\b", r"0x300000:\s+0x00001234", r"\$3 = 1\b",
+              r"\$4 = 77\b", r"Could not insert hardware", r"exited normally"]
+    missing = [line for line in wanted if not re.search(line, said)]
+    if missing or out != "kernel\nuart interrupts 1\noff\n":
+        raise Failed(f"no {missing} in\n{said}\nthe guest said {out!r}")
+    print("gdb: breakpoint, steps, registers, memory")
+
+
 def main():
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         print("skipped: no access to /dev/kvm")
@@ -231,7 +290,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         try:
             return {"plain": plain, "split": split, "rtc": rtc, "one-by-one": one_by_one, "memory": memory,
-                    "failure": failure}[CASE](folder) or 0
+                    "failure": failure, "reset": reset, "gdb": gdb}[CASE](folder) or 0
         except Failed as reason:
             print(f"FAILED: {reason}")
             return 1
