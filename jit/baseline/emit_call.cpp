@@ -120,6 +120,8 @@ void Emitter::emit_cold(const Cold& cold) {
     emit_cold_memory(cold);
   else if (cold.kind == Cold::Kind::Divide)
     emit_cold_divide(cold);
+  else if (cold.kind == Cold::Kind::Flags)
+    emit_cold_flags(cold);
   else
     emit_cold_float(cold);
 }

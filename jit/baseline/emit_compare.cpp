@@ -51,6 +51,66 @@ Cc swapped(Cc cc) {
   }
 }
 
+/// The host's flags that conditions ask for, as bits.
+enum HostFlags : uint8_t { kCarry = 1, kZero = 2, kSign = 4, kOverflow = 8 };
+
+/// Of conditions that cached() gives.
+bool holds_for(Cc cc, uint8_t flags) {
+  const bool carry = flags & kCarry, zero = flags & kZero, less = !(flags & kSign) != !(flags & kOverflow);
+  switch (cc) {
+    case Cc::kE:
+      return zero;
+    case Cc::kNE:
+      return !zero;
+    case Cc::kL:
+      return less;
+    case Cc::kGE:
+      return !less;
+    case Cc::kLE:
+      return less || zero;
+    case Cc::kG:
+      return !less && !zero;
+    case Cc::kB:
+      return carry;
+    case Cc::kAE:
+      return !carry;
+    case Cc::kBE:
+      return carry || zero;
+    case Cc::kA:
+      return !carry && !zero;
+    case Cc::kS:
+      return flags & kSign;
+    case Cc::kNS:
+      return !(flags & kSign);
+    case Cc::kO:
+      return flags & kOverflow;
+    default:
+      return !(flags & kOverflow);  // NO
+  }
+}
+
+/// Of a + b or a - b in 8 bits.
+uint8_t flags_of_bytes(bool add, unsigned a, unsigned b) {
+  const unsigned result = add ? a + b : a - b;
+  const unsigned overflow = (a ^ result) & (add ? b ^ result : a ^ b) & 0x80;
+  return static_cast<uint8_t>((result & 0x100 ? kCarry : 0) | (result & 0xff ? 0 : kZero) |
+                              (result & 0x80 ? kSign : 0) | (overflow ? kOverflow : 0));
+}
+
+struct ByteFlags {
+  bool add;
+  uint8_t a, b;
+};
+/// Bytes whose sum or difference has these flags, if there are any (Plan::four_flags_choice()).
+std::optional<ByteFlags> bytes_with_flags(uint8_t flags) {
+  constexpr uint8_t kBytes[] = {1, 0, 0x7f, 0x80, 0x81, 0xff};
+  for (const bool add : {false, true})
+    for (const uint8_t a : kBytes)
+      for (const uint8_t b : kBytes)
+        if (flags_of_bytes(add, a, b) == flags) return ByteFlags{add, a, b};
+  return std::nullopt;
+}
+
 }  // namespace
 
 bool Emitter::same_value(ValueId a, ValueId b) const {
@@ -59,22 +119,24 @@ bool Emitter::same_value(ValueId a, ValueId b) const {
   return at(root(a)).op == Op::Const && at(root(b)).op == Op::Const && constant(a) == constant(b);
 }
 
-std::optional<Cc> Emitter::cached(const ir::Inst& compare) const {
-  if (flags_.kind == Flags::Kind::None || flags_.kind == Flags::Kind::Float || flags_.type != compare.elem)
+std::optional<Cc> Emitter::cached(const ir::Inst& compare, const Flags& flags) const {
+  if (compare.op == Op::Select) return cached_choice(compare, flags);
+  if (flags.kind == Flags::Kind::Choice) return std::nullopt;
+  if (flags.kind == Flags::Kind::None || flags.kind == Flags::Kind::Float || flags.type != compare.elem)
     return std::nullopt;
   const ValueId a = compare.args[0], b = compare.args[1];
   const bool with_zero = at(root(b)).op == Op::Const && constant(b) == 0;
-  if (flags_.result != kNoValue && root(a) == flags_.result && with_zero) {
+  if (flags.result != kNoValue && root(a) == flags.result && with_zero) {
     if (compare.op == Op::CmpEq) return Cc::kE;
     if (compare.op == Op::CmpNe) return Cc::kNE;
     if (compare.op == Op::CmpLtS) return Cc::kS;
   }
   if (const uint32_t maker = plan_[static_cast<ValueId>(&compare - block_->insts.data())].maker;
-      maker != 0 && flags_.result == root(maker - 1))
+      maker != 0 && flags.result == root(maker - 1))
     return compare.op == Op::CmpEq ? Cc::kE : Cc::kNE;
-  const bool straight = same_value(a, flags_.a) && same_value(b, flags_.b);
-  const bool crossed = same_value(a, flags_.b) && same_value(b, flags_.a);
-  switch (flags_.kind) {
+  const bool straight = same_value(a, flags.a) && same_value(b, flags.b);
+  const bool crossed = same_value(a, flags.b) && same_value(b, flags.a);
+  switch (flags.kind) {
     case Flags::Kind::Sub:
       if (compare.op == Op::OverflowOfSub) return straight ? std::optional(Cc::kO) : std::nullopt;
       if (compare.op < Op::CmpEq || compare.op > Op::CmpLeU) return std::nullopt;
@@ -83,15 +145,15 @@ std::optional<Cc> Emitter::cached(const ir::Inst& compare) const {
       return std::nullopt;
     case Flags::Kind::Add: {
       const bool same_carry = compare.op == Op::CarryOfAdd || compare.op == Op::OverflowOfAdd
-                                  ? (flags_.carry == kNoValue ? at(root(compare.args[2])).op == Op::Const &&
-                                                                    constant(compare.args[2]) == 0
-                                                              : same_value(flags_.carry, compare.args[2]))
-                                  : flags_.carry == kNoValue;
+                                  ? (flags.carry == kNoValue ? at(root(compare.args[2])).op == Op::Const &&
+                                                                   constant(compare.args[2]) == 0
+                                                             : same_value(flags.carry, compare.args[2]))
+                                  : flags.carry == kNoValue;
       if (!same_carry) return std::nullopt;
       if (compare.op == Op::CarryOfAdd && (straight || crossed)) return Cc::kB;
       if (compare.op == Op::OverflowOfAdd && (straight || crossed)) return Cc::kO;
-      if (compare.op == Op::CmpLtU && flags_.result != kNoValue && root(a) == flags_.result &&
-          (same_value(b, flags_.a) || same_value(b, flags_.b)))
+      if (compare.op == Op::CmpLtU && flags.result != kNoValue && root(a) == flags.result &&
+          (same_value(b, flags.a) || same_value(b, flags.b)))
         return Cc::kB;
       return std::nullopt;
     }
@@ -99,6 +161,18 @@ std::optional<Cc> Emitter::cached(const ir::Inst& compare) const {
       if (compare.op == Op::CmpTest && (straight || crossed)) return Cc::kNE;
       return std::nullopt;
   }
+}
+
+/// A condition that holds as a compare says if `go` does, and is a constant if not.
+std::optional<Cc> Emitter::cached_choice(const ir::Inst& choice, const Flags& flags) const {
+  if (flags.kind != Flags::Kind::Choice || flags.go != root(choice.args[0])) return std::nullopt;
+  Flags chosen = flags;
+  chosen.kind = flags.chosen;
+  const ir::Inst& compare = at(root(choice.args[1]));
+  if (compare.op == Op::Not || compare.op == Op::Select) return std::nullopt;
+  const auto cc = cached(compare, chosen);
+  if (!cc || holds_for(*cc, flags.otherwise) != (constant(choice.args[2]) != 0)) return std::nullopt;
+  return cc;
 }
 
 Cc Emitter::compare_flags(const ir::Inst& compare) {
@@ -155,7 +229,8 @@ Cc Emitter::evaluate(ValueId condition) {
       flags_ = {Flags::Kind::Logic, inst.elem, kNoValue, kNoValue, root(maker - 1), kNoValue};
       return inst.op == Op::CmpEq ? Cc::kE : Cc::kNE;
     }
-    if (loc(id).gpr == kNoReg && loc(id).home == Home::None) return compare_flags(inst);
+    if (loc(id).gpr == kNoReg && loc(id).home == Home::None)
+      return inst.op == Op::Select ? evaluate_choice(inst) : compare_flags(inst);
   }
   if (loc(id).gpr == kNoReg && loc(id).home != Home::None && plan_[id].last_use <= now_) {
     const Operand m = use_rm(condition, Type::I8);
@@ -164,6 +239,23 @@ Cc Emitter::evaluate(ValueId condition) {
     const uint8_t reg = use_gpr(condition);
     (void)a_.test(gp32(reg), gp32(reg));
   }
+  no_flags();
+  return Cc::kNE;
+}
+
+Cc Emitter::evaluate_choice(const ir::Inst& choice) {
+  const uint16_t locked = locked_gpr_;
+  const bool otherwise = constant(choice.args[2]) != 0;
+  Cc cc = evaluate(choice.args[1]);
+  locked_gpr_ = locked;
+  const uint8_t chosen = take_gpr();
+  (void)a_.emit(hi::setccFromCond(cc), x86::gpb_lo(chosen));
+  cc = evaluate(choice.args[0]);
+  locked_gpr_ = static_cast<uint16_t>(locked | 1u << chosen);
+  const uint8_t go = take_gpr();
+  (void)a_.emit(hi::setccFromCond(otherwise ? x86::negateCond(cc) : cc), x86::gpb_lo(go));
+  (void)a_.emit(otherwise ? hi::kIdOr : hi::kIdAnd, x86::gpb_lo(chosen), x86::gpb_lo(go));
+  locked_gpr_ = locked;
   no_flags();
   return Cc::kNE;
 }
@@ -379,20 +471,75 @@ void Emitter::make_four_flags() {
 
 /// The four SetStates from the current one on. False: each is to be done alone.
 bool Emitter::set_four_flags() {
+  if (plan_[now_].choice) return choose_four_flags();
   auto form = four_flags_answered();
   if (!form && plan_[now_].maker == 0) {
     make_four_flags();
     form = four_flags_answered();
   }
   if (!form) return false;
-  four_flags_end_ = now_ + 4;
-  const bool delay = may_delay_ && f80_stack_.empty();
-  if (!delay) lose_state(pins_.status, pins_.status_size);
-  if (delay)
-    delay_status(*form, plan_[now_].last_use);
-  else
-    put_flags(*form);
+  write_four_flags(*form);
   return true;
+}
+
+/// The host's flags are what the four SetStates write.
+void Emitter::write_four_flags(FlagsAt form) {
+  four_flags_end_ = now_ + 4;
+  if (may_delay_ && f80_stack_.empty()) return delay_status(form, plan_[now_].last_use);
+  lose_state(pins_.status, pins_.status_size);
+  put_flags(form);
+}
+
+/// Of a compare if a condition holds, and constants if not.
+bool Emitter::choose_four_flags() {
+  const ValueId maker_id = plan_[now_].maker - 1;
+  const ir::Inst& maker = at(maker_id);
+  const bool add = maker.op == Op::Add;
+  const auto otherwise = [&](uint32_t k) { return constant(at(root(at(now_ + k).args[0])).args[2]) != 0; };
+  const uint8_t wanted =
+      static_cast<uint8_t>((otherwise(0) ? kSign : 0) | (otherwise(1) ? kZero : 0) |
+                           (otherwise(2) == add ? kCarry : 0) | (otherwise(3) ? kOverflow : 0));
+  const ValueId go = root(at(root(at(now_).args[0])).args[0]);
+  const auto bytes = bytes_with_flags(wanted);
+  if (!bytes) {
+    failed_ = true;  // the plan has seen to it
+    return true;
+  }
+  const Operand second = use_rmi(maker.args[1], maker.type);
+  const uint8_t first = add ? copy_gpr(maker.args[0]) : use_gpr(maker.args[0]);
+  const uint8_t scratch = take_gpr();
+  const Cc cc = evaluate(go);
+  Cold cold{};
+  cold.kind = Cold::Kind::Flags;
+  cold.from = a_.newLabel();
+  cold.back = a_.newLabel();
+  cold.d = scratch;
+  cold.args[0] = bytes->a;
+  cold.args[1] = bytes->b;
+  cold.check = bytes->add;
+  (void)a_.j(x86::negateCond(cc), cold.from);
+  (void)a_.emit(add ? hi::kIdAdd : hi::kIdCmp, gp(first, maker.type), second);
+  (void)a_.bind(cold.back);
+  cold_.push_back(cold);
+  flags_ = {Flags::Kind::Choice,
+            maker.type,
+            root(maker.args[0]),
+            root(maker.args[1]),
+            maker_id,
+            kNoValue,
+            go,
+            add ? Flags::Kind::Add : Flags::Kind::Sub,
+            wanted};
+  write_four_flags(add ? FlagsAt::HostSum : FlagsAt::Host);
+  return true;
+}
+
+void Emitter::emit_cold_flags(const Cold& cold) {
+  (void)a_.bind(cold.from);
+  (void)a_.mov(gp32(cold.d), cold.args[0]);
+  (void)a_.emit(cold.check ? hi::kIdAdd : hi::kIdCmp, x86::gpb_lo(cold.d),
+                Imm(static_cast<int8_t>(cold.args[1])));
+  (void)a_.jmp(cold.back);
 }
 
 /// Sets the host flags that a status word consists of.

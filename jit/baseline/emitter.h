@@ -77,14 +77,18 @@ class Emitter {
   };
   /// What the host flags are those of.
   struct Flags {
-    enum class Kind : uint8_t { None, Sub, Add, Logic, Float } kind = Kind::None;
+    enum class Kind : uint8_t { None, Sub, Add, Logic, Float, Choice } kind = Kind::None;
     ir::Type type = ir::Type::None;
     ir::ValueId a = ir::kNoValue, b = ir::kNoValue, result = ir::kNoValue;  // roots
     ir::ValueId carry = ir::kNoValue;
+    // Choice: those of `chosen` (Sub, Add) if the value holds, and else these.
+    ir::ValueId go = ir::kNoValue;
+    Kind chosen = Kind::None;
+    uint8_t otherwise = 0;  ///< HostFlags
   };
 
   struct Cold {
-    enum class Kind : uint8_t { Float, FloatMinMax, Memory, System, Divide } kind;
+    enum class Kind : uint8_t { Float, FloatMinMax, Memory, System, Divide, Flags } kind;
     Label from, back, record;
     ir::Op op;
     ir::Type type, elem;  ///< of the result; of the lanes
@@ -94,6 +98,7 @@ class Emitter {
     bool gpr_args = false, gpr_result = false;
     bool check = false;    ///< the result is there, and may be right
     uint8_t d_stored = 0;  ///< bytes
+    // Flags: those of d, which becomes args[0], plus args[1] (check), or minus that
     // System
     bool xmm_value = false, xmm_result = false;
     uint32_t aux = 0;
@@ -206,7 +211,10 @@ class Emitter {
   // --- emit_compare.cpp
   /// Sets host flags for a lazy compare and gives the condition; never touches registers that hold values.
   Cc evaluate(ir::ValueId condition);
-  std::optional<Cc> cached(const ir::Inst& compare) const;
+  std::optional<Cc> cached(const ir::Inst& compare) const { return cached(compare, flags_); }
+  std::optional<Cc> cached(const ir::Inst& compare, const Flags& flags) const;
+  std::optional<Cc> cached_choice(const ir::Inst& choice, const Flags& flags) const;
+  Cc evaluate_choice(const ir::Inst& choice);
   Cc compare_flags(const ir::Inst& compare);
   bool same_value(ir::ValueId a, ir::ValueId b) const;
   void remake(ir::ValueId id);
@@ -234,6 +242,9 @@ class Emitter {
   bool keeps_incoming_status();
   void put_flags(FlagsAt at);
   bool set_four_flags();
+  bool choose_four_flags();
+  void emit_cold_flags(const Cold& cold);
+  void write_four_flags(FlagsAt form);
   std::optional<FlagsAt> four_flags_answered();
   void make_four_flags();
   FlagsAt flags_at() const { return status_incoming_ ? FlagsAt::HostIfNoRcx : delayed_; }

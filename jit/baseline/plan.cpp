@@ -96,6 +96,11 @@ bool Plan::forward(ValueId id) {
 bool Plan::is_lazy(const Inst& inst) const {
   if (inst.type != Type::I1) return false;
   if (inst.op == Op::Not) return values_[values_[inst.args[0]].root].lazy;
+  if (inst.op == Op::Select) {
+    const ValueId chosen = values_[inst.args[1]].root;
+    return is_const(inst.args[2]) && values_[values_[inst.args[0]].root].lazy && values_[chosen].lazy &&
+           is_word(block_->insts[chosen].elem);
+  }
   if (inst.op >= Op::CmpEq && inst.op <= Op::CmpTest)
     return class_of(inst.elem) == ValueClass::Gpr && inst.elem != Type::I1;
   const bool fits = is_word(inst.elem) || inst.elem == Type::I8 || inst.elem == Type::I16;
@@ -291,19 +296,13 @@ bool Plan::ends_four_flags(ValueId id) const {
   return true;
 }
 
-/// The arithmetic whose host flags they are and which are still there then.
-ValueId Plan::four_flags_maker(ValueId first) const {
-  const Inst* const insts = block_->insts.data();
-  ValueId m = first;
-  do {
-    if (m-- == 0) return kNoValue;
-  } while (insts[m].op == Op::Const || values_[m].lazy);
-  const Inst& maker = insts[m];
-  if (!is_word(maker.type) || values_[m].root != m) return kNoValue;
-  const auto flag = [&](unsigned k) -> const Inst& { return insts[values_[insts[first + k].args[0]].root]; };
-  const auto is_zero = [&](ValueId id) { return is_const(id) && insts[id].imm == 0; };
-  for (unsigned k = 0; k < 4; ++k)
-    if (flag(k).op != Op::Const && flag(k).elem != maker.type) return kNoValue;
+/// Whether they are the four flags of that sum, difference or And.
+bool Plan::are_four_flags(const Inst* const (&flags)[4], ValueId m) const {
+  const Inst& maker = block_->insts[m];
+  if (!is_word(maker.type) || values_[m].root != m) return false;
+  const auto is_zero = [&](ValueId id) { return is_const(id) && block_->insts[id].imm == 0; };
+  for (const Inst* const flag : flags)
+    if (flag->op != Op::Const && flag->elem != maker.type) return false;
   const auto of_result = [&](const Inst& compare, Op op) {
     return compare.op == op && values_[compare.args[0]].root == m && is_zero(compare.args[1]);
   };
@@ -311,26 +310,59 @@ ValueId Plan::four_flags_maker(ValueId first) const {
     return compare.op == op && same(compare.args[0], maker.args[a]) &&
            same(compare.args[1], maker.args[1 - a]);
   };
-  const Inst &zero = flag(1), &carry = flag(2), &overflow = flag(3);
-  if (!of_result(flag(0), Op::CmpLtS)) return kNoValue;
-  bool fits = of_result(zero, Op::CmpEq);
+  const Inst &zero = *flags[1], &carry = *flags[2], &overflow = *flags[3];
+  if (!of_result(*flags[0], Op::CmpLtS)) return false;
+  const bool is_result = of_result(zero, Op::CmpEq);
   switch (maker.op) {
     case Op::Sub:
-      fits = (fits || of_operands(zero, Op::CmpEq, 0) || of_operands(zero, Op::CmpEq, 1)) &&
+      return (is_result || of_operands(zero, Op::CmpEq, 0) || of_operands(zero, Op::CmpEq, 1)) &&
              of_operands(carry, Op::CmpLeU, 1) && of_operands(overflow, Op::OverflowOfSub, 0);
-      break;
     case Op::Add:
-      fits = fits && carry.op == Op::CmpLtU && values_[carry.args[0]].root == m &&
+      return is_result && carry.op == Op::CmpLtU && values_[carry.args[0]].root == m &&
              (same(carry.args[1], maker.args[0]) || same(carry.args[1], maker.args[1])) &&
              of_operands(overflow, Op::OverflowOfAdd, 0) && is_zero(overflow.args[2]);
-      break;
     case Op::And:
-      fits = fits && carry.op == Op::Const && carry.imm == 0 && overflow.op == Op::Const && overflow.imm == 0;
-      break;
+      return is_result && carry.op == Op::Const && carry.imm == 0 && overflow.op == Op::Const &&
+             overflow.imm == 0;
     default:
-      return kNoValue;
+      return false;
   }
-  return fits ? m : kNoValue;
+}
+
+/// The arithmetic whose host flags they are and which are still there then.
+ValueId Plan::four_flags_maker(ValueId first) const {
+  const Inst* const insts = block_->insts.data();
+  ValueId m = first;
+  do {
+    if (m-- == 0) return kNoValue;
+  } while (insts[m].op == Op::Const || values_[m].lazy);
+  const Inst* flags[4];
+  for (unsigned k = 0; k < 4; ++k) flags[k] = &insts[values_[insts[first + k].args[0]].root];
+  return are_four_flags(flags, m) ? m : kNoValue;
+}
+
+/// The sum or difference whose flags they are if a condition holds; they are constants if not.
+ValueId Plan::four_flags_choice(ValueId first) const {
+  const Inst* const insts = block_->insts.data();
+  const Inst* flags[4];
+  ValueId go = kNoValue;
+  for (unsigned k = 0; k < 4; ++k) {
+    const ValueId id = values_[insts[first + k].args[0]].root;
+    const Inst& choice = insts[id];
+    if (choice.op != Op::Select || !values_[id].lazy) return kNoValue;
+    if (k != 0 && values_[choice.args[0]].root != go) return kNoValue;
+    go = values_[choice.args[0]].root;
+    flags[k] = &insts[values_[choice.args[1]].root];
+  }
+  const ValueId maker = values_[flags[0]->args[0]].root;
+  if (insts[maker].op == Op::And || !are_four_flags(flags, maker)) return kNoValue;
+  // The host has no arithmetic with these flags: zero with a sign, or with an overflow but no carry.
+  const auto otherwise = [&](unsigned k) {
+    return insts[insts[values_[insts[first + k].args[0]].root].args[2]].imm != 0;
+  };
+  const bool carry = otherwise(2) == (insts[maker].op == Op::Add);
+  if (otherwise(1) && (otherwise(0) || (otherwise(3) && !carry))) return kNoValue;
+  return maker;
 }
 
 /// A compare whose flags the arithmetic before it leaves behind.
@@ -377,7 +409,7 @@ void Plan::use(ValueId value, uint32_t at) {
       values_[v.maker - 1].flags_used = true;
       return use(v.maker - 1, at);
     }
-    if (inst.op != Op::Not) mark_flags(inst);
+    if (inst.op != Op::Not && inst.op != Op::Select) mark_flags(inst);
     for (unsigned k = 0; k < value_args(inst); ++k) use(inst.args[k], at);
     return;
   }
@@ -517,13 +549,20 @@ void Plan::write_status(ValueId id) {
   if (last) {
     // Its three neighbours are met next.
     four_flags_end_ = id;
-    const ValueId maker = four_flags_maker(id - 3);
+    ValueId maker = four_flags_maker(id - 3);
+    four_flags_choice_ = false;
+    if (maker != kNoValue) {
+      values_[maker].flags_used = true;
+    } else {
+      maker = four_flags_choice(id - 3);
+      four_flags_choice_ = maker != kNoValue;
+    }
     four_flags_maker_ = maker == kNoValue ? 0 : maker + 1;
-    if (maker != kNoValue) values_[maker].flags_used = true;
   } else if (id + 3 == four_flags_end_ && !values_[id + 1].skipped && !values_[id + 2].skipped) {
     v.four_flags = true;
     v.last_use = four_flags_use_;
     v.maker = four_flags_maker_;
+    v.choice = four_flags_choice_;
   } else if (id + 3 < four_flags_end_) {
     four_flags_maker_ = 0;
   }
@@ -570,8 +609,14 @@ void Plan::find_uses() {
         if (pins_->at(offset)) stops_.push_back(i);
         v.needed = true;
         if (pins_->is_status(offset, size)) write_status(i);
-        const bool made = four_flags_maker_ != 0 && i + 3 >= four_flags_end_;
-        use(made ? four_flags_maker_ - 1 : inst.args[0], i);
+        if (four_flags_maker_ == 0 || i + 3 < four_flags_end_) {
+          use(inst.args[0], i);
+        } else if (!four_flags_choice_) {
+          use(four_flags_maker_ - 1, i);
+        } else {
+          use(insts[values_[inst.args[0]].root].args[0], i);
+          for (unsigned k = 0; k < 2; ++k) use(insts[four_flags_maker_ - 1].args[k], i);
+        }
         continue;
       }
       default:

@@ -5,8 +5,8 @@
 /// - A root is a value with a place of its own. Trunc, most ZExt, and reads of state that
 ///   the block has just read or written are views of an earlier root: its low bits. So is a vector
 ///   made of a scalar whose register has zeros above it.
-/// - A lazy value is a compare (or its negation). It is evaluated where it is used, from
-///   host flags if they are still there.
+/// - A lazy value is a compare, its negation, or that if another one holds and else a constant. It is
+///   evaluated where it is used, from host flags if they are still there.
 /// - A write of state is dead if another one follows before anybody can look.
 /// - A value that ends in a pinned register is made there, if nobody else needs the
 ///   register in between.
@@ -98,6 +98,7 @@ struct ValuePlan {
   bool flags_used = false;   ///< (Add, Sub, And) a lazy compare would like its host flags
   bool only_flags = false;   ///< (Sub, And, FCompare) nothing but such compares uses it
   bool skipped = false;      ///< (SetState) dead, or its value is made in its place
+  bool choice = false;       ///< (such a SetState) of Selects: what `maker` leaves, or constants
   bool four_flags = false;   ///< (SetState) the first of four, one after the other, that write all flags
   bool zeros_above = false;  ///< (roots) a vector register that holds it has zeros above the type
 };
@@ -191,6 +192,8 @@ class Plan {
   void write_status(ir::ValueId id);
   bool ends_four_flags(ir::ValueId id) const;
   ir::ValueId four_flags_maker(ir::ValueId first) const;
+  ir::ValueId four_flags_choice(ir::ValueId first) const;
+  bool are_four_flags(const ir::Inst* const (&flags)[4], ir::ValueId maker) const;
   bool same(ir::ValueId a, ir::ValueId b) const;
   ir::ValueId difference_before(ir::ValueId compare) const;
   void count_flag_use(ir::ValueId operand);
@@ -209,6 +212,7 @@ class Plan {
   uint32_t status_fault_ = 0;          ///< .. but an instruction up to there may fault
   /// Of the four writes of flags that were met last: the last one, last_use of the first, their maker + 1.
   uint32_t four_flags_end_ = 0, four_flags_use_ = 0, four_flags_maker_ = 0;
+  bool four_flags_choice_ = false;
   std::vector<ir::ValueId> flag_makers_;
   std::vector<ir::ValueId> stops_;  ///< what hoist() looks at, the last one first
 };

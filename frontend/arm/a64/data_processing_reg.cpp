@@ -397,13 +397,21 @@ struct DataProcessingReg : Lifter {
 
   /// The flags of a + b or a - b if the condition holds, else the given ones.
   bool compare(Cond condition, bool add, Value a, Value b, Imm<4> otherwise) {
-    const Value condition_holds = holds(condition), fails = ir.Not(condition_holds);
+    const Value go = holds(condition);
     const Value result = add ? ir.Add(a, b) : ir.Sub(a, b);
-    const Nzcv flags = add ? flags_of_add(a, b, result) : flags_of_sub(a, b, result);
-    const auto pick = [&](Value flag, unsigned i) {
-      return otherwise.bit(i) ? ir.Or(flag, fails) : ir.And(flag, condition_holds);
-    };
-    set_nzcv({pick(flags.n, 3), pick(flags.z, 2), pick(flags.c, 1), pick(flags.v, 0)});
+    Nzcv flags = add ? flags_of_add(a, b, result) : flags_of_sub(a, b, result);
+    if (condition < 14) {
+      const auto pick = [&](Value flag, unsigned i) {
+        return ir.Select(go, flag, imm(I1, otherwise.bit(i)));
+      };
+      flags.n = pick(flags.n, 3);
+      flags.z = pick(flags.z, 2);
+      flags.c = pick(flags.c, 1);
+      flags.v = pick(flags.v, 0);
+      flags.go = go;
+      flags.otherwise = otherwise;
+    }
+    set_nzcv(flags);
     return true;
   }
 };

@@ -82,11 +82,23 @@ Nzcv Lifter::flags_of_logic(Value result) {
   return {ir.CmpLtS(result, zero), ir.CmpEq(result, zero), clear, clear};
 }
 
+namespace {
+/// The condition with given NZCV.
+bool holds_for(unsigned condition, unsigned nzcv) {
+  const bool n = nzcv & 8, z = nzcv & 4, c = nzcv & 2, v = nzcv & 1;
+  const bool pairs[] = {z, c, n, v, c && !z, n == v, n == v && !z, true};
+  return pairs[condition >> 1] != (condition & 1);
+}
+}  // namespace
+
 // DDI 0487, ConditionHolds().
 Value Lifter::holds(Cond condition) {
   if (condition >= 14) return ir.True();
   if (ctx.flags.sub_a)
-    if (const Value compare = compare_holds(condition, ctx.flags.sub_a, ctx.flags.sub_b)) return compare;
+    if (const Value compare = compare_holds(condition, ctx.flags.sub_a, ctx.flags.sub_b)) {
+      if (!ctx.flags.go) return compare;
+      return ir.Select(ctx.flags.go, compare, imm(I1, holds_for(condition, ctx.flags.otherwise)));
+    }
   if (ctx.flags.order) return order_holds(condition, ctx.flags.order);
   const Value result = flags_hold(condition >> 1);
   return condition & 1 ? ir.Not(result) : result;

@@ -29,11 +29,14 @@ using ir::Value;
 using enum ir::Type;
 
 /// PSTATE.N, Z, C, V as I1 values. Where they come from a - b (of two ints) `sub_a` and `sub_b`
-/// say so, and conditions become one compare; so does `order`, the FCompare of floating point.
+/// say so, and conditions become one compare; so does `order`, the FCompare of floating point. With `go` all
+/// of that is so if it holds, and else they are the bits of `otherwise` (CCMP).
 struct Nzcv {
   Value n, z, c, v;
   Value sub_a = {}, sub_b = {};
   Value order = {};
+  Value go = {};
+  unsigned otherwise = 0;
 };
 
 /// One block being lifted.
