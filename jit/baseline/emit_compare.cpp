@@ -372,6 +372,8 @@ bool Emitter::keeps_status(const ir::Inst& inst) {
     case Op::Add:
       return !plan_[now_].flags_used && ir::bit_width(inst.type) >= 32 &&
              class_of(inst.type) == ValueClass::Gpr;
+    case Op::Sub:
+      return is_lea_of(inst);
     default: {
       // What makes no code.
       const ValuePlan& plan = plan_[now_];

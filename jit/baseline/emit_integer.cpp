@@ -360,6 +360,13 @@ void Emitter::emit_add(const ir::Inst& inst) {
   flags_ = {Flags::Kind::Add, inst.type, root(inst.args[0]), root(inst.args[1]), now_, kNoValue};
 }
 
+/// Whether the difference is an address computation, which leaves the host's flags alone.
+bool Emitter::is_lea_of(const ir::Inst& difference) const {
+  if (plan_[now_].flags_used || plan_[now_].only_flags || !is_word(difference.type)) return false;
+  const auto imm = imm32(difference.args[1], difference.type);
+  return imm && *imm != INT32_MIN;
+}
+
 void Emitter::emit_sub(const ir::Inst& inst) {
   const Type type = inst.type;
   if (plan_[now_].only_flags) {
@@ -367,12 +374,12 @@ void Emitter::emit_sub(const ir::Inst& inst) {
     const Operand first =
         second.isMem() ? Operand(gp(use_gpr(inst.args[0]), type)) : use_rm(inst.args[0], type);
     (void)a_.emit(hi::kIdCmp, first, second);
-  } else if (const auto imm = imm32(inst.args[1], type);
-             imm && *imm != INT32_MIN && !plan_[now_].flags_used && plan_[now_].pinned != kNoReg &&
-             in_register(inst.args[0]) && loc(root(inst.args[0])).gpr != plan_[now_].pinned) {
+  } else if (is_lea_of(inst) && (delays() || status_incoming_ ||
+                                 (plan_[now_].pinned != kNoReg && in_register(inst.args[0]) &&
+                                  loc(root(inst.args[0])).gpr != plan_[now_].pinned))) {
     const uint8_t a = use_gpr(inst.args[0]);
     const uint8_t d = def_gpr();
-    (void)a_.lea(gp(d, type), x86::ptr(gp64(a), -*imm));
+    (void)a_.lea(gp(d, type), x86::ptr(gp64(a), -*imm32(inst.args[1], type)));
     return;
   } else {
     emit_binary(inst, hi::kIdSub, false);

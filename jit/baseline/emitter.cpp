@@ -54,7 +54,11 @@ bool Emitter::emit(const ir::Block& block, ir::HelperTable helpers, const EmitOp
   options_ = options;
   plan_.make(block, helpers, pins_);
   may_delay_ = pins_.status != 0 && !options.system && options.zero_base && !options.strip_tags;
-  if (!attempt()) return false;
+  may_pass_ = true;
+  if (!attempt()) {
+    if (may_pass_ || failed_) return false;
+    if (!attempt()) return false;
+  }
   if (!a_.lost_flags()) return true;
   // Something that was expected to leave the host's flags alone did not: the block again, with a status word
   // that is always stored.
@@ -63,8 +67,34 @@ bool Emitter::emit(const ir::Block& block, ir::HelperTable helpers, const EmitOp
 }
 
 bool Emitter::attempt() {
-  const ir::Block& block = *block_;
   a_.start_block(code_);
+  exits_.clear();
+  exit_jumps_.clear();
+  marks_.clear();
+  faults_.clear();
+  records_.clear();
+  pointers_.clear();
+  moves_.clear();
+  movable_ = options_.system;
+  pool_.clear();
+  cold_.clear();
+  start_body();
+  status_incoming_ = may_delay_ && keeps_incoming_status();
+  passes_ = may_delay_ && may_pass_ && !status_incoming_ && !plan_.drops_flags() && passes_flags();
+
+  emit_entry();
+  if (!emit_body()) return false;
+  hot_size_ = static_cast<uint32_t>(a_.offset()) - kCodeHeader;
+  hot_count_ = a_.count() - prefix_count_;
+  a_.guard_flags(false);
+  if (passes_ && !emit_passing_body()) return false;
+  emit_tail();
+  return !failed_;
+}
+
+/// Nothing is in a register yet.
+void Emitter::start_body() {
+  const ir::Block& block = *block_;
   temps_ |= 1u << 1;
   locs_.resize(block.insts.size());
   std::fill(std::begin(gpr_owner_), std::end(gpr_owner_), ir::kNoValue);
@@ -77,16 +107,6 @@ bool Emitter::attempt() {
   locked_gpr_ = 0;
   locked_xmm_ = 0;
   slot_end_ = kFrameSlots;
-  exits_.clear();
-  exit_jumps_.clear();
-  marks_.clear();
-  faults_.clear();
-  records_.clear();
-  pointers_.clear();
-  moves_.clear();
-  movable_ = options_.system;
-  pool_.clear();
-  cold_.clear();
   f80_stack_.clear();
   std::fill(std::begin(f80_dirty_), std::end(f80_dirty_), ir::kNoValue);
   f80_control_ = 0x37f;
@@ -95,26 +115,46 @@ bool Emitter::attempt() {
   early_ = ir::kNoValue;
   delayed_ = FlagsAt::State;
   four_flags_end_ = 0;
-  status_incoming_ = may_delay_ && keeps_incoming_status();
+  status_incoming_ = false;
   pc_ = after_ = block.key.pc;
   mode_known_ = true;
   mode_ = block.key.mode;
+}
 
-  emit_entry();
-  for (ValueId i = 0; i < block.insts.size(); ++i) {
+bool Emitter::emit_body() {
+  for (ValueId i = 0; i < block_->insts.size(); ++i) {
     now_ = i;
     if (i != early_) {
       locs_[i] = {};
-      emit_inst(block.insts[i]);
+      emit_inst(block_->insts[i]);
     }
     end_of_instruction();
     if (failed_) return false;
   }
-  hot_size_ = static_cast<uint32_t>(a_.offset()) - kCodeHeader;
-  hot_count_ = a_.count() - prefix_count_;
+  return true;
+}
+
+/// Whether the block is short, ends in a jump and need not touch the host's flags.
+bool Emitter::passes_flags() {
+  constexpr size_t kShort = 48;
+  const auto& insts = block_->insts;
+  if (insts.size() > kShort || insts.back().op != Op::Jump) return false;
+  for (now_ = 0; now_ < insts.size(); ++now_)
+    if (!keeps_status(insts[now_])) return false;
+  return true;
+}
+
+/// False and not failed: it is out of reach.
+bool Emitter::emit_passing_body() {
+  constexpr uint32_t kReach = 127;
+  const auto start = static_cast<uint32_t>(a_.offset());
+  if (start - pass_jump_ > kReach) return may_pass_ = false;
+  a_.set_short_target(pass_jump_, start);
+  start_body();
+  delay_status(FlagsAt::Host, ~0u);
+  if (!emit_body()) return false;
   a_.guard_flags(false);
-  emit_tail();
-  return !failed_;
+  return true;
 }
 
 void Emitter::emit_entry() {
@@ -129,7 +169,7 @@ void Emitter::emit_entry() {
     // For who comes with the guest's flags in the host's: where they are overwritten they are stored only for
     // who asks.
     if (pins_.four_flags()) (void)a_.cmc();
-    if (plan_.drops_flags() || status_incoming_) {
+    if (plan_.drops_flags() || status_incoming_ || passes_) {
       (void)a_.mov(x86::rcx, request);
       skip = a_.jump_if_rcx_zero();
     }
@@ -145,7 +185,8 @@ void Emitter::emit_entry() {
     temps_ = static_cast<uint16_t>(temps_ & ~(1u << 1));
     a_.guard_flags(true);
   }
-  if (skip != 0) a_.set_short_target(skip, static_cast<uint32_t>(a_.offset()));
+  pass_jump_ = skip;
+  if (skip != 0 && !passes_) a_.set_short_target(skip, static_cast<uint32_t>(a_.offset()));
 }
 
 uint64_t Emitter::constant(ValueId id) const {
@@ -214,15 +255,37 @@ void Emitter::emit_inst(const ir::Inst& inst) {
   if (!keeps_flags(inst.op) && !kept_flags_) no_flags();
 }
 
+uint32_t Emitter::emit_leave(uint32_t way) {
+  const auto start = static_cast<uint32_t>(a_.offset());
+  a_.load_rax_from_start();
+  (void)a_.jmp(frame_mem(way, 8));
+  return start;
+}
+
 /// What is out of line: cold paths, stubs of exits, the interpreter's records, constants.
 void Emitter::emit_tail() {
   for (size_t i = 0; i < cold_.size(); ++i) emit_cold(cold_[i]);
-  uint32_t leave = 0;
+  uint32_t leave = 0;  ///< what all exits but the indirect end with, and behind stores of the flags
+  uint32_t store_and_leave[4] = {};
   for (unsigned i = 0; i < exits_.size(); ++i) {
     exits_[i].stub = static_cast<uint32_t>(a_.offset());
     if (exits_[i].kind == ExitPlan::Kind::Indirect)
       (void)a_.mov(state_mem(offsetof(ir::CpuHeader, pc), 8), gp64(jump_target_));
-    if (exits_[i].flags != FlagsAt::State) put_flags(exits_[i].flags);
+    if (exits_[i].flags != FlagsAt::State) {
+      uint32_t& shared = store_and_leave[static_cast<unsigned>(exits_[i].flags)];
+      a_.load_ecx(i);
+      if (shared != 0) {
+        a_.jump_to(shared);
+        continue;
+      }
+      shared = static_cast<uint32_t>(a_.offset());
+      put_flags(exits_[i].flags);
+      if (leave == 0)
+        leave = emit_leave(kFrameExit);
+      else
+        a_.jump_to(leave);
+      continue;
+    }
     if (leaves_page(exits_[i])) emit_jump_probe(exits_[i]);
     a_.load_ecx(i);
     const bool indirect = exits_[i].kind == ExitPlan::Kind::Indirect;
@@ -230,9 +293,8 @@ void Emitter::emit_tail() {
       a_.jump_to(leave);
       continue;
     }
-    if (!indirect) leave = static_cast<uint32_t>(a_.offset());
-    a_.load_rax_from_start();
-    (void)a_.jmp(frame_mem(indirect ? kFrameLookup : kFrameExit, 8));
+    const uint32_t start = emit_leave(indirect ? kFrameLookup : kFrameExit);
+    if (!indirect) leave = start;
   }
   for (const ExitJump& jump : exit_jumps_) a_.set_target(jump.end, exits_[jump.exit].stub);
 

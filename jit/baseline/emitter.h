@@ -107,9 +107,14 @@ class Emitter {
 
   // --- emitter.cpp
   bool attempt();
+  void start_body();
+  bool emit_body();
+  bool passes_flags();
+  bool emit_passing_body();
   void emit_inst(const ir::Inst& inst);
   void emit_entry();
   void emit_tail();
+  uint32_t emit_leave(uint32_t way);
   const ir::Inst& at(ir::ValueId id) const { return block_->insts[id]; }
   ir::Type type_of(ir::ValueId id) const { return block_->insts[id].type; }
   bool is_const(ir::ValueId id) const { return at(id).op == ir::Op::Const; }
@@ -194,6 +199,7 @@ class Emitter {
   void emit_binary(const ir::Inst& inst, asmjit::InstId id, bool commutes);
   void emit_add(const ir::Inst& inst);
   void emit_sub(const ir::Inst& inst);
+  bool is_lea_of(const ir::Inst& difference) const;
   void emit_shift(const ir::Inst& inst);
   void emit_multiply_high(const ir::Inst& inst);
   void emit_divide(const ir::Inst& inst);
@@ -523,6 +529,9 @@ class Emitter {
   uint32_t four_flags_end_ = 0;  ///< SetStates of flags up to there are done
   /// The same of the flags that the block is entered with, if rcx is 0; until plan_.status_fault().
   bool status_incoming_ = false;
+  /// There is a second body, for who comes with the guest's flags in the host's, which leaves them there.
+  bool passes_ = false, may_pass_ = true;
+  uint32_t pass_jump_ = 0;   ///< offset behind the short jump there
   uint32_t status_end_ = 0;  ///< nobody sees it behind that instruction
   uint32_t prefix_ = 0, prefix_count_ = 0;
   uint32_t after_check_ = 0, hot_size_ = 0, hot_count_ = 0;
