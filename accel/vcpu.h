@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "base/result.h"
 #include "ir/cpu_header.h"
@@ -49,6 +50,8 @@ class Vcpu {
   /// While the vCPU does not run: lets the hardware's registers be seen in state(), and back.
   virtual Result<void> read_state() { return {}; }
   virtual Result<void> write_state() { return {}; }
+  /// While it does not run: the translations of addresses it knows, a line each. Empty: it has no such table.
+  virtual std::string list_tlb() { return {}; }
 };
 
 }  // namespace lyrebird::accel

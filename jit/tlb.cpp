@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <tuple>
 
 #include "base/bits.h"
 #include "jit/thread_context.h"
@@ -508,6 +509,42 @@ void Tlb::mode_changed(uint32_t mode) {
   Table& t = table(fetch_space_);
   if (t.jump_tag == 0) new_tag(t);
   cpu_.jump_tag = t.jump_tag;
+}
+
+std::vector<Tlb::Mapping> Tlb::mappings() {
+  std::vector<Mapping> all, joined;
+  {
+    const std::lock_guard lock(mutex_);
+    for (unsigned space = 0; space < kTlbSpaces; ++space)
+      for (const TlbEntry& e : spaces_[space].current->entries) {
+        if (e.page() == kTlbNone) continue;
+        const uint64_t write = e.write.load(std::memory_order_relaxed);
+        all.push_back({.space = space,
+                       .address = e.page(),
+                       .size = kTlbPageSize,
+                       .physical = e.physical & kTlbPageMask,
+                       .read = e.read != kTlbNone,
+                       .write = write != kTlbNone,
+                       .global = (e.physical & kTlbGlobal) != 0,
+                       .plain = (e.read == kTlbNone || !(e.read & kTlbSlow)) &&
+                                (write == kTlbNone || !(write & kTlbSlow))});
+      }
+  }
+  std::sort(all.begin(), all.end(), [](const Mapping& a, const Mapping& b) {
+    return std::pair(a.space, a.address) < std::pair(b.space, b.address);
+  });
+  const auto rights = [](const Mapping& m) {
+    return std::tuple(m.space, m.read, m.write, m.global, m.plain);
+  };
+  for (const Mapping& m : all) {
+    if (!joined.empty() && rights(joined.back()) == rights(m) &&
+        joined.back().address + joined.back().size == m.address &&
+        joined.back().physical + joined.back().size == m.physical)
+      joined.back().size += m.size;
+    else
+      joined.push_back(m);
+  }
+  return joined;
 }
 
 void Tlb::protect(const uint8_t* host_page) {

@@ -202,6 +202,14 @@ class Tlb : private TlbTables {
   void set_thread(ThreadContext& thread) { thread_ = &thread; }
 
   const Stats& stats() const { return stats_; }
+  /// What is in the current tables: pages side by side with the same rights are one. Any thread.
+  struct Mapping {
+    unsigned space = 0;
+    uint64_t address = 0, size = 0, physical = 0;
+    bool read = false, write = false, global = false;
+    bool plain = false;  ///< memory that generated code reaches by itself
+  };
+  std::vector<Mapping> mappings();
 
  private:
   struct CodeEntry {

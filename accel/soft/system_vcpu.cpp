@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "accel/soft/system_vcpu.h"
 
+#include <fmt/format.h>
 #include <sched.h>
 
 #include <algorithm>
@@ -360,6 +361,15 @@ void SystemVcpu::tlb_flush(const TlbFlush& flush) {
                             .context = flush.context};
   tlb_.flush(scope);
   if (flush.broadcast) soft_.broadcast(*this, scope);
+}
+
+std::string SystemVcpu::list_tlb() {
+  std::string text;
+  for (const jit::Tlb::Mapping& m : tlb_.mappings())
+    text += fmt::format("{:2} {:#018x}-{:#018x} -> {:#014x} {}{}{}{}\n", m.space, m.address,
+                        m.address + m.size - 1, m.physical, m.read ? 'r' : '-', m.write ? 'w' : '-',
+                        m.global ? " global" : "", m.plain ? "" : " slow");
+  return text.empty() ? "nothing is known now\n" : text;
 }
 
 void SystemVcpu::wait_for_flushes() {

@@ -32,6 +32,7 @@ class SystemVcpu final : public Vcpu, private frontend::VcpuServices, private ji
   void set_interrupt(uint32_t lines, bool level) override;
   void set_power(bool on) override;
   /// Somebody else changed the state: no translation of before counts.
+  std::string list_tlb() override;
   Result<void> write_state() override {
     tlb_.forget();
     return {};

@@ -16,6 +16,9 @@ constexpr uint8_t kPeriodic = 0x40, kAlarm = 0x20, kUpdated = 0x10, kEnables = 0
 constexpr uint8_t kValid = 0x80;
 constexpr int64_t kSecond = system::kNanosecondsPerSecond, kCrystal = 32768, kDay = 86400;
 
+bool is_alarm(unsigned index) { return index == 1 || index == 3 || index == 5; }
+bool is_time(unsigned index) { return (index < kA && !is_alarm(index)) || index == kCentury; }
+
 }  // namespace
 
 Mc146818::Mc146818(system::Clock& clock, int64_t epoch, system::IrqLine irq)
@@ -172,20 +175,9 @@ void Mc146818::reset() {
 
 uint64_t Mc146818::read(uint64_t offset, unsigned) {
   if (offset == 0) return 0xff;
+  if (is_time(index_)) return read_time(index_);
+  if (is_alarm(index_)) return alarm_[index_ / 2];
   switch (index_) {
-    case 0:
-    case 2:
-    case 4:
-    case 6:
-    case 7:
-    case 8:
-    case 9:
-    case kCentury:
-      return read_time(index_);
-    case 1:
-    case 3:
-    case 5:
-      return alarm_[index_ / 2];
     case kA:
       return a_;
     case kB:
@@ -211,36 +203,30 @@ void Mc146818::write(uint64_t offset, unsigned, uint64_t value) {
     return;
   }
   update();
+  if (is_time(index_))
+    write_time(index_, v);
+  else if (is_alarm(index_))
+    alarm_[index_ / 2] = v;
+  else
+    write_other(v);
+  update();
+}
+
+void Mc146818::write_other(uint8_t value) {
   switch (index_) {
-    case 0:
-    case 2:
-    case 4:
-    case 6:
-    case 7:
-    case 8:
-    case 9:
-    case kCentury:
-      write_time(index_, v);
-      break;
-    case 1:
-    case 3:
-    case 5:
-      alarm_[index_ / 2] = v;
-      break;
     case kA:
-      a_ = v & 0x7f;
+      a_ = value & 0x7f;
       if (const int64_t every = period()) seen_period_ = clock_.now_ns() / every;
       break;
     case kB:
-      write_b(v);
+      write_b(value);
       break;
     case kC:
     case kD:
       break;
     default:
-      memory_[index_] = v;
+      memory_[index_] = value;
   }
-  update();
 }
 
 void Mc146818::save(system::StateWriter& to) const {

@@ -43,6 +43,8 @@ class Mc146818 final : public system::Device {
   uint8_t read_time(unsigned index) const;
   void write_time(unsigned index, uint8_t value);
   void write_b(uint8_t value);
+  /// A register that has neither time nor alarm.
+  void write_other(uint8_t value);
   /// Sets the flags of what has happened since it was called last, raises or lowers the line, arms the timer.
   void update();
   bool alarm_matches(int64_t second) const;

@@ -65,6 +65,13 @@ std::string info_status(HumanMonitor& m, std::string_view) {
   return m.machine().running() ? "VM status: running\n" : "VM status: paused\n";
 }
 
+std::string info_tlb(HumanMonitor& m, std::string_view) {
+  return while_paused(m.machine(), [&] {
+    const std::string text = m.machine().cpu(m.current_cpu).vcpu().list_tlb();
+    return text.empty() ? std::string("the hardware keeps its translations to itself\n") : text;
+  });
+}
+
 std::string info_jit(HumanMonitor& m, std::string_view) {
   Report report;
   m.machine().accelerator().report(report);
@@ -140,6 +147,7 @@ constexpr Command kInfo[] = {
     {"qtree", "", "the board's devices", info_qtree},
     {"registers", "[-a]", "registers of the current CPU; -a: of all", info_registers},
     {"status", "", "whether the machine runs", info_status},
+    {"tlb", "", "translations of addresses that the current CPU knows", info_tlb},
 };
 
 std::string list(std::span<const Command> commands, std::string_view prefix) {

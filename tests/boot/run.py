@@ -126,7 +126,8 @@ def monitor(boot: Boot):
     initrd = boot.payload.initrd(boot.work / "sleep.gz", "echo ready to end\nsleep 1000\n")
     text = boot.run(initrd=initrd, append="quiet boot.script=script",
                     typed={"ready to end": "\x01cinfo registers\r", "SP_EL1": "info mtree -f\r",
-                           "mach-virt.ram": "xp/2wx 0x40000000\r", "0xedfe0dd0": "info status\r", "VM status: running": "quit\r"})
+                           "mach-virt.ram": "info tlb\r", "fff -> 0x": "xp/2wx 0x40000000\r",
+                           "0xedfe0dd0": "info status\r", "VM status: running": "quit\r"})
     expect(text, "SP_EL1", "pl011", "0xedfe0dd0")
 
 
