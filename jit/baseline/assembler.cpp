@@ -119,6 +119,15 @@ void BlockAssembler::set_short_target(uint32_t end, uint32_t target) {
   _bufferData[start_ + end - 1] = static_cast<uint8_t>(target - end);
 }
 
+void BlockAssembler::set_byte_if(x86::CondCode cc, uint8_t base, int32_t displacement) {
+  ++count_;
+  make_room();
+  byte(0x0f);
+  byte(static_cast<uint8_t>(0x90 | static_cast<uint8_t>(cc)));
+  byte(static_cast<uint8_t>(0x80 | base));
+  dword(static_cast<uint32_t>(displacement));
+}
+
 void BlockAssembler::load_status() {
   count_ += 2;
   make_room();

@@ -105,6 +105,7 @@ void Baseline::install_runtime() {
   for (unsigned i = 0; i < 3; ++i) table_.thunks[i] = code + runtime.thunks[i];
   for (unsigned i = 0; i < 2; ++i) table_.region_thunks[i] = code + runtime.region_thunks[i];
   table_.memory = code + runtime.memory;
+  table_.flags = code + runtime.flags;
 }
 
 // --- compilation

@@ -426,7 +426,14 @@ void Emitter::put_flags(FlagsAt at) {
   }
   const Cc conditions[] = {Cc::kS, Cc::kE, at == FlagsAt::HostSum ? Cc::kB : Cc::kAE, Cc::kO};
   for (uint32_t k = 0; k < 4; ++k)
-    (void)a_.emit(hi::setccFromCond(conditions[k]), state_mem(pins_.status + k, 1));
+    a_.set_byte_if(conditions[k], abi::kState, static_cast<int32_t>(pins_.status + k) - abi::kStateBias);
+}
+
+/// The same in less room, where nobody wants the host's flags any more.
+void Emitter::put_flags_and_lose_them(FlagsAt at) {
+  if (!pins_.four_flags()) return put_flags(at);
+  if (at == FlagsAt::HostSum) (void)a_.cmc();
+  (void)a_.call(frame_mem(kFrameFlags, 8));
 }
 
 // --- four flags that are written together

@@ -173,7 +173,7 @@ void Emitter::emit_entry() {
       (void)a_.mov(x86::rcx, request);
       skip = a_.jump_if_rcx_zero();
     }
-    put_flags(FlagsAt::Host);
+    put_flags_and_lose_them(FlagsAt::Host);
   }
   prefix_ = static_cast<uint32_t>(a_.offset()) - kCodeHeader;
   prefix_count_ = a_.count();
@@ -279,7 +279,7 @@ void Emitter::emit_tail() {
         continue;
       }
       shared = static_cast<uint32_t>(a_.offset());
-      put_flags(exits_[i].flags);
+      put_flags_and_lose_them(exits_[i].flags);
       if (leave == 0)
         leave = emit_leave(kFrameExit);
       else

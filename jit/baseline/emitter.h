@@ -247,6 +247,7 @@ class Emitter {
   void forget_status();
   bool keeps_incoming_status();
   void put_flags(FlagsAt at);
+  void put_flags_and_lose_them(FlagsAt at);
   bool set_four_flags();
   bool choose_four_flags();
   void emit_cold_flags(const Cold& cold);

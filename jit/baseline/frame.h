@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The frame that lies at rsp + abi::kFrame while generated code runs. The first 512 bytes are the
+/// The frame that lies at rsp + abi::kFrame while generated code runs. The first 640 bytes are the
 /// runtime's, the rest are slots for values; interpreter records address them from there as well.
 #pragma once
 
@@ -17,10 +17,11 @@ inline constexpr uint32_t kFrameLookup = 56;        ///< where indirect jumps go
 inline constexpr uint32_t kFrameRegionThunks = 64;  ///< one pointer for each RegionThunk
 inline constexpr uint32_t kFrameMemory = 80;        ///< (system mode) the memory thunk
 inline constexpr uint32_t kFrameAccess = 88;        ///< its argument: MemInfo; op << 8 | type
-inline constexpr uint32_t kFrameSaveGpr = 96;       ///< 16 registers
-inline constexpr uint32_t kFrameSaveXmm = 224;      ///< 16 registers
-inline constexpr uint32_t kFrameScratch = 480;      ///< operands and result of cold paths: 4 of 32 bytes
-inline constexpr uint32_t kFrameSlots = 608;
+inline constexpr uint32_t kFrameFlags = 96;         ///< stores four flags (Pins::four_flags()) and comes back
+inline constexpr uint32_t kFrameSaveGpr = 112;      ///< 16 registers
+inline constexpr uint32_t kFrameSaveXmm = 240;      ///< 16 registers
+inline constexpr uint32_t kFrameScratch = 512;      ///< operands and result of cold paths: 4 of 32 bytes
+inline constexpr uint32_t kFrameSlots = 640;
 inline constexpr uint32_t kFrameEnd = 16384;
 
 /// Calls from generated code to C++ go through a thunk that saves what generated code

@@ -362,6 +362,15 @@ void Lifter::set_flags_of_shift(Value r, Value carry, Value bits) {
   put_status(ir.Trunc(ir.Or(word, imm(I32, status_mask(Flag::AF))), I16));
 }
 
+void Lifter::set_flags_of_doubling(Value r, Value half) {
+  ctx.flags = {
+      .origin = Origin::Value, .others = bit_of(Flag::CF) | bit_of(Flag::AF) | bit_of(Flag::OF), .r = r};
+  ctx.flags.value[static_cast<unsigned>(Flag::CF)] = sign_of(half);
+  ctx.flags.value[static_cast<unsigned>(Flag::AF)] = ir.True();
+  const Value word = ir.ZExt(ir.StatusOfAdd(half, half, ir.False()), I32);
+  put_status(ir.Trunc(ir.Or(word, imm(I32, status_mask(Flag::AF))), I16));
+}
+
 /// The condition after a - b as one op; no value where there is none.
 Value Lifter::compare_holds(unsigned condition, Value a, Value b) {
   switch (condition) {

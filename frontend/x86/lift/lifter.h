@@ -145,6 +145,8 @@ class Lifter {
   /// SF, ZF and PF are those of r, AF is set; `bits` (I32) has CF and OF in their places of the status word,
   /// `carry` (I32) CF alone.
   void set_flags_of_shift(Value r, Value carry, Value bits);
+  /// Those of `half` + `half`, which is r, but AF is set.
+  void set_flags_of_doubling(Value r, Value half);
   /// After a helper has written flags.
   void forget_flags() { ctx.flags = {}; }
   /// All of them, from bits 7:0 of EFLAGS and OF (bit 0 of an I16).

@@ -243,22 +243,21 @@ struct Shifts : Lifter {
   bool shifted_by_constant(Op op, unsigned n) {
     const Value a = read(0), by = imm(a.type, n);
     const unsigned bits = width(a);
-    const bool left = op == Op::Shl;
-    Value r, carry = imm(I32, 0), overflow;
-    if (left && n <= bits) {
-      carry = bit_at(a, bits - n, status_bit(Flag::CF));
-      // The highest bit of the result is the one below the last that goes out.
-      overflow = bit_at(n < bits ? ir.Xor(a, ir.Shl(a, imm(a.type, 1))) : a, bits - n, status_bit(Flag::OF));
-    } else if (op == Op::ShrS) {
+    if (op == Op::Shl) {
+      // The last bit that goes out and the sign against it are carry and overflow of a doubling.
+      const Value half = n == 1 ? a : ir.Shl(a, imm(a.type, n - 1)), r = ir.Shl(a, by);
+      write(0, r);
+      set_flags_of_doubling(r, half);
+      return true;
+    }
+    Value carry = imm(I32, 0), overflow;
+    if (op == Op::ShrS) {
       carry = bit_at(a, std::min(n, bits) - 1, status_bit(Flag::CF));
-    } else if (!left && n <= bits) {
+    } else if (n <= bits) {
       carry = bit_at(a, n - 1, status_bit(Flag::CF));
       if (n == 1) overflow = bit_at(a, bits - 1, status_bit(Flag::OF));
     }
-    if (left)
-      r = ir.Shl(a, by);
-    else
-      r = op == Op::ShrU ? ir.ShrU(a, by) : ir.ShrS(a, by);
+    const Value r = op == Op::ShrU ? ir.ShrU(a, by) : ir.ShrS(a, by);
     write(0, r);
     set_flags_of_shift(r, carry, overflow ? ir.Or(carry, overflow) : carry);
     return true;
