@@ -128,6 +128,21 @@ void BlockAssembler::set_byte_if(x86::CondCode cc, uint8_t base, int32_t displac
   dword(static_cast<uint32_t>(displacement));
 }
 
+void BlockAssembler::complement_carry() {
+  ++count_;
+  make_room();
+  byte(0xf5);
+}
+
+void BlockAssembler::call_in_frame(uint8_t displacement) {
+  ++count_;
+  make_room();
+  byte(0xff);
+  byte(0x54);
+  byte(0x24);
+  byte(displacement);
+}
+
 void BlockAssembler::load_status() {
   count_ += 2;
   make_room();

@@ -32,6 +32,9 @@ class BlockAssembler final : public asmjit::x86::Assembler {
   void set_short_target(uint32_t end, uint32_t target);
   /// setcc byte [base + displacement]; base is none that needs a prefix, nor rsp
   void set_byte_if(asmjit::x86::CondCode cc, uint8_t base, int32_t displacement);
+  void complement_carry();
+  /// call [rsp + displacement]
+  void call_in_frame(uint8_t displacement);
   /// lahf; seto al
   void load_status();
 

@@ -432,8 +432,9 @@ void Emitter::put_flags(FlagsAt at) {
 /// The same in less room, where nobody wants the host's flags any more.
 void Emitter::put_flags_and_lose_them(FlagsAt at) {
   if (!pins_.four_flags()) return put_flags(at);
-  if (at == FlagsAt::HostSum) (void)a_.cmc();
-  (void)a_.call(frame_mem(kFrameFlags, 8));
+  static_assert(abi::kFrame + kFrameFlags < 0x80);
+  if (at == FlagsAt::HostSum) a_.complement_carry();
+  a_.call_in_frame(abi::kFrame + kFrameFlags);
 }
 
 // --- four flags that are written together

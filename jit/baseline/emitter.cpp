@@ -168,7 +168,7 @@ void Emitter::emit_entry() {
   if (pins_.status != 0 && !options_.system) {
     // For who comes with the guest's flags in the host's: where they are overwritten they are stored only for
     // who asks.
-    if (pins_.four_flags()) (void)a_.cmc();
+    if (pins_.four_flags()) a_.complement_carry();
     if (plan_.drops_flags() || status_incoming_ || passes_) {
       (void)a_.mov(x86::rcx, request);
       skip = a_.jump_if_rcx_zero();
