@@ -173,7 +173,7 @@ void Emitter::emit_entry() {
       (void)a_.mov(x86::rcx, request);
       skip = a_.jump_if_rcx_zero();
     }
-    put_flags_and_lose_them(FlagsAt::Host);
+    put_flags(FlagsAt::Host);
   }
   prefix_ = static_cast<uint32_t>(a_.offset()) - kCodeHeader;
   prefix_count_ = a_.count();
