@@ -54,11 +54,7 @@ bool Emitter::emit(const ir::Block& block, ir::HelperTable helpers, const EmitOp
   options_ = options;
   plan_.make(block, helpers, pins_);
   may_delay_ = pins_.status != 0 && !options.system && options.zero_base && !options.strip_tags;
-  may_pass_ = true;
-  if (!attempt()) {
-    if (may_pass_ || failed_) return false;
-    if (!attempt()) return false;
-  }
+  if (!attempt()) return false;
   if (!a_.lost_flags()) return true;
   // Something that was expected to leave the host's flags alone did not: the block again, with a status word
   // that is always stored.
@@ -80,14 +76,12 @@ bool Emitter::attempt() {
   cold_.clear();
   start_body();
   status_incoming_ = may_delay_ && keeps_incoming_status();
-  passes_ = may_delay_ && may_pass_ && !status_incoming_ && !plan_.drops_flags() && passes_flags();
 
   emit_entry();
   if (!emit_body()) return false;
   hot_size_ = static_cast<uint32_t>(a_.offset()) - kCodeHeader;
   hot_count_ = a_.count() - prefix_count_;
   a_.guard_flags(false);
-  if (passes_ && !emit_passing_body()) return false;
   emit_tail();
   return !failed_;
 }
@@ -134,29 +128,6 @@ bool Emitter::emit_body() {
   return true;
 }
 
-/// Whether the block is short, ends in a jump and need not touch the host's flags.
-bool Emitter::passes_flags() {
-  constexpr size_t kShort = 48;
-  const auto& insts = block_->insts;
-  if (insts.size() > kShort || insts.back().op != Op::Jump) return false;
-  for (now_ = 0; now_ < insts.size(); ++now_)
-    if (!keeps_status(insts[now_])) return false;
-  return true;
-}
-
-/// False and not failed: it is out of reach.
-bool Emitter::emit_passing_body() {
-  constexpr uint32_t kReach = 127;
-  const auto start = static_cast<uint32_t>(a_.offset());
-  if (start - pass_jump_ > kReach) return may_pass_ = false;
-  a_.set_short_target(pass_jump_, start);
-  start_body();
-  delay_status(FlagsAt::Host, ~0u);
-  if (!emit_body()) return false;
-  a_.guard_flags(false);
-  return true;
-}
-
 void Emitter::emit_entry() {
   constexpr uint8_t kHeader[kCodeHeader] = {};
   (void)a_.embed(kHeader, sizeof kHeader);
@@ -169,7 +140,7 @@ void Emitter::emit_entry() {
     // For who comes with the guest's flags in the host's: where they are overwritten they are stored only for
     // who asks.
     if (pins_.four_flags()) a_.complement_carry();
-    if (plan_.drops_flags() || status_incoming_ || passes_) {
+    if (plan_.drops_flags() || status_incoming_) {
       (void)a_.mov(x86::rcx, request);
       skip = a_.jump_if_rcx_zero();
     }
@@ -185,8 +156,7 @@ void Emitter::emit_entry() {
     temps_ = static_cast<uint16_t>(temps_ & ~(1u << 1));
     a_.guard_flags(true);
   }
-  pass_jump_ = skip;
-  if (skip != 0 && !passes_) a_.set_short_target(skip, static_cast<uint32_t>(a_.offset()));
+  if (skip != 0) a_.set_short_target(skip, static_cast<uint32_t>(a_.offset()));
 }
 
 uint64_t Emitter::constant(ValueId id) const {

@@ -109,8 +109,6 @@ class Emitter {
   bool attempt();
   void start_body();
   bool emit_body();
-  bool passes_flags();
-  bool emit_passing_body();
   void emit_inst(const ir::Inst& inst);
   void emit_entry();
   void emit_tail();
@@ -530,9 +528,6 @@ class Emitter {
   uint32_t four_flags_end_ = 0;  ///< SetStates of flags up to there are done
   /// The same of the flags that the block is entered with, if rcx is 0; until plan_.status_fault().
   bool status_incoming_ = false;
-  /// There is a second body, for who comes with the guest's flags in the host's, which leaves them there.
-  bool passes_ = false, may_pass_ = true;
-  uint32_t pass_jump_ = 0;   ///< offset behind the short jump there
   uint32_t status_end_ = 0;  ///< nobody sees it behind that instruction
   uint32_t prefix_ = 0, prefix_count_ = 0;
   uint32_t after_check_ = 0, hot_size_ = 0, hot_count_ = 0;
