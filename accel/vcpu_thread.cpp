@@ -50,8 +50,23 @@ bool VcpuThread::powered() const {
   return power_;
 }
 
-Exit VcpuThread::step() { return vcpu_.step(); }
-Exit VcpuThread::step_undisturbed() { return vcpu_.step_undisturbed(); }
+namespace {
+
+/// A kick that came when run() was on its way out was meant for it, and is still there.
+template <typename Step>
+Exit step_past_old_kick(Step step) {
+  const Exit exit = step();
+  return exit.kind == ir::ExitKind::Interrupted ? step() : exit;
+}
+
+}  // namespace
+
+Exit VcpuThread::step() {
+  return step_past_old_kick([this] { return vcpu_.step(); });
+}
+Exit VcpuThread::step_undisturbed() {
+  return step_past_old_kick([this] { return vcpu_.step_undisturbed(); });
+}
 
 void VcpuThread::stop() {
   if (!thread_.joinable()) return;

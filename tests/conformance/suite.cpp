@@ -370,6 +370,16 @@ TEST_P(Conformance, StepRunsOneInstruction) {
   EXPECT_EQ(bell.last.load(), 15u);
 }
 
+/// A pause that was asked for while the CPU was stopping already.
+TEST_P(Conformance, AnOldKickTakesNoStepAway) {
+  create();
+  start(Program::Count, {0});
+  accel::VcpuThread thread(*vcpu, "cpu0", {});
+  vcpu->kick();
+  EXPECT_EQ(thread.step().kind, ExitKind::Debug);
+  EXPECT_EQ(argument(0), 1u);
+}
+
 TEST_P(Conformance, BreakpointStopsBeforeItsInstruction) {
   create();
   start(Program::Count, {0});
