@@ -192,7 +192,7 @@ echo "saved: result $sum"
 def virt(build, folder, moves, more=("-M", "virt"), disk="virtio-blk-device"):
     from payload import Payload
     payload = Payload("arm64")
-    turns = 8 * max(6, moves // 2)
+    turns = 16 * max(6, moves // 2)
     data = random.randbytes(1 << 20)
     (folder / "disk").write_bytes(data)
     script = SCRIPT.replace("TURNS", str(turns)).replace("DISK", hashlib.md5(data).hexdigest())
@@ -204,7 +204,7 @@ def virt(build, folder, moves, more=("-M", "virt"), disk="virtio-blk-device"):
                "-initrd", str(initrd), "-append", "console=ttyAMA0 quiet boot.script=script",
                "-drive", f"file={folder / 'disk'},format=raw,if=none,id=d0", "-device", f"{disk},drive=d0"]
     begin = time.monotonic()
-    text, moved = move(command, folder, moves, lambda: random.uniform(0.1, 1.2) if moves <= 10 else random.uniform(0.05, 0.5))
+    text, moved = move(command, folder, moves, lambda: random.uniform(0.05, 0.5))
     print(f"{disk}: {moved} new processes in {time.monotonic() - begin:.1f} s")
     total = "start"
     for i in range(turns):
