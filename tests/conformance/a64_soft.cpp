@@ -12,6 +12,7 @@
 #include "frontend/arm/system/system_frontend.h"
 #include "frontend/arm/system/system_state.h"
 #include "tests/conformance/a64_programs.h"
+#include "tests/unit/no_board.h"
 
 namespace lyrebird::conformance {
 namespace {
@@ -20,18 +21,6 @@ using arm::A64SystemState;
 using arm::SysReg;
 
 constexpr uint64_t kTable = 0x1000, kVectors = 0x8000, kIrqVector = kVectors + 0x280, kStacks = 0x1f0000;
-
-/// A board on which nothing is asked for.
-class NoBoard final : public arm::BoardServices {
- public:
-  uint64_t counter() override { return 0; }
-  void timer_changed(arm::GenericTimer, bool, uint64_t) override {}
-  arm::PsciResult cpu_on(uint64_t, uint64_t, uint64_t) override { return arm::kPsciNotSupported; }
-  void cpu_off() override {}
-  int32_t affinity_info(uint64_t, unsigned) override { return arm::kPsciNotSupported; }
-  void system_off() override {}
-  void system_reset() override {}
-};
 
 template <size_t n>
 std::span<const uint8_t> bytes_of(const uint32_t (&words)[n]) {
@@ -124,7 +113,7 @@ class A64Soft final : public Guest {
   const accel::Executor executor_;
   const arm::SystemConfig config_{.model = arm::find_cpu_model("max")};
   const arm::A64SystemFrontend frontend_{config_};
-  NoBoard board_;
+  test::NoBoard board_;
   std::vector<std::unique_ptr<A64SystemState>> states_;
 };
 

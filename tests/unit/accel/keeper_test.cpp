@@ -18,7 +18,7 @@
 #include "accel/soft/soft.h"
 #include "frontend/arm/a64_frontend.h"
 #include "frontend/arm/a64_state.h"
-#include "tests/unit/accel/kept_folder.h"
+#include "tests/unit/kept_folder.h"
 
 namespace lyrebird::accel {
 namespace {
@@ -75,7 +75,7 @@ class FileMemory final : public frontend::CodeSource {
   std::shared_ptr<const std::string> name_ = std::make_shared<const std::string>("/usr/bin/prog");
 };
 
-struct Kept : KeptFolder {
+struct Kept : test::KeptFolder {
   arm::A64Frontend frontend{*arm::find_cpu_model("max")};
   FileMemory code;
 
@@ -93,7 +93,7 @@ struct Kept : KeptFolder {
   };
 
   void SetUp() override {
-    KeptFolder::SetUp();
+    test::KeptFolder::SetUp();
     // Block i of page p adds one and goes on to the next; every 16th through a register.
     for (uint64_t i = 0; i < kBlocks; ++i) {
       const uint64_t pc = block(i);

@@ -17,7 +17,8 @@
 #include "frontend/arm/system/system_frontend.h"
 #include "jit/persist/directory.h"
 #include "system/address_space.h"
-#include "tests/unit/accel/kept_folder.h"
+#include "tests/unit/kept_folder.h"
+#include "tests/unit/no_board.h"
 
 namespace lyrebird::accel {
 namespace {
@@ -66,15 +67,9 @@ T take(Result<T> result) {
   return std::move(*result);
 }
 
-class OffBoard final : public arm::BoardServices {
+class OffBoard final : public test::NoBoard {
  public:
-  uint64_t counter() override { return 0; }
-  void timer_changed(arm::GenericTimer, bool, uint64_t) override {}
-  arm::PsciResult cpu_on(uint64_t, uint64_t, uint64_t) override { return arm::kPsciNotSupported; }
-  void cpu_off() override {}
-  int32_t affinity_info(uint64_t, unsigned) override { return arm::kPsciNotSupported; }
   void system_off() override { vcpu->kick(); }
-  void system_reset() override {}
   Vcpu* vcpu = nullptr;
 };
 
@@ -143,7 +138,7 @@ struct Machine {
   std::unique_ptr<Vcpu> vcpu;
 };
 
-struct SystemKept : KeptFolder {
+struct SystemKept : test::KeptFolder {
   void run_once(uint64_t at = kHere) {
     Machine machine(directory);
     machine.put(at);

@@ -22,32 +22,16 @@
 #include "jit/persist/directory.h"
 #include "jit/persist/file.h"
 #include "jit/persist/hash.h"
+#include "tests/unit/kept_folder.h"
 
 namespace lyrebird::jit::persist {
 namespace {
 
 constexpr uint64_t kKey = 0x1234;
 
-struct Persist : testing::Test {
-  std::string directory;
+struct Persist : test::KeptFolder {
   std::vector<std::vector<uint8_t>> codes;
 
-  void SetUp() override {
-    char name[] = "/tmp/lyrebird-persist-XXXXXX";
-    directory = mkdtemp(name);
-    struct sigaction action = {};
-    action.sa_sigaction = [](int signal, siginfo_t* info, void* context) {
-      FaultGuard::deliver(signal, *info, context);
-      _exit(99);
-    };
-    action.sa_flags = SA_SIGINFO | SA_NODEFER;
-    sigaction(SIGBUS, &action, nullptr);
-    sigaction(SIGSEGV, &action, nullptr);
-  }
-  void TearDown() override {
-    for (const int signal : {SIGBUS, SIGSEGV}) std::signal(signal, SIG_DFL);
-    (void)!std::system(("rm -rf " + directory).c_str());
-  }
   std::string path(const char* name = "a.lyc") const { return directory + "/" + name; }
 
   Item item(uint64_t pc, size_t size = 64) {

@@ -13,7 +13,7 @@
 
 #include "base/fault_guard.h"
 
-namespace lyrebird::accel {
+namespace lyrebird::test {
 
 struct KeptFolder : testing::Test {
   std::string directory;
@@ -34,4 +34,4 @@ struct KeptFolder : testing::Test {
   }
 };
 
-}  // namespace lyrebird::accel
+}  // namespace lyrebird::test
