@@ -17,9 +17,9 @@ from payload import Payload
 DRIFT = 0.050  # seconds, however long it runs
 BUSY = 0.02  # of a core
 PERIOD = 5
-SETTLE = 4  # readings: a kernel that has just started is not idle
+SETTLE = 2  # readings: a kernel that has just started is not idle
 # A reading is late by what the guest needs to say it: only the promptest of some tells.
-READINGS = 5
+READINGS = 3
 
 SCRIPT = f"""
 while :; do
