@@ -119,7 +119,8 @@ void Tlb::put(TlbEntry& e, uint64_t va, const GuestPage& page, bool split) {
   if (page.write && plain && host->writable) {
     // Noted before the look at has_code(): whoever sets that looks at the note after it.
     writable_.note(host->pointer);
-    if (!host->ram->has_code(host->ram_offset)) write = tag;
+    // Who asks for the right to write relies on that to read, too.
+    if (page.read && !host->ram->has_code(host->ram_offset)) write = tag;
   }
   if (!watched_.empty() && is_watched(tag, kTlbPageSize, true, true)) {
     if (e.read != kTlbNone) e.read |= kTlbSlow;
@@ -192,7 +193,8 @@ bool Tlb::locate(uint64_t va, unsigned size, Access access, unsigned space, Piec
   if (host->ram->has_code(host->ram_offset)) {
     piece.mark = host->ram;
     piece.offset = host->ram_offset;
-  } else if (watched_.empty() || !is_watched(va & kTlbPageMask, kTlbPageSize, true, true)) {
+  } else if (e->read != kTlbNone &&
+             (watched_.empty() || !is_watched(va & kTlbPageMask, kTlbPageSize, true, true))) {
     e->write.store(va & kTlbPageMask, std::memory_order_relaxed);
   }
   return true;

@@ -7,10 +7,10 @@
 /// `va` may go straight to host memory if
 ///     ((va + size - 1) & kTlbPageMask) == tag      any alignment, or
 ///     (va & (kTlbPageMask | size - 1)) == tag      natural alignment only
-/// for the tag (read or write) of the entry of va; the host address is va + addend then. All bits of the
-/// address count, so what the guest has as a tag in the top byte makes an entry of its own. Everything else
-/// goes through read(), write() and locate(): I/O, ROM, pages with translated code, accesses that cross
-/// pages.
+/// for the tag (read or write) of the entry of va; the host address is va + addend then. What may be written
+/// so may be read so. All bits of the address count, so what the guest has as a tag in the top byte makes an
+/// entry of its own. Everything else goes through read(), write() and locate(): I/O, ROM, pages with
+/// translated code, accesses that cross pages.
 ///
 /// Spaces whose pages belong mostly to one context (Arm: ASID) have a table for each of the last contexts, so
 /// that a switch costs nothing; in others (a kernel's) a switch drops what is not global.

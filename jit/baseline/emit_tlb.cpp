@@ -26,8 +26,16 @@ Type int_of_size(unsigned size) {
   return size == 1 ? Type::I8 : size == 2 ? Type::I16 : size == 4 ? Type::I32 : Type::I64;
 }
 
+InstId vector_move(bool avx, unsigned size) {
+  return size == 4   ? (avx ? hi::kIdVmovss : hi::kIdMovss)
+         : size == 8 ? (avx ? hi::kIdVmovsd : hi::kIdMovsd)
+                     : (avx ? hi::kIdVmovups : hi::kIdMovups);
+}
+
+}  // namespace
+
 /// Accesses that are one host instruction once the address is known.
-bool has_inline_form(const ir::Inst& inst, const MemInfo& info, Type value) {
+bool Emitter::has_inline_form(const ir::Inst& inst, const MemInfo& info, Type value) {
   if (info.big_endian || info.align == Align::Within16) return false;
   if (info.address != AddressRule::Full && info.address != AddressRule::IgnoreTop) return false;
   const ValueClass cls = class_of(value);
@@ -42,34 +50,63 @@ bool has_inline_form(const ir::Inst& inst, const MemInfo& info, Type value) {
   return cls == ValueClass::Gpr && info.size <= 8 && info.size != 0;
 }
 
-}  // namespace
-
-/// Jumps to `cold` unless the access may be made by plain memory; else the host address is address + i.
-void Emitter::probe_tlb(uint8_t address, const MemInfo& info, bool write, uint8_t i, uint8_t t, Label cold) {
+/// Jumps to `cold` unless the access may be made by plain memory; else the host address is address + i. The
+/// bytes from address + low up to address + high lie in the page then.
+void Emitter::probe_tlb(uint8_t address, const MemInfo& info, bool write, uint8_t i, uint8_t t, Label cold,
+                        int32_t low, int32_t high) {
   constexpr uint8_t kShift = kTlbPageBits - kTlbEntryBits;
   const auto table = [&](size_t offset) {
     return x86::ptr(gp64(t), static_cast<int32_t>(sizeof(TlbTables::Table) * info.space + offset), 8);
   };
   (void)a_.mov(gp64(t), state_mem(offsetof(ir::CpuHeader, tlb), 8));
+  uint8_t from = address;
+  if (low != 0) {
+    (void)a_.lea(gp64(i), x86::ptr(gp64(address), low));
+    from = i;
+  }
   if (host_.bmi2) {
-    (void)a_.rorx(gp64(i), gp64(address), kShift);
+    (void)a_.rorx(gp64(i), gp64(from), kShift);
   } else {
-    (void)a_.mov(gp64(i), gp64(address));
+    if (from != i) (void)a_.mov(gp64(i), gp64(from));
     (void)a_.shr(gp64(i), kShift);
   }
   (void)a_.and_(gp64(i), table(offsetof(TlbTables::Table, mask)));
   (void)a_.add(gp64(i), table(offsetof(TlbTables::Table, entries)));
   const bool natural = info.align == Align::Natural;
-  if (natural || info.size == 1)
+  if (high == 0)
     (void)a_.mov(gp64(t), gp64(address));
   else
-    (void)a_.lea(gp64(t), x86::ptr(gp64(address), info.size - 1));
+    (void)a_.lea(gp64(t), x86::ptr(gp64(address), high));
   (void)a_.and_(gp64(t), static_cast<int32_t>(kTlbPageMask) | (natural ? info.size - 1 : 0));
   const size_t tag = write ? offsetof(TlbEntry, write) : offsetof(TlbEntry, read);
   (void)a_.cmp(gp64(t), x86::ptr(gp64(i), static_cast<int32_t>(tag), 8));
   (void)a_.long_().jne(cold);
   (void)a_.mov(gp64(i), x86::ptr(gp64(i), static_cast<int32_t>(offsetof(TlbEntry, addend)), 8));
   no_flags();
+}
+
+void Emitter::probe_tlb(uint8_t address, const MemInfo& info, bool write, uint8_t i, uint8_t t, Label cold) {
+  probe_tlb(address, info, write, i, t, cold, 0, info.align == Align::Natural ? 0 : info.size - 1);
+}
+
+void Emitter::load_plainly(uint8_t d, Type type, const MemInfo& info, const Mem& m) {
+  if (class_of(type) == ValueClass::Xmm) {
+    (void)a_.emit(vector_move(host_.avx, info.size), xmm(d), m);
+    return;
+  }
+  const bool wide = type == Type::I64 && (info.sign || info.size == 8);
+  const Gp target = gp(d, wide ? Type::I64 : Type::I32);
+  if (info.size >= 4 && !(info.sign && info.size == 4 && type == Type::I64))
+    (void)a_.mov(target, m);
+  else
+    (void)a_.emit(!info.sign ? hi::kIdMovzx : info.size == 4 ? hi::kIdMovsxd : hi::kIdMovsx, target, m);
+}
+
+void Emitter::store_plainly(uint8_t v, bool vector, const MemInfo& info, const Mem& m) {
+  if (vector)
+    (void)a_.emit(vector_move(host_.avx, info.size), m, xmm(v));
+  else
+    (void)a_.mov(m, gp(v, int_of_size(info.size)));
 }
 
 Emitter::Cold Emitter::cold_system(const ir::Inst& inst) {
@@ -81,8 +118,9 @@ Emitter::Cold Emitter::cold_system(const ir::Inst& inst) {
   return cold;
 }
 
-void Emitter::emit_cold_system(const Cold& cold) {
+void Emitter::emit_cold_system(Cold cold) {
   (void)a_.bind(cold.from);
+  if (cold.page != kNoReg) emit_cold_page(cold);
   for (unsigned k = 0; k < cold.arg_count; ++k) {
     const uint32_t at = kFrameScratch + 32 * k;
     if (k == 1 && cold.xmm_value)
@@ -103,6 +141,7 @@ void Emitter::emit_cold_system(const Cold& cold) {
     else
       load_int(cold.d, result, cold.type);
   }
+  if (cold.page != kNoReg) (void)a_.mov(gp32(cold.page), 0);
   (void)a_.jmp(cold.back);
 }
 
@@ -137,27 +176,35 @@ bool Emitter::emit_system_memory(const ir::Inst& inst) {
 void Emitter::emit_system_load(const ir::Inst& inst, const MemInfo& info) {
   const bool vector = class_of(inst.type) == ValueClass::Xmm;
   Cold cold = cold_system(inst);
+  cold.xmm_result = vector;
+  cold.arg_count = 1;
+  PageGroup* const group = page_group(now_);
+  if (group && group->first != now_) {
+    cold.place = guest_place(inst.args[0]);
+    const uint8_t page = use_page(*group);
+    cold.d = vector ? def_xmm() : def_gpr();
+    check_page(cold, page);
+    load_plainly(cold.d, inst.type, info, in_page(*group, page, inst, info));
+    (void)a_.bind(cold.back);
+    cold_.push_back(cold);
+    return end_of_access(*group);
+  }
   const uint8_t address = guest_address(inst.args[0]);
   const uint8_t i = take_gpr(), t = take_gpr();
   const uint8_t d = vector ? def_xmm() : def_gpr();
   cold.d = d;
-  cold.xmm_result = vector;
   cold.args[0] = address;
-  cold.arg_count = 1;
-  probe_tlb(address, info, false, i, t, cold.from);
-  const Mem m = x86::ptr(gp64(address), gp64(i), 0, 0, info.size);
-  if (vector) {
-    (void)a_.emit(info.size == 4   ? (host_.avx ? hi::kIdVmovss : hi::kIdMovss)
-                  : info.size == 8 ? (host_.avx ? hi::kIdVmovsd : hi::kIdMovsd)
-                                   : (host_.avx ? hi::kIdVmovups : hi::kIdMovups),
-                  xmm(d), m);
+  if (group) {
+    probe_group(*group, cold, info, i, t);
+    const bool overwritten = !vector && d == address;
+    if (overwritten) (void)a_.add(gp64(i), gp64(address));
+    load_plainly(
+        d, inst.type, info,
+        overwritten ? x86::ptr(gp64(i), 0, info.size) : x86::ptr(gp64(address), gp64(i), 0, 0, info.size));
+    if (!overwritten) (void)a_.add(gp64(i), gp64(address));
   } else {
-    const bool wide = inst.type == Type::I64 && (info.sign || info.size == 8);
-    const Gp target = gp(d, wide ? Type::I64 : Type::I32);
-    if (info.size >= 4 && !(info.sign && info.size == 4 && inst.type == Type::I64))
-      (void)a_.mov(target, m);
-    else
-      (void)a_.emit(!info.sign ? hi::kIdMovzx : info.size == 4 ? hi::kIdMovsxd : hi::kIdMovsx, target, m);
+    probe_tlb(address, info, false, i, t, cold.from);
+    load_plainly(d, inst.type, info, x86::ptr(gp64(address), gp64(i), 0, 0, info.size));
   }
   (void)a_.bind(cold.back);
   cold_.push_back(cold);
@@ -167,22 +214,28 @@ void Emitter::emit_system_store(const ir::Inst& inst, const MemInfo& info) {
   const ValueId value = inst.args[1];
   const bool vector = class_of(type_of(value)) == ValueClass::Xmm;
   Cold cold = cold_system(inst);
-  const uint8_t v = vector ? use_xmm(value) : use_gpr(value);
+  cold.arg_count = 2;
+  cold.xmm_value = vector;
+  const uint8_t v = cold.args[1] = vector ? use_xmm(value) : use_gpr(value);
+  PageGroup* const group = page_group(now_);
+  if (group && group->first != now_) {
+    cold.place = guest_place(inst.args[0]);
+    const uint8_t page = use_page(*group);
+    check_page(cold, page);
+    store_plainly(v, vector, info, in_page(*group, page, inst, info));
+    (void)a_.bind(cold.back);
+    cold_.push_back(cold);
+    return end_of_access(*group);
+  }
   const uint8_t address = guest_address(inst.args[0]);
   const uint8_t i = take_gpr(), t = take_gpr();
   cold.args[0] = address;
-  cold.args[1] = v;
-  cold.arg_count = 2;
-  cold.xmm_value = vector;
-  probe_tlb(address, info, true, i, t, cold.from);
-  const Mem m = x86::ptr(gp64(address), gp64(i), 0, 0, info.size);
-  if (vector)
-    (void)a_.emit(info.size == 4   ? (host_.avx ? hi::kIdVmovss : hi::kIdMovss)
-                  : info.size == 8 ? (host_.avx ? hi::kIdVmovsd : hi::kIdMovsd)
-                                   : (host_.avx ? hi::kIdVmovups : hi::kIdMovups),
-                  m, xmm(v));
+  if (group)
+    probe_group(*group, cold, info, i, t);
   else
-    (void)a_.mov(m, gp(v, int_of_size(info.size)));
+    probe_tlb(address, info, true, i, t, cold.from);
+  store_plainly(v, vector, info, x86::ptr(gp64(address), gp64(i), 0, 0, info.size));
+  if (group) (void)a_.add(gp64(i), gp64(address));
   if (info.order == Order::SeqCst) full_fence();
   (void)a_.bind(cold.back);
   cold_.push_back(cold);

@@ -100,6 +100,8 @@ void Emitter::start_body() {
   instruction_slots_.clear();
   locked_gpr_ = 0;
   locked_xmm_ = 0;
+  held_ = 0;
+  if (options_.system) find_page_groups();
   slot_end_ = kFrameSlots;
   f80_stack_.clear();
   std::fill(std::begin(f80_dirty_), std::end(f80_dirty_), ir::kNoValue);

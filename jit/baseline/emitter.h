@@ -87,6 +87,13 @@ class Emitter {
     uint8_t otherwise = 0;  ///< HostFlags
   };
 
+  /// Where a guest address can be made from: registers or memory.
+  struct GuestPlace {
+    asmjit::Operand base, index;
+    uint8_t shift = 0;
+    int32_t displacement = 0;
+  };
+
   struct Cold {
     enum class Kind : uint8_t { Float, FloatMinMax, Memory, System, Divide, Flags } kind;
     Label from, back, record;
@@ -103,6 +110,20 @@ class Emitter {
     bool xmm_value = false, xmm_result = false;
     uint32_t aux = 0;
     uint64_t pc = 0;
+    uint8_t page = kNoReg;  ///< of an access in a PageGroup: becomes 0
+    uint8_t temp = kNoReg;  ///< (the first of a group) may be changed; page, too
+    GuestPlace place;       ///< (the others) of the address
+  };
+
+  /// Accesses near each other, of which the first one looks at the TLB for all.
+  struct PageGroup {
+    ir::ValueId first = 0, last = 0;
+    bool write = false;         ///< any of them
+    int32_t from = 0;           ///< displacement of the first
+    int32_t low = 0, high = 0;  ///< displacements of the first byte and of the last
+    // From the first to the last: the host address of the first, or 0 if each has to look.
+    uint8_t reg = kNoReg;
+    uint32_t slot = 0;  ///< where it is if it is in no register
   };
 
   // --- emitter.cpp
@@ -299,6 +320,11 @@ class Emitter {
   void emit_system_store_exclusive(const ir::Inst& inst, const ir::MemInfo& info);
   /// Changes i and t. Until the cold path is back no register may be taken.
   void probe_tlb(uint8_t address, const ir::MemInfo& info, bool write, uint8_t i, uint8_t t, Label cold);
+  void probe_tlb(uint8_t address, const ir::MemInfo& info, bool write, uint8_t i, uint8_t t, Label cold,
+                 int32_t low, int32_t high);
+  void load_plainly(uint8_t d, ir::Type type, const ir::MemInfo& info, const Mem& m);
+  void store_plainly(uint8_t v, bool vector, const ir::MemInfo& info, const Mem& m);
+  static bool has_inline_form(const ir::Inst& inst, const ir::MemInfo& info, ir::Type value);
   Cold cold_system(const ir::Inst& inst);
   /// System mode: the jump may lead elsewhere another time, so that it is never linked.
   bool leaves_page(const ExitPlan& exit) const {
@@ -307,7 +333,25 @@ class Emitter {
   }
   /// Looks into the thread's jump cache before the exit is taken.
   void emit_jump_probe(const ExitPlan& exit);
-  void emit_cold_system(const Cold& cold);
+  void emit_cold_system(Cold cold);
+
+  // --- emit_tlb_pages.cpp
+  void find_page_groups();
+  bool may_share_page(ir::ValueId id) const;
+  PageGroup* page_group(ir::ValueId id) {
+    return id < group_at_.size() && group_at_[id] != 0 ? &page_groups_[group_at_[id] - 1u] : nullptr;
+  }
+  GuestPlace guest_place(ir::ValueId address);
+  void probe_group(PageGroup& group, Cold& cold, const ir::MemInfo& info, uint8_t i, uint8_t t);
+  uint8_t use_page(PageGroup& group);
+  void check_page(Cold& cold, uint8_t page);
+  Mem in_page(const PageGroup& group, uint8_t page, const ir::Inst& inst, const ir::MemInfo& info) const;
+  void end_of_access(PageGroup& group);
+  void page_to_memory(PageGroup& group);
+  PageGroup* held_page(uint8_t reg);
+  /// A register that holds the page of a group and may be had for something else, or kNoReg.
+  uint8_t take_from_page();
+  void emit_cold_page(Cold& cold);
 
   // --- emit_vector.cpp
   bool emit_vector(const ir::Inst& inst);
@@ -483,6 +527,9 @@ class Emitter {
   std::vector<ir::ValueId> touched_;
   uint16_t temps_ = 0;
   uint16_t locked_gpr_ = 0;
+  uint16_t held_ = 0;  ///< registers with the page of a group
+  std::vector<PageGroup> page_groups_;
+  std::vector<uint16_t> group_at_;  ///< by instruction: index + 1; empty: there are none
   uint32_t locked_xmm_ = 0;
   Flags flags_;
   std::vector<uint32_t> free_slots_[3];

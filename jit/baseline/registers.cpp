@@ -223,7 +223,7 @@ uint8_t Emitter::take_gpr() {
   uint8_t victim = kNoReg;
   uint64_t best = 0;
   for (const uint8_t reg : kOrder) {
-    if (!(temps_ >> reg & 1) || (locked_gpr_ >> reg & 1)) continue;
+    if (!(temps_ >> reg & 1) || ((locked_gpr_ | held_) >> reg & 1)) continue;
     const ValueId owner = gpr_owner_[reg];
     if (owner == kNoValue) {
       lock_gpr(reg);
@@ -238,6 +238,11 @@ uint8_t Emitter::take_gpr() {
       victim = reg;
     }
   }
+  if (best < uint64_t{1} << 32 && held_ != 0)
+    if (const uint8_t reg = take_from_page(); reg != kNoReg) {
+      lock_gpr(reg);
+      return reg;
+    }
   if (victim == kNoReg) {
     failed_ = true;
     return 0;
@@ -249,6 +254,7 @@ uint8_t Emitter::take_gpr() {
 
 void Emitter::take_this_gpr(uint8_t reg) {
   const bool operand = locked_gpr_ >> reg & 1;
+  if (held_ >> reg & 1) page_to_memory(*held_page(reg));
   lock_gpr(reg);
   const ValueId owner = gpr_owner_[reg];
   if (owner == kNoValue) return;
