@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
 
 #include "base/report.h"
+#include "base/words.h"
 #include "machines/saved_state.h"
 #include "monitor/human/show.h"
 
@@ -159,6 +161,13 @@ std::string list(std::span<const Command> commands, std::string_view prefix) {
   return text;
 }
 
+std::vector<std::string_view> info_names(const HumanMonitor& m) {
+  std::vector<std::string_view> names;
+  for (const Command& c : kInfo) names.push_back(c.name);
+  for (const auto& one : m.more_info()) names.push_back(one.name);
+  return names;
+}
+
 std::string info(HumanMonitor& m, std::string_view arguments) {
   const auto [name, rest] = split(arguments);
   if (name.empty()) {
@@ -170,12 +179,21 @@ std::string info(HumanMonitor& m, std::string_view arguments) {
     if (one.name == name) return one.show();
   for (const Command& c : kInfo)
     if (c.name == name) return c.run(m, rest);
-  return fmt::format("info {}: no such thing; info lists them\n", name);
+  return fmt::format("info {}: no such thing{}; info lists them\n", name, did_you_mean(name, info_names(m)));
 }
 
 std::string examine(HumanMonitor& m, std::string_view arguments, bool physical) {
-  return while_paused(m.machine(),
-                      [&] { return show_memory(m.machine(), m.current_cpu, arguments, physical); });
+  return while_paused(m.machine(), [&] {
+    return show_memory(m.machine(), m.current_cpu, arguments, physical, m.disassembler());
+  });
+}
+
+std::string print_value(HumanMonitor& m, std::string_view arguments) {
+  return while_paused(m.machine(), [&] { return show_value(m.machine(), m.current_cpu, arguments); });
+}
+
+std::string translate(HumanMonitor& m, std::string_view address) {
+  return while_paused(m.machine(), [&] { return show_translation(m.machine(), m.current_cpu, address); });
 }
 
 constexpr Command kCommands[] = {
@@ -185,18 +203,24 @@ constexpr Command kCommands[] = {
      [](HumanMonitor& m, std::string_view) { return m.machine().resume(), std::string(); }},
     {"cpu", "N", "make it the current CPU",
      [](HumanMonitor& m, std::string_view arguments) -> std::string {
-       const auto number = evaluate(arguments);
-       if (!number || *number >= m.machine().cpu_count())
-         return fmt::format("cpu {}: no such CPU\n", arguments);
-       m.current_cpu = *number;
+       size_t number = 0;
+       const auto [end, code] =
+           std::from_chars(arguments.data(), arguments.data() + arguments.size(), number);
+       if (code != std::errc() || end != arguments.data() + arguments.size() ||
+           number >= m.machine().cpu_count())
+         return fmt::format("cpu {}: no such CPU; info cpus lists them\n", arguments);
+       m.current_cpu = number;
        return "";
      }},
+    {"gva2gpa", "ADDRESS", "where the current CPU finds a virtual address", translate},
     {"help", "", "print this", show_help},
     {"info", "[WHAT]", "show something; without an argument: what there is", info},
     {"loadvm", "FILE", "everything as it was when savevm or migrate wrote the file; disks stay as they are",
      load_vm},
     {"migrate", "[-d] file:PATH", "pause the machine and write all of it to a file, for -incoming file:PATH",
      migrate},
+    {"print", "[/F] EXPRESSION", "a value: $NAME is a register of the current CPU", print_value},
+    {"p", "[/F] EXPRESSION", "the same", print_value},
     {"quit", "", "end the emulator",
      [](HumanMonitor& m, std::string_view) { return m.quit(), std::string(); }},
     {"q", "", "the same", [](HumanMonitor& m, std::string_view) { return m.quit(), std::string(); }},
@@ -208,11 +232,19 @@ constexpr Command kCommands[] = {
     {"system_reset", "", "reset the machine",
      [](HumanMonitor& m, std::string_view) { return m.machine().reset(), std::string(); }},
     {"x", "[/NFS] ADDRESS",
-     "memory at a virtual address: N items of format F (x, d, u, o, c) and size S (b, h, w, g)",
+     "memory at a virtual address: N items of format F (x, d, u, o, c, i: instructions) and size S (b, h, w, "
+     "g)",
      [](HumanMonitor& m, std::string_view arguments) { return examine(m, arguments, false); }},
     {"xp", "[/NFS] ADDRESS", "the same at a physical address",
      [](HumanMonitor& m, std::string_view arguments) { return examine(m, arguments, true); }},
 };
+
+std::vector<std::string_view> command_names(const HumanMonitor& m) {
+  std::vector<std::string_view> names;
+  for (const Command& c : kCommands) names.push_back(c.name);
+  for (const auto& one : m.more_commands()) names.push_back(one.name);
+  return names;
+}
 
 std::string show_help(HumanMonitor& m, std::string_view) {
   std::string text = list(kCommands, "");
@@ -225,7 +257,10 @@ std::string show_help(HumanMonitor& m, std::string_view) {
 
 HumanMonitor::HumanMonitor(machines::Machine& machine, system::CharBackend& backend,
                            std::function<void()> on_quit)
-    : machine_(machine), backend_(backend), on_quit_(std::move(on_quit)) {
+    : machine_(machine),
+      backend_(backend),
+      on_quit_(std::move(on_quit)),
+      editor_("(lyrebird) ", [this](std::string_view line) { return complete(line); }) {
   backend_.set_receiver(this);
 }
 
@@ -244,7 +279,17 @@ std::string HumanMonitor::execute(std::string_view line) {
     if (c.name == name) return c.run(*this, arguments);
   for (const MoreCommand& c : more_commands_)
     if (c.name == name) return c.run(arguments);
-  return fmt::format("{}: no such command; help lists them\n", name);
+  return fmt::format("{}: no such command{}; help lists them\n", name,
+                     did_you_mean(name, command_names(*this)));
+}
+
+std::vector<std::string> HumanMonitor::complete(std::string_view line) const {
+  const bool of_info = line.starts_with("info ");
+  std::vector<std::string> all;
+  for (const std::string_view name : of_info ? info_names(*this) : command_names(*this))
+    if (std::string one = of_info ? fmt::format("info {}", name) : std::string(name); one.starts_with(line))
+      all.push_back(std::move(one));
+  return all;
 }
 
 void HumanMonitor::print(std::string_view text) {
@@ -260,24 +305,17 @@ void HumanMonitor::connected(bool there) {
   if (!there) return;
   if (!greeted_) print("\nLyrebird " LYREBIRD_VERSION " monitor - type 'help' for more information");
   greeted_ = true;
-  print("\n(lyrebird) ");
+  print("\n" + editor_.prompt());
 }
 
 void HumanMonitor::receive(std::span<const uint8_t> bytes) {
   for (const uint8_t byte : bytes) {
-    if (byte == '\r' || byte == '\n') {
-      print("\n");
-      const std::string line = std::move(line_);
-      line_.clear();
-      print(execute(line));
-      print("(lyrebird) ");
-    } else if (byte == 8 || byte == 127) {
-      if (!line_.empty()) print("\b \b");
-      if (!line_.empty()) line_.pop_back();
-    } else if (byte >= 32 && line_.size() < 1024) {
-      line_.push_back(static_cast<char>(byte));
-      print({reinterpret_cast<const char*>(&byte), 1});
-    }
+    std::string echo;
+    const std::optional<std::string> line = editor_.key(byte, echo);
+    backend_.write({reinterpret_cast<const uint8_t*>(echo.data()), echo.size()});
+    if (!line) continue;
+    print(execute(*line));
+    print(editor_.prompt());
   }
 }
 

@@ -10,7 +10,9 @@
 #include <string_view>
 #include <vector>
 
+#include "accel/soft/soft.h"
 #include "machines/machine.h"
+#include "monitor/human/line_editor.h"
 #include "system/char_backend.h"
 
 namespace lyrebird::monitor {
@@ -37,6 +39,10 @@ class HumanMonitor final : public system::CharReceiver {
   void add_command(MoreCommand command) { more_commands_.push_back(std::move(command)); }
   const std::vector<MoreCommand>& more_commands() const { return more_commands_; }
 
+  /// For x/i; without one there is none.
+  void set_disassembler(accel::Disassembler disassembler) { disassembler_ = disassembler; }
+  accel::Disassembler disassembler() const { return disassembler_; }
+
   /// What a command prints. For tests and other front ends.
   std::string execute(std::string_view line);
 
@@ -51,11 +57,13 @@ class HumanMonitor final : public system::CharReceiver {
 
  private:
   void print(std::string_view text);
+  std::vector<std::string> complete(std::string_view line) const;
 
   machines::Machine& machine_;
   system::CharBackend& backend_;
   const std::function<void()> on_quit_;
-  std::string line_;
+  accel::Disassembler disassembler_ = nullptr;
+  LineEditor editor_;
   bool greeted_ = false;
   std::vector<MoreInfo> more_info_;
   std::vector<MoreCommand> more_commands_;

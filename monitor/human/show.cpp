@@ -5,9 +5,11 @@
 
 #include <charconv>
 #include <cstring>
+#include <vector>
 
 #include "base/bits.h"
 #include "ir/block.h"
+#include "monitor/human/expression.h"
 
 namespace lyrebird::monitor {
 
@@ -50,23 +52,30 @@ struct Format {
 
 std::optional<Format> parse_format(std::string_view text) {
   Format f;
-  size_t digits = 0;
-  while (digits < text.size() && text[digits] >= '0' && text[digits] <= '9') ++digits;
-  if (digits > 0) {
-    const auto number = evaluate(text.substr(0, digits));
-    if (!number || *number == 0 || *number > 65536) return std::nullopt;
-    f.count = *number;
-  }
-  for (const char c : text.substr(digits)) {
+  const char* const end = text.data() + text.size();
+  const auto [rest, code] = std::from_chars(text.data(), end, f.count);
+  if (code == std::errc::result_out_of_range || f.count == 0 || f.count > 65536) return std::nullopt;
+  for (const char c : std::string_view(rest, end)) {
     const size_t size = std::string_view("bhwg").find(c);
     if (size != std::string_view::npos)
       f.size = 1u << size;
-    else if (std::string_view("xduoc").find(c) != std::string_view::npos)
+    else if (std::string_view("xduoci").find(c) != std::string_view::npos)
       f.format = c;
     else
       return std::nullopt;
   }
   return f;
+}
+
+/// The format in front of an expression is taken off it.
+Result<Format> take_format(std::string_view& arguments) {
+  if (!arguments.starts_with("/")) return Format{};
+  const size_t space = std::min(arguments.find(' '), arguments.size());
+  const auto parsed = parse_format(arguments.substr(1, space - 1));
+  if (!parsed) return Error{fmt::format("{}: is no format; as /16xw", arguments.substr(0, space))};
+  arguments.remove_prefix(space);
+  while (arguments.starts_with(" ")) arguments.remove_prefix(1);
+  return *parsed;
 }
 
 std::string item(uint64_t value, const Format& f) {
@@ -85,15 +94,76 @@ std::string item(uint64_t value, const Format& f) {
   }
 }
 
+std::optional<uint64_t> find_register(machines::Machine& machine, const ir::CpuHeader& state,
+                                      std::string_view name) {
+  if (name == "pc") return state.pc;
+  for (const ir::StateField& field : machine.layout().fields) {
+    const unsigned size = ir::byte_size(field.type);
+    if (field.name != name || size == 0 || size > sizeof(uint64_t)) continue;
+    uint64_t value = 0;
+    std::memcpy(&value, reinterpret_cast<const uint8_t*>(&state) + field.offset, size);
+    return value;
+  }
+  return std::nullopt;
+}
+
+/// Memory as a debugger reads it, a page's part at a time, as far as there is some.
+class MemoryView {
+ public:
+  MemoryView(machines::Machine& machine, size_t cpu, bool physical)
+      : machine_(machine), cpu_(cpu), physical_(physical) {}
+
+  /// Why not, or nothing.
+  std::optional<std::string> read(uint64_t address, void* to, size_t size) const {
+    constexpr uint64_t kPage = 4096;  // the smallest of any guest
+    for (auto* out = static_cast<uint8_t*>(to); size > 0;) {
+      const size_t part = std::min<size_t>(size, kPage - address % kPage);
+      uint64_t pa = address;
+      if (!physical_) {
+        const auto found = machine_.debug_translate(cpu_, address);
+        if (!found) return fmt::format("cannot access memory at {:#x}", address);
+        pa = *found;
+      }
+      // Only memory: looking at a device's register may change it.
+      if (!machine_.memory().read_bytes(pa, out, part)) return fmt::format("no memory at {:#x}", pa);
+      address += part, out += part, size -= part;
+    }
+    return std::nullopt;
+  }
+
+ private:
+  machines::Machine& machine_;
+  const size_t cpu_;
+  const bool physical_;
+};
+
+std::string show_code(const MemoryView& memory, uint64_t start, uint64_t count, uint32_t mode,
+                      accel::Disassembler disassemble) {
+  constexpr size_t kLongest = 15;  // of an instruction of any guest
+  if (!disassemble) return "format i: there is no disassembler for this machine\n";
+  std::vector<uint8_t> code;
+  std::optional<std::string> why;
+  while (code.size() < count * kLongest && !why) {
+    code.push_back(0);
+    if ((why = memory.read(start + code.size() - 1, &code.back(), 1))) code.pop_back();
+  }
+  std::string lines, text;
+  disassemble(start, mode, code.data(), code.size(), lines);
+  size_t from = 0;
+  for (; count > 0 && from < lines.size(); --count) {
+    const size_t end = lines.find('\n', from) + 1;
+    text += lines.substr(from, end - from);
+    from = end;
+  }
+  return count > 0 && why ? text + *why + "\n" : text;
+}
+
 }  // namespace
 
-std::optional<uint64_t> evaluate(std::string_view text) {
-  int base = 10;
-  if (text.starts_with("0x")) text.remove_prefix(2), base = 16;
-  uint64_t value = 0;
-  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value, base);
-  if (text.empty() || code != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
+Result<uint64_t> evaluate(machines::Machine& machine, size_t cpu, std::string_view text) {
+  accel::Vcpu& vcpu = machine.cpu(cpu).vcpu();
+  if (const auto read = vcpu.read_state(); !read.ok()) return read.error();
+  return evaluate(text, [&](std::string_view name) { return find_register(machine, vcpu.state(), name); });
 }
 
 std::string show_registers(machines::Machine& machine, size_t cpu) {
@@ -128,37 +198,42 @@ std::string show_flat_view(const system::AddressSpace& space) {
   return text;
 }
 
-std::string show_memory(machines::Machine& machine, size_t cpu, std::string_view arguments, bool physical) {
-  Format f;
-  if (arguments.starts_with("/")) {
-    const size_t space = std::min(arguments.find(' '), arguments.size());
-    const auto parsed = parse_format(arguments.substr(1, space - 1));
-    if (!parsed) return fmt::format("{}: is no format; as /16xw\n", arguments.substr(0, space));
-    f = *parsed;
-    arguments.remove_prefix(space);
-    while (arguments.starts_with(" ")) arguments.remove_prefix(1);
-  }
-  const auto start = evaluate(arguments);
-  if (!start) return fmt::format("{}: is no address\n", arguments);
-  if (const auto read = machine.cpu(cpu).vcpu().read_state(); !read.ok()) return read.error().message + "\n";
+std::string show_memory(machines::Machine& machine, size_t cpu, std::string_view arguments, bool physical,
+                        accel::Disassembler disassemble) {
+  const auto format = take_format(arguments);
+  if (!format.ok()) return format.error().message + "\n";
+  const Format& f = *format;
+  const auto start = evaluate(machine, cpu, arguments);
+  if (!start.ok()) return start.error().message + "\n";
+  const MemoryView memory(machine, cpu, physical);
+  if (f.format == 'i')
+    return show_code(memory, *start, f.count, machine.cpu(cpu).vcpu().state().mode, disassemble);
   std::string text;
   const unsigned per_line = f.format == 'c' ? 8 : 16 / f.size;
   for (uint64_t i = 0; i < f.count; ++i) {
     const uint64_t address = *start + i * f.size;
     if (i % per_line == 0) text += fmt::format("{}{:016x}:", i ? "\n" : "", address);
-    uint64_t pa = address;
-    if (!physical) {
-      const auto found = machine.debug_translate(cpu, address);
-      if (!found) return text + fmt::format(" cannot access memory at {:#x}\n", address);
-      pa = *found;
-    }
-    // Only memory: looking at a device's register may change it.
     uint64_t value = 0;
-    if (!machine.memory().read_bytes(pa, &value, f.size))
-      return text + fmt::format(" no memory at {:#x}\n", pa);
+    if (const auto why = memory.read(address, &value, f.size)) return fmt::format("{} {}\n", text, *why);
     text += " " + item(value, f);
   }
   return text + "\n";
+}
+
+std::string show_value(machines::Machine& machine, size_t cpu, std::string_view arguments) {
+  auto format = take_format(arguments);
+  if (!format.ok()) return format.error().message + "\n";
+  format->size = 8;
+  const auto value = evaluate(machine, cpu, arguments);
+  if (!value.ok()) return value.error().message + "\n";
+  return (format->format == 'x' ? fmt::format("{:#x}", *value) : item(*value, *format)) + "\n";
+}
+
+std::string show_translation(machines::Machine& machine, size_t cpu, std::string_view address) {
+  const auto from = evaluate(machine, cpu, address);
+  if (!from.ok()) return from.error().message + "\n";
+  const auto to = machine.debug_translate(cpu, *from);
+  return to ? fmt::format("gpa: {:#x}\n", *to) : fmt::format("{:#x}: not mapped\n", *from);
 }
 
 }  // namespace lyrebird::monitor

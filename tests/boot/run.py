@@ -127,7 +127,8 @@ def monitor(boot: Boot):
     text = boot.run(initrd=initrd, append="quiet boot.script=script",
                     typed={"ready to end": "\x01cinfo registers\r", "SP_EL1": "info mtree -f\r",
                            "mach-virt.ram": "info tlb\r", "fff -> 0x": "xp/2wx 0x40000000\r",
-                           "0xedfe0dd0": "info status\r", "VM status: running": "quit\r"})
+                           "0xedfe0dd0": "info status\r", "VM status: running": "xp/1i 0x40000000 + 2 * 0\r",
+                           ".inst 0xedfe0dd0": "quit\r"})
     expect(text, "SP_EL1", "pl011", "0xedfe0dd0")
 
 

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 
+#include "accel/soft/soft.h"
 #include "base/result.h"
 #include "devices/pci/pci_host.h"
 #include "devices/virtio/virtio.h"
@@ -15,6 +16,7 @@
 namespace lyrebird::tools {
 
 struct Board {
+  accel::Disassembler disassemble = nullptr;  ///< of the guest's code
   std::unique_ptr<machines::Machine> machine;
   /// Gives a device a slot of the machine.
   std::function<Result<void>(devices::VirtioDevice&)> plug;

@@ -23,6 +23,7 @@ Result<Board> make_microvm(const MachineSettings& settings, const Connections& t
                    .c_str(),
                stderr);
   Board board;
+  board.disassemble = disassemble_x86;
   board.plug = [microvm](devices::VirtioDevice& device) { return microvm->plug(device); };
   board.machine = std::move(*machine);
   return board;

@@ -39,6 +39,7 @@ Result<Board> make_virt(const MachineSettings& settings, const Connections& to) 
       });
   if (!machine.ok()) return machine.error();
   Board board;
+  board.disassemble = disassemble_a64;
   machines::VirtMachine* const virt = machine->get();
   board.plug = [virt](devices::VirtioDevice& device) { return virt->plug(device); };
   board.pci = &virt->pci();

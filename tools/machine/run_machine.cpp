@@ -43,7 +43,7 @@ class Session {
   Result<void> open_consoles();
   Result<Board> make_board();
   void watch_signals();
-  Result<void> open_gdb();
+  Result<void> open_gdb(accel::Disassembler disassemble);
   void end(int status);
 
   MachineSettings settings_;
@@ -175,6 +175,7 @@ Result<void> Session::build() {
   };
   if (monitor_end_) {
     monitor_ = std::make_unique<monitor::HumanMonitor>(*machine_, *monitor_end_, [this] { end(0); });
+    monitor_->set_disassembler(board->disassemble);
     const auto lines = [](const std::vector<std::string>& all) {
       std::string text;
       for (const std::string& one : all) text += one + "\n";
@@ -195,11 +196,11 @@ Result<void> Session::build() {
                                             : fmt::format("screendump: {}\n", ok.error().message);
                            }});
   }
-  return open_gdb();
+  return open_gdb(board->disassemble);
 }
 
 /// -gdb: as the peer has it, a place that listens unless told otherwise.
-Result<void> Session::open_gdb() {
+Result<void> Session::open_gdb(accel::Disassembler disassemble) {
   if (settings_.gdb.empty() || settings_.gdb == "none") return {};
   std::string where = settings_.gdb;
   if (where.find_first_not_of("0123456789") == std::string::npos) where = "tcp::" + where;
@@ -212,6 +213,7 @@ Result<void> Session::open_gdb() {
   auto place = char_devices_.open_short(where, "gdb");
   if (!place.ok()) return Error{fmt::format("-gdb {}", place.error().message)};
   no_monitor_ = std::make_unique<monitor::HumanMonitor>(*machine_, null_, [this] { end(0); });
+  no_monitor_->set_disassembler(disassemble);
   gdb_ = std::make_unique<gdb::MachineStub>(
       *machine_, *registers, **place,
       [this](std::string_view line) { return (monitor_ ? *monitor_ : *no_monitor_).execute(line); },
