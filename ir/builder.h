@@ -89,6 +89,9 @@ class Builder {
   Value AddWithCarry(Value a, Value b, Value carry) {
     return emit({.op = Op::AddWithCarry, .type = a.type, .elem = a.type}, {a, b, carry});
   }
+  Value SubWithBorrow(Value a, Value b, Value borrow) {
+    return emit({.op = Op::SubWithBorrow, .type = a.type, .elem = a.type}, {a, b, borrow});
+  }
   Value CarryOfAdd(Value a, Value b, Value carry) { return flag(Op::CarryOfAdd, {a, b, carry}); }
   Value OverflowOfAdd(Value a, Value b, Value carry) { return flag(Op::OverflowOfAdd, {a, b, carry}); }
   Value OverflowOfSub(Value a, Value b) { return flag(Op::OverflowOfSub, {a, b}); }
@@ -96,6 +99,11 @@ class Builder {
   Value StatusOfAdd(Value a, Value b, Value carry) { return status(Op::StatusOfAdd, {a, b, carry}); }
   Value StatusOfSub(Value a, Value b, Value borrow) { return status(Op::StatusOfSub, {a, b, borrow}); }
   Value StatusOfValue(Value a) { return status(Op::StatusOfValue, {a}); }
+  /// `way`: eval::ShiftWay
+  Value StatusOfShift(uint32_t way, Value a, Value b, Value old) {
+    return status(Op::StatusOfShift, {a, b, old}, way);
+  }
+  Value StatusOfStep(bool down, Value a, Value old) { return status(Op::StatusOfStep, {a, old}, down); }
   Value StatusOfOrder(Value order, Value order_equal) {
     return status(Op::StatusOfOrder, {order, order_equal});
   }
@@ -292,8 +300,8 @@ class Builder {
   Value flag(Op op, std::initializer_list<Value> args) {
     return emit({.op = op, .type = Type::I1, .elem = args.begin()->type}, args);
   }
-  Value status(Op op, std::initializer_list<Value> args) {
-    return emit({.op = op, .type = Type::I16, .elem = args.begin()->type}, args);
+  Value status(Op op, std::initializer_list<Value> args, uint32_t aux = 0) {
+    return emit({.op = op, .type = Type::I16, .elem = args.begin()->type, .aux = aux}, args);
   }
   /// Type of the result: that of the first operand, or I1 for compares of scalars ('L' operands).
   Value lanewise(Op op, std::string_view signature, Type elem, uint32_t aux,

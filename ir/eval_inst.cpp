@@ -224,7 +224,13 @@ void carry(const Inst& inst, std::span<const Constant> args, uint8_t* out) {
     if constexpr (kIsNumber<U>) {
       const U a = get<U>(args[0].b);
       if (inst.op == Op::StatusOfValue) return put<uint16_t>(out, eval::StatusOfValue(a));
+      if constexpr (kIsLane<U>)
+        if (inst.op == Op::StatusOfStep)
+          return put<uint16_t>(out, eval::StatusOfStep(a, get<uint16_t>(args[1].b), inst.aux));
       const U b = get<U>(args[1].b);
+      if constexpr (kIsLane<U>)
+        if (inst.op == Op::StatusOfShift)
+          return put<uint16_t>(out, eval::StatusOfShift(a, b, get<uint16_t>(args[2].b), inst.aux));
       if (inst.op == Op::OverflowOfSub) {
         *out = eval::OverflowOfSub(a, b);
         return;
@@ -236,6 +242,8 @@ void carry(const Inst& inst, std::span<const Constant> args, uint8_t* out) {
       if (inst.op == Op::StatusOfSub) return put<uint16_t>(out, eval::StatusOfSub(a, b, c));
       if (inst.op == Op::AddWithCarry)
         put<U>(out, eval::AddWithCarry(a, b, c));
+      else if (inst.op == Op::SubWithBorrow)
+        put<U>(out, eval::SubWithBorrow(a, b, c));
       else
         *out = inst.op == Op::CarryOfAdd ? eval::CarryOfAdd(a, b, c) : eval::OverflowOfAdd(a, b, c);
     }
@@ -426,6 +434,7 @@ bool special(const Inst& inst, std::span<const Constant> args, uint8_t* out, FpE
       return true;
     }
     case Op::AddWithCarry:
+    case Op::SubWithBorrow:
     case Op::CarryOfAdd:
     case Op::OverflowOfAdd:
     case Op::OverflowOfSub:
@@ -433,6 +442,8 @@ bool special(const Inst& inst, std::span<const Constant> args, uint8_t* out, FpE
     case Op::StatusOfSub:
     case Op::StatusOfValue:
     case Op::StatusOfOrder:
+    case Op::StatusOfShift:
+    case Op::StatusOfStep:
       return carry(inst, args, out), true;
     case Op::DivWideU:
     case Op::RemWideU:

@@ -6,6 +6,7 @@
 /// fixed here (shift amounts beyond the lane, division by zero).
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <concepts>
@@ -509,6 +510,10 @@ constexpr U AddWithCarry(U a, U b, bool carry) {
   return static_cast<U>(wide_u(a) + b + carry);
 }
 template <typename U>
+constexpr U SubWithBorrow(U a, U b, bool borrow) {
+  return static_cast<U>(wide_u(a) - b - borrow);
+}
+template <typename U>
 constexpr bool CarryOfAdd(U a, U b, bool carry) {
   const U sum = Add(a, b);
   return sum < a || (carry && sum == kMaxU<U>);
@@ -542,6 +547,45 @@ constexpr uint16_t StatusOfAdd(U a, U b, bool carry) {
 template <typename U>
 constexpr uint16_t StatusOfSub(U a, U b, bool borrow) {
   return StatusOfAdd(a, Not(b), !borrow) ^ (kStatusCarry | kStatusAdjust);
+}
+
+inline constexpr uint16_t kStatusFlags =
+    kStatusOverflow | kStatusCarry | kStatusParity | kStatusAdjust | kStatusZero | kStatusSign;
+/// Ways of StatusOfShift: its aux.
+enum ShiftWay : uint32_t { kShiftLeft, kShiftRight, kShiftRightSigned, kTurnLeft, kTurnRight, kShiftWays };
+template <typename U>
+constexpr U shifted_by_steps(U a, unsigned n, uint32_t way) {
+  constexpr unsigned kBits = 8 * sizeof(U);
+  switch (way) {
+    case kShiftLeft:
+      return n < kBits ? static_cast<U>(a << n) : U{0};
+    case kShiftRight:
+      return n < kBits ? static_cast<U>(a >> n) : U{0};
+    case kShiftRightSigned:
+      return static_cast<U>(static_cast<std::make_signed_t<U>>(a) >> std::min(n, kBits - 1));
+    case kTurnLeft:
+      return std::rotl(a, static_cast<int>(n % kBits));
+    default:
+      return std::rotr(a, static_cast<int>(n % kBits));
+  }
+}
+template <typename U>
+constexpr uint16_t StatusOfShift(U a, U b, uint16_t old, uint32_t way) {
+  const auto n = static_cast<unsigned>(b & (sizeof(U) == 8 ? 63 : 31));
+  old = static_cast<uint16_t>((old & kStatusFlags) | kStatusOne);
+  if (n == 0) return old;
+  const U before = shifted_by_steps(a, n - 1, way), r = shifted_by_steps(before, 1, way);
+  const bool left = way == kShiftLeft || way == kTurnLeft;
+  const bool carry = left ? (before & kSignBit<U>) != 0 : (before & 1) != 0;
+  const bool overflow = ((before ^ r) & kSignBit<U>) != 0;
+  const auto others =
+      way >= kTurnLeft ? old & ~(kStatusCarry | kStatusOverflow) : StatusOfValue(r) | kStatusAdjust;
+  return static_cast<uint16_t>(others | (carry ? kStatusCarry : 0) | (overflow ? kStatusOverflow : 0));
+}
+template <typename U>
+constexpr uint16_t StatusOfStep(U a, uint16_t old, uint32_t down) {
+  const uint16_t word = down ? StatusOfSub(a, U{1}, false) : StatusOfAdd(a, U{1}, false);
+  return static_cast<uint16_t>((word & ~kStatusCarry) | (old & kStatusCarry));
 }
 
 /// Both are FpOrders.

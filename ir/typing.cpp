@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "ir/eval_scalar.h"
+
 namespace lyrebird::ir {
 namespace {
 
@@ -289,14 +291,23 @@ const char* special_error(const Inst& inst, const Type* operands, HelperTable he
       if (inst.type == Type::F80 && inst.high() >> 16 != 0) return "imm is wider than its type";
       return bit_width(inst.type) <= 64 && inst.high() != 0 ? "imm is wider than its type" : nullptr;
     case Op::AddWithCarry:
+    case Op::SubWithBorrow:
     case Op::CarryOfAdd:
     case Op::OverflowOfAdd:
     case Op::OverflowOfSub:
       if (!is_int(inst.elem) || inst.elem == Type::I1) return "needs ints";
-      return inst.op == Op::AddWithCarry && inst.elem != inst.type ? "elem does not fit the type" : nullptr;
+      return (inst.op == Op::AddWithCarry || inst.op == Op::SubWithBorrow) && inst.elem != inst.type
+                 ? "elem does not fit the type"
+                 : nullptr;
     case Op::StatusOfAdd:
     case Op::StatusOfSub:
     case Op::StatusOfValue:
+    case Op::StatusOfShift:
+    case Op::StatusOfStep:
+      if (inst.aux >= (inst.op == Op::StatusOfShift  ? static_cast<uint32_t>(eval::kShiftWays)
+                       : inst.op == Op::StatusOfStep ? 2u
+                                                     : 1u))
+        return "aux says no way";
       if (!is_int(inst.elem) || inst.elem == Type::I1 || inst.elem == Type::I128)
         return "needs ints of 8 to 64 bits";
       return inst.type == Type::I16 ? nullptr : "a status word is an i16";

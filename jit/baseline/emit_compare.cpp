@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Conditions: host flags that are already there, or a compare.
+#include "ir/eval_scalar.h"
 #include "jit/baseline/emitter.h"
 #include "jit/baseline/ids.h"
 
@@ -119,7 +120,39 @@ bool Emitter::same_value(ValueId a, ValueId b) const {
   return at(root(a)).op == Op::Const && at(root(b)).op == Op::Const && constant(a) == constant(b);
 }
 
+namespace {
+/// The host's condition that some of these bits of a status word are set.
+std::optional<Cc> condition_of_word(uint64_t bits) {
+  switch (bits) {
+    case ir::eval::kStatusOverflow:
+      return Cc::kO;
+    case ir::eval::kStatusCarry:
+      return Cc::kB;
+    case ir::eval::kStatusParity:
+      return Cc::kP;
+    case ir::eval::kStatusZero:
+      return Cc::kE;
+    case ir::eval::kStatusSign:
+      return Cc::kS;
+    case ir::eval::kStatusCarry | ir::eval::kStatusZero:
+      return Cc::kBE;
+    default:
+      return std::nullopt;
+  }
+}
+bool asks_carry(Cc cc) { return cc == Cc::kB || cc == Cc::kAE || cc == Cc::kBE || cc == Cc::kA; }
+}  // namespace
+
 std::optional<Cc> Emitter::cached(const ir::Inst& compare, const Flags& flags) const {
+  if (flags.word != kNoValue && compare.op == Op::CmpTest && compare.elem == Type::I16 &&
+      root(compare.args[0]) == flags.word && at(root(compare.args[1])).op == Op::Const)
+    if (const auto cc = condition_of_word(constant(compare.args[1]))) return cc;
+  const auto cc = cached_arithmetic(compare, flags);
+  return cc && flags.step && asks_carry(*cc) ? std::nullopt : cc;
+}
+
+/// By what the flags are made of.
+std::optional<Cc> Emitter::cached_arithmetic(const ir::Inst& compare, const Flags& flags) const {
   if (compare.op == Op::Select) return cached_choice(compare, flags);
   if (flags.kind == Flags::Kind::Choice) return std::nullopt;
   if (flags.kind == Flags::Kind::None || flags.kind == Flags::Kind::Float || flags.type != compare.elem)
@@ -157,8 +190,10 @@ std::optional<Cc> Emitter::cached(const ir::Inst& compare, const Flags& flags) c
         return Cc::kB;
       return std::nullopt;
     }
-    default:
+    case Flags::Kind::Logic:
       if (compare.op == Op::CmpTest && (straight || crossed)) return Cc::kNE;
+      return std::nullopt;
+    default:
       return std::nullopt;
   }
 }
@@ -246,19 +281,15 @@ Cc Emitter::evaluate(ValueId condition) {
 Cc Emitter::evaluate_choice(const ir::Inst& choice) {
   const uint16_t locked = locked_gpr_;
   const bool otherwise = constant(choice.args[2]) != 0;
-  // The end of a chain comes first: else every part would wait for the rest in a register.
-  const Op go = at(root(choice.args[0])).op;
-  const bool chain = go == Op::Select || go == Op::Not;
-  uint8_t parts[2];
-  uint16_t taken = 0;
-  for (const unsigned k : {chain ? 0u : 1u, chain ? 1u : 0u}) {
-    const Cc cc = evaluate(choice.args[k]);
-    locked_gpr_ = static_cast<uint16_t>(locked | taken);
-    parts[k] = take_gpr();
-    taken |= static_cast<uint16_t>(1u << parts[k]);
-    (void)a_.emit(hi::setccFromCond(k == 0 && otherwise ? x86::negateCond(cc) : cc), x86::gpb_lo(parts[k]));
-  }
-  (void)a_.emit(otherwise ? hi::kIdOr : hi::kIdAnd, x86::gpb_lo(parts[1]), x86::gpb_lo(parts[0]));
+  Cc cc = evaluate(choice.args[1]);
+  locked_gpr_ = locked;
+  const uint8_t chosen = take_gpr();
+  (void)a_.emit(hi::setccFromCond(cc), x86::gpb_lo(chosen));
+  cc = evaluate(choice.args[0]);
+  locked_gpr_ = static_cast<uint16_t>(locked | 1u << chosen);
+  const uint8_t go = take_gpr();
+  (void)a_.emit(hi::setccFromCond(otherwise ? x86::negateCond(cc) : cc), x86::gpb_lo(go));
+  (void)a_.emit(otherwise ? hi::kIdOr : hi::kIdAnd, x86::gpb_lo(chosen), x86::gpb_lo(go));
   locked_gpr_ = locked;
   no_flags();
   return Cc::kNE;
@@ -297,148 +328,6 @@ void Emitter::remake(ValueId id) {
             id,
             kNoValue};
   bind_gpr(id, reg);
-}
-
-// --- status words: what the host's LAHF and SETO say
-
-bool Emitter::emit_status(const ir::Inst& inst) {
-  if (class_of(inst.elem) != ValueClass::Gpr) return false;
-  const bool delay = delays_status();
-  if (inst.op == Op::StatusOfOrder ? !order_status_flags(inst) : !status_flags(inst)) return false;
-  if (delay) {
-    kept_flags_ = true;
-    delay_status(FlagsAt::Host, plan_[now_ + 1].last_use);
-    return true;
-  }
-  take_this_gpr(0);
-  (void)a_.lahf();
-  if (inst.op == Op::StatusOfAdd || inst.op == Op::StatusOfSub)
-    (void)a_.seto(x86::al);
-  else
-    (void)a_.mov(x86::al, 0);
-  touch(now_);
-  bind_gpr(now_, 0);
-  kept_flags_ = true;
-  return true;
-}
-
-/// Whether the status word that is made now need not be stored yet: nothing but the SetState that follows
-/// wants it.
-bool Emitter::delays_status() const {
-  if (!may_delay_ || plan_[now_].uses != 1 || now_ + 1 >= block_->insts.size()) return false;
-  const ir::Inst& next = block_->insts[now_ + 1];
-  return next.op == Op::SetState && next.imm == pins_.status && next.args[0] == now_ && f80_stack_.empty();
-}
-
-void Emitter::delay_status(FlagsAt at, uint32_t end) {
-  delayed_ = at;
-  status_end_ = end;
-  a_.guard_flags(true);
-}
-
-/// Before an instruction: stores the delayed status word if the host's flags will change and somebody may see
-/// it.
-void Emitter::settle_status(const ir::Inst& inst) {
-  if (now_ > status_end_ || plan_[now_].four_flags) return forget_status();
-  if (!keeps_status(inst)) store_status();
-}
-
-bool Emitter::keeps_status(const ir::Inst& inst) {
-  if (!f80_stack_.empty()) return false;
-  const auto plain = [&] {
-    const auto info = ir::MemInfo::unpack(inst.aux & 0xffffff);
-    return info.align == ir::Align::None && !info.big_endian && info.order != ir::Order::SeqCst &&
-           class_of(inst.type) != ValueClass::Memory;
-  };
-  const auto is_lazy = [&](ValueId id) { return plan_[root(id)].lazy || plan_[root(id)].only_flags; };
-  switch (inst.op) {
-    case Op::Insn:
-    case Op::Const:
-    case Op::Jump:
-      return true;
-    case Op::Branch:
-      return is_answered(inst.args[0]);
-    case Op::GetState:
-      return inst.type != Type::I1 || plan_[now_].root != now_ || !plan_[now_].needed;
-    case Op::SetState:
-      if (now_ < four_flags_end_) return true;
-      if (pins_.four_flags() && pins_.is_status(static_cast<uint32_t>(inst.imm), ir::byte_size(inst.type)))
-        return false;
-      return inst.type != Type::F80 && !is_lazy(inst.args[0]);
-    case Op::Load:
-      return plain();
-    case Op::Store:
-      return plain() && !is_lazy(inst.args[1]);
-    case Op::ZExt:
-    case Op::SExt:
-    case Op::Trunc:
-      return class_of(inst.type) == ValueClass::Gpr && !is_lazy(inst.args[0]);
-    case Op::Add:
-      return !plan_[now_].flags_used && ir::bit_width(inst.type) >= 32 &&
-             class_of(inst.type) == ValueClass::Gpr;
-    case Op::Sub:
-      return is_lea_of(inst);
-    default: {
-      // What makes no code.
-      const ValuePlan& plan = plan_[now_];
-      const bool pure = (ir::effects(inst, helpers_) & ~(ir::Reads | ir::ReadsState)) == 0;
-      return pure && (plan.lazy || !plan.needed || plan.root != now_);
-    }
-  }
-}
-
-/// Whether the host's flags are as the block was entered with up to the last fault before the status word is
-/// overwritten.
-bool Emitter::keeps_incoming_status() {
-  if (plan_.status_fault() == 0) return false;
-  for (now_ = 0; now_ <= plan_.status_fault(); ++now_)
-    if (!keeps_status(block_->insts[now_])) return false;
-  return true;
-}
-
-/// Whether the condition is one that the host's flags answer as they are.
-bool Emitter::is_answered(ValueId condition) {
-  ValueId id = root(condition);
-  while (plan_[id].lazy && at(id).op == Op::Not) id = root(at(id).args[0]);
-  if (!plan_[id].lazy || loc(id).gpr != kNoReg || loc(id).home != Home::None) return false;
-  ValueId order = kNoValue;
-  uint64_t with = 0;
-  return !compared_order(at(id), &order, &with) && cached(at(id)).has_value();
-}
-
-void Emitter::store_status() {
-  const FlagsAt at = delayed_;
-  forget_status();
-  const uint16_t locked = locked_gpr_;
-  if (!pins_.four_flags()) take_this_gpr(0);
-  lose_state(pins_.status, pins_.status_size);
-  put_flags(at);
-  locked_gpr_ = locked;
-}
-
-void Emitter::forget_status() {
-  delayed_ = FlagsAt::State;
-  a_.guard_flags(false);
-}
-
-/// Stores the guest's flags, which are in the host's; a status word goes by way of rax.
-void Emitter::put_flags(FlagsAt at) {
-  if (!pins_.four_flags()) {
-    a_.load_status();
-    (void)a_.mov(state_mem(pins_.status, 2), x86::ax);
-    return;
-  }
-  const Cc conditions[] = {Cc::kS, Cc::kE, at == FlagsAt::HostSum ? Cc::kB : Cc::kAE, Cc::kO};
-  for (uint32_t k = 0; k < 4; ++k)
-    a_.set_byte_if(conditions[k], abi::kState, static_cast<int32_t>(pins_.status + k) - abi::kStateBias);
-}
-
-/// The same in less room, where nobody wants the host's flags any more.
-void Emitter::put_flags_and_lose_them(FlagsAt at) {
-  if (!pins_.four_flags()) return put_flags(at);
-  static_assert(abi::kFrame + kFrameFlags < 0x80);
-  if (at == FlagsAt::HostSum) a_.complement_carry();
-  a_.call_in_frame(abi::kFrame + kFrameFlags);
 }
 
 // --- four flags that are written together
@@ -554,79 +443,6 @@ void Emitter::emit_cold_flags(const Cold& cold) {
   (void)a_.emit(cold.check ? hi::kIdAdd : hi::kIdCmp, x86::gpb_lo(cold.d),
                 Imm(static_cast<int8_t>(cold.args[1])));
   (void)a_.jmp(cold.back);
-}
-
-/// Sets the host flags that a status word consists of.
-bool Emitter::status_flags(const ir::Inst& inst) {
-  const Type type = inst.elem;
-  const ValueId a = inst.args[0], b = inst.args[1];
-  const bool same_type = flags_.type == type;
-  if (inst.op == Op::StatusOfValue) {
-    if (flags_.kind == Flags::Kind::Logic && same_type && flags_.result == root(a)) return true;
-    const ValueId id = root(a);
-    if (plan_[id].only_flags && loc(id).gpr == kNoReg && at(id).op == Op::And && at(id).type == type) {
-      touch(id);
-      const ValueId first = at(id).args[0], second = at(id).args[1];
-      const auto imm = imm32(second, type);
-      if (imm)
-        (void)a_.test(gp(use_gpr(first), type), *imm);
-      else
-        (void)a_.test(gp(use_gpr(first), type), gp(use_gpr(second), type));
-    } else {
-      const Gp value = gp(use_gpr(a), type);
-      (void)a_.test(value, value);
-    }
-    flags_ = {Flags::Kind::Logic, type, kNoValue, kNoValue, id, kNoValue};
-    return true;
-  }
-  const bool add = inst.op == Op::StatusOfAdd, plain = is_known(inst.args[2], 0);
-  const Flags::Kind kind = add ? Flags::Kind::Add : Flags::Kind::Sub;
-  if (const uint32_t maker = plan_[now_].maker) {
-    touch(maker - 1);
-    // (Nothing between them changes the flags; if that were wrong the block would be interpreted.)
-    if (flags_.kind != kind || flags_.result != maker - 1) failed_ = true;
-    return true;
-  }
-  const bool straight = same_value(a, flags_.a) && same_value(b, flags_.b);
-  const bool crossed = add && same_value(a, flags_.b) && same_value(b, flags_.a);
-  const bool same_carry = flags_.carry == kNoValue ? plain : add && same_value(flags_.carry, inst.args[2]);
-  if (flags_.kind == kind && same_type && same_carry && (straight || crossed)) return true;
-  if (!add && plain) {
-    const Operand second = use_rmi(b, type);
-    (void)a_.emit(hi::kIdCmp, gp(use_gpr(a), type), second);
-    flags_ = {kind, type, root(a), root(b), kNoValue, kNoValue};
-    return true;
-  }
-  const Operand second = use_rmi(b, type);
-  if (!plain) {
-    // The host's own instruction wants the carry in its flags.
-    const uint8_t carry = use_gpr(inst.args[2]), sum = copy_gpr(a);
-    (void)a_.bt(gp32(carry), 0);
-    (void)a_.emit(add ? hi::kIdAdc : hi::kIdSbb, gp(sum, type), second);
-    flags_ = {};
-    return true;
-  }
-  (void)a_.emit(hi::kIdAdd, gp(copy_gpr(a), type), second);
-  flags_ = {kind, type, root(a), root(b), kNoValue, kNoValue};
-  return true;
-}
-
-/// The same of a comparison of floats, if both operands are that comparison.
-bool Emitter::order_status_flags(const ir::Inst& inst) {
-  const ValueId ids[] = {root(inst.args[0]), root(inst.args[1])};
-  for (const ValueId id : ids)
-    if (at(id).op != Op::FCompare || !plan_[id].only_flags || loc(id).gpr != kNoReg ||
-        loc(id).home != Home::None)
-      return false;
-  const ir::Inst &order = at(ids[0]), &equal = at(ids[1]);
-  if ((order.fp_extra() & 2) || !(equal.fp_extra() & 2) || order.elem != equal.elem ||
-      root(order.args[0]) != root(equal.args[0]) || root(order.args[1]) != root(equal.args[1]))
-    return false;
-  for (const ValueId id : ids) touch(id);
-  const bool there = flags_.kind == Flags::Kind::Float && flags_.type == order.elem &&
-                     flags_.a == root(order.args[0]) && flags_.b == root(order.args[1]);
-  if (!there) order_flags(order, false);
-  return true;
 }
 
 // --- floating point: an FCompare of which only conditions are wanted stays in the host flags

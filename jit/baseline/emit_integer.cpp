@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Scalar integer arithmetic, shifts, bit counting, choice, conversions.
+#include <bit>
 #include <utility>
 
+#include "ir/eval_scalar.h"
 #include "jit/baseline/emitter.h"
 #include "jit/baseline/ids.h"
 
@@ -33,10 +35,13 @@ bool Emitter::emit_integer(const ir::Inst& inst) {
       emit_select(inst);
       return true;
     case Op::AddWithCarry:
+    case Op::SubWithBorrow:
     case Op::CarryOfAdd:
     case Op::OverflowOfAdd:
       // A narrow sum would need what is above it cleared; its flags do not.
-      if (!is_word(inst.elem) && (inst.op == Op::AddWithCarry || inst.elem == Type::I128)) return false;
+      if (!is_word(inst.elem) &&
+          (inst.op == Op::AddWithCarry || inst.op == Op::SubWithBorrow || inst.elem == Type::I128))
+        return false;
       emit_with_carry(inst);
       return true;
     case Op::Crc32:
@@ -52,6 +57,8 @@ bool Emitter::emit_integer(const ir::Inst& inst) {
     case Op::StatusOfSub:
     case Op::StatusOfValue:
     case Op::StatusOfOrder:
+    case Op::StatusOfShift:
+    case Op::StatusOfStep:
       return emit_status(inst);
     default:
       break;
@@ -339,6 +346,7 @@ void Emitter::emit_binary(const ir::Inst& inst, InstId id, bool commutes) {
 }
 
 void Emitter::emit_add(const ir::Inst& inst) {
+  if (plan_[now_].maker != 0) return emit_step(inst, hi::kIdInc);
   ValueId a = inst.args[0], b = inst.args[1];
   if (at(root(a)).op == Op::Const) std::swap(a, b);
   const auto imm = imm32(b, inst.type);
@@ -367,6 +375,7 @@ bool Emitter::is_lea_of(const ir::Inst& difference) const {
 }
 
 void Emitter::emit_sub(const ir::Inst& inst) {
+  if (plan_[now_].maker != 0) return emit_step(inst, hi::kIdDec);
   const Type type = inst.type;
   if (plan_[now_].only_flags) {
     const Operand second = use_rmi(inst.args[1], type);
@@ -394,31 +403,75 @@ void Emitter::emit_unary(const ir::Inst& inst) {
                 gp(d, inst.type));
 }
 
-/// The amount is certainly smaller than the limit.
-bool Emitter::is_in_range(ValueId amount, unsigned limit) const {
-  const ir::Inst& inst = at(root(amount));
-  if (inst.op != Op::And) return false;
-  for (unsigned k = 0; k < 2; ++k)
-    if (is_const(inst.args[k]) && constant(inst.args[k]) < limit) return true;
-  return false;
+/// One up or down with the carry of a status word, which stays (StatusOfStep).
+void Emitter::emit_step(const ir::Inst& inst, InstId id) {
+  const ValueId old = at(plan_[now_].maker - 1).args[1];
+  const bool live = is_live(old);
+  const uint8_t d = def_copy(inst.args[0]);
+  if (!live) load_status_carry(old);
+  (void)a_.emit(id, gp(d, inst.type));
+  flags_ = {id == hi::kIdInc ? Flags::Kind::Add : Flags::Kind::Sub,
+            inst.type,
+            root(inst.args[0]),
+            root(inst.args[1]),
+            now_,
+            kNoValue};
+  flags_.step = true;
+  flags_.maker = now_;
+}
+
+/// A shift whose host flags are the status word (StatusOfShift).
+void Emitter::emit_shift_for_status(const ir::Inst& inst, const ir::Inst& status) {
+  constexpr InstId kIds[] = {hi::kIdShl, hi::kIdShr, hi::kIdSar, hi::kIdRol, hi::kIdRor};
+  const ValueId by = status.args[1], old = status.args[2];
+  const bool known = is_const(by), turn = status.aux >= ir::eval::kTurnLeft;
+  if (!known) {
+    take_this_gpr(1);
+    move_to(1, plan_.shift_amount(inst));
+  }
+  if ((turn || !known) && !is_live(old)) load_status_flags(old, !known);
+  const Gp d = gp(def_copy(inst.args[0]), inst.type);
+  if (known)
+    (void)a_.emit(kIds[status.aux], d, Imm(constant(by)));
+  else
+    (void)a_.emit(kIds[status.aux], d, x86::cl);
+  flags_ = {Flags::Kind::Other,
+            inst.type,
+            root(inst.args[0]),
+            root(by),
+            turn || !known ? kNoValue : now_,
+            kNoValue};
+  flags_.way = static_cast<uint8_t>(status.aux);
+  flags_.maker = now_;
+  kept_flags_ = true;
 }
 
 void Emitter::emit_shift(const ir::Inst& inst) {
+  if (const uint32_t status = plan_[now_].maker) return emit_shift_for_status(inst, at(status - 1));
   const Type type = inst.type;
   const unsigned width = ir::bit_width(type);
-  const ValueId a = inst.args[0], b = inst.args[1];
+  const ValueId a = inst.args[0], b = plan_.shift_amount(inst);
+  const bool in_range = b != inst.args[1] || plan_.is_below(b, width);
   const InstId id = inst.op == Op::Shl    ? hi::kIdShl
                     : inst.op == Op::ShrU ? hi::kIdShr
                     : inst.op == Op::ShrS ? hi::kIdSar
                                           : hi::kIdRor;
   if (at(root(b)).op == Op::Const) {
     uint64_t by = constant(b);
+    const auto note_flags = [&] {
+      if (inst.op == Op::RotR || by == 0) return;
+      flags_ = {Flags::Kind::Other, type, root(a), root(b), now_, kNoValue};
+      flags_.way = static_cast<uint8_t>(inst.op == Op::Shl    ? ir::eval::kShiftLeft
+                                        : inst.op == Op::ShrU ? ir::eval::kShiftRight
+                                                              : ir::eval::kShiftRightSigned);
+      kept_flags_ = true;
+    };
     if (inst.op == Op::RotR) by %= width;
     if (by >= width && inst.op != Op::ShrS) return load_const(def_gpr(), 0);
     if (by >= width) by = width - 1;
     if (in_memory(a) && by) {
       (void)a_.emit(id, gp(def_copy(a), type), Imm(by));
-      return;
+      return note_flags();
     }
     const uint8_t from = use_gpr(a);
     const uint8_t d = def_gpr(a);
@@ -428,12 +481,11 @@ void Emitter::emit_shift(const ir::Inst& inst) {
     }
     if (d != from || by == 0) (void)a_.mov(gp(d, type), gp(from, type));
     if (by) (void)a_.emit(id, gp(d, type), Imm(by));
-    return;
+    return note_flags();
   }
   if (host_.bmi2 && inst.op != Op::RotR) {
     uint8_t amount = use_gpr(b);
     const uint8_t from = use_gpr(a);
-    const bool in_range = is_in_range(b, width);
     if (!in_range && inst.op == Op::ShrS) {
       const uint8_t t = take_gpr();
       load_const(t, width - 1);
@@ -461,7 +513,7 @@ void Emitter::emit_shift(const ir::Inst& inst) {
   const uint8_t t = take_gpr();
   (void)a_.mov(gp(1, type), gp(amount, type));
   (void)a_.mov(gp(t, type), gp(from, type));
-  if (inst.op != Op::RotR) {
+  if (inst.op != Op::RotR && !in_range) {
     // The host takes the amount modulo the width.
     const uint8_t limit = take_gpr();
     load_const(limit, width - 1);
@@ -512,7 +564,7 @@ void Emitter::emit_min_max(const ir::Inst& inst) {
 void Emitter::emit_with_carry(const ir::Inst& inst) {
   const Type type = inst.elem;
   const ValueId carry = inst.args[2];
-  const bool is_flag = inst.op != Op::AddWithCarry;
+  const bool borrow = inst.op == Op::SubWithBorrow, is_flag = inst.op != Op::AddWithCarry && !borrow;
   const Cc cc = inst.op == Op::CarryOfAdd ? Cc::kB : Cc::kO;
   const auto there = is_flag ? cached(inst) : std::nullopt;
   if (there) {
@@ -525,12 +577,15 @@ void Emitter::emit_with_carry(const ir::Inst& inst) {
   Cc there_in{};
   // A lazy carry is made before the sum takes the place of what it compares.
   const bool in_register = at(root(carry)).op != Op::Const && !carry_in_flags(carry, &there_in);
-  if (in_register) (void)use_gpr(carry);
+  unsigned bit = 0;
+  const auto tested = in_register ? bit_tested(carry, &bit) : std::nullopt;
+  if (in_register && !tested) (void)use_gpr(carry);
   // The sum is made where the result goes, if nothing that is still to be read lives there.
+  const bool of_itself = borrow && root(inst.args[0]) == root(inst.args[1]);
   const uint8_t pinned = plan_[now_].pinned;
   const bool in_place =
-      !is_flag &&
-      (pinned == kNoReg || (!(second.isReg() && second.id() == pinned) && loc(root(carry)).gpr != pinned));
+      !is_flag && (pinned == kNoReg || ((of_itself || !(second.isReg() && second.id() == pinned)) &&
+                                        loc(root(carry)).gpr != pinned));
   const uint8_t sum = in_place && pinned != kNoReg ? def_copy(inst.args[0], second) : copy_gpr(inst.args[0]);
   if (at(root(carry)).op == Op::Const) {
     if (constant(carry))
@@ -539,12 +594,17 @@ void Emitter::emit_with_carry(const ir::Inst& inst) {
       (void)a_.clc();
   } else if (carry_in_flags(carry, &there_in)) {
     if (there_in == Cc::kAE) (void)a_.cmc();
+  } else if (tested) {
+    (void)a_.emit(hi::kIdBt, *tested, Imm(bit));
   } else {
     (void)a_.bt(gp32(use_gpr(carry)), 0);
   }
-  (void)a_.emit(hi::kIdAdc, gp(sum, type), second);
-  flags_ = {Flags::Kind::Add,          type,       root(inst.args[0]), root(inst.args[1]),
-            is_flag ? kNoValue : now_, root(carry)};
+  (void)a_.emit(borrow ? hi::kIdSbb : hi::kIdAdc, gp(sum, type), second);
+  if (borrow)
+    flags_ = {Flags::Kind::Other, type, root(inst.args[0]), root(inst.args[1]), now_, root(carry)};
+  else
+    flags_ = {Flags::Kind::Add,          type,       root(inst.args[0]), root(inst.args[1]),
+              is_flag ? kNoValue : now_, root(carry)};
   if (in_place) {
     if (pinned == kNoReg) {
       touch(now_);
@@ -561,10 +621,24 @@ void Emitter::emit_with_carry(const ir::Inst& inst) {
   }
 }
 
+/// What holds the bit that the condition, which is not evaluated yet, asks about.
+std::optional<Operand> Emitter::bit_tested(ValueId condition, unsigned* bit) {
+  const ValueId id = root(condition);
+  const ir::Inst& test = at(id);
+  if (!plan_[id].lazy || test.op != Op::CmpTest || test.elem != Type::I16 || loc(id).gpr != kNoReg ||
+      loc(id).home != Home::None || at(root(test.args[1])).op != Op::Const ||
+      !std::has_single_bit(constant(test.args[1])))
+    return std::nullopt;
+  touch(id);
+  *bit = static_cast<unsigned>(std::countr_zero(constant(test.args[1])));
+  return use_rm(test.args[0], Type::I16);
+}
+
 /// Whether the host's carry flag is the value (kB) or its opposite (kAE).
 bool Emitter::carry_in_flags(ValueId carry, Cc* cc) const {
   const ir::Inst& inst = at(root(carry));
-  if (inst.op != Op::CarryOfAdd && inst.op != Op::CmpLtU && inst.op != Op::CmpLeU) return false;
+  if (inst.op != Op::CarryOfAdd && inst.op != Op::CmpTest && inst.op != Op::CmpLtU && inst.op != Op::CmpLeU)
+    return false;
   const auto there = cached(inst);
   if (!there || (*there != Cc::kB && *there != Cc::kAE)) return false;
   *cc = *there;

@@ -31,6 +31,7 @@ bool keeps_flags(Op op) {
     case Op::Sub:
     case Op::And:
     case Op::AddWithCarry:
+    case Op::SubWithBorrow:
     case Op::CarryOfAdd:
     case Op::OverflowOfAdd:
     case Op::Select:
@@ -106,10 +107,10 @@ void Emitter::start_body() {
   f80_stack_.clear();
   std::fill(std::begin(f80_dirty_), std::end(f80_dirty_), ir::kNoValue);
   f80_control_ = 0x37f;
+  delayed_ = FlagsAt::State;
   no_flags();
   failed_ = false;
   early_ = ir::kNoValue;
-  delayed_ = FlagsAt::State;
   four_flags_end_ = 0;
   status_incoming_ = false;
   pc_ = after_ = block.key.pc;

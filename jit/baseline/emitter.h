@@ -67,6 +67,7 @@ class Emitter {
   using Xmm = asmjit::x86::Xmm;
   using Mem = asmjit::x86::Mem;
   using Label = asmjit::Label;
+  using Operand = asmjit::Operand;
   using Cc = asmjit::x86::CondCode;
 
   enum class Home : uint8_t { None, State, Slot };
@@ -77,7 +78,7 @@ class Emitter {
   };
   /// What the host flags are those of.
   struct Flags {
-    enum class Kind : uint8_t { None, Sub, Add, Logic, Float, Choice } kind = Kind::None;
+    enum class Kind : uint8_t { None, Sub, Add, Logic, Float, Choice, Other } kind = Kind::None;
     ir::Type type = ir::Type::None;
     ir::ValueId a = ir::kNoValue, b = ir::kNoValue, result = ir::kNoValue;  // roots
     ir::ValueId carry = ir::kNoValue;
@@ -85,6 +86,11 @@ class Emitter {
     ir::ValueId go = ir::kNoValue;
     Kind chosen = Kind::None;
     uint8_t otherwise = 0;  ///< HostFlags
+    // Other: what these say, and nothing else.
+    bool step = false;                 ///< (Add, Sub, too) but for the carry
+    uint8_t way = 0xff;                ///< of a shift of a by b (eval::ShiftWay)
+    ir::ValueId maker = ir::kNoValue;  ///< the arithmetic that made them for a StatusOfShift or StatusOfStep
+    ir::ValueId word = ir::kNoValue;   ///< (root) they are this status word
   };
 
   /// Where a guest address can be made from: registers or memory.
@@ -231,13 +237,16 @@ class Emitter {
   bool carry_wanted() const;
   void emit_unary(const ir::Inst& inst);
   void emit_select(const ir::Inst& inst);
-  bool is_in_range(ir::ValueId amount, unsigned limit) const;
+  void emit_shift_for_status(const ir::Inst& inst, const ir::Inst& status);
+  void emit_step(const ir::Inst& inst, asmjit::InstId id);
+  std::optional<Operand> bit_tested(ir::ValueId condition, unsigned* bit);
 
   // --- emit_compare.cpp
   /// Sets host flags for a lazy compare and gives the condition; never touches registers that hold values.
   Cc evaluate(ir::ValueId condition);
   std::optional<Cc> cached(const ir::Inst& compare) const { return cached(compare, flags_); }
   std::optional<Cc> cached(const ir::Inst& compare, const Flags& flags) const;
+  std::optional<Cc> cached_arithmetic(const ir::Inst& compare, const Flags& flags) const;
   std::optional<Cc> cached_choice(const ir::Inst& choice, const Flags& flags) const;
   Cc evaluate_choice(const ir::Inst& choice);
   Cc compare_flags(const ir::Inst& compare);
@@ -250,13 +259,25 @@ class Emitter {
   bool wants_crossed(ir::ValueId order) const;
   uint8_t order_equal(const ir::Inst& order);
   void make_order(const ir::Inst& order, uint8_t d);
+  // --- emit_status.cpp
   bool emit_status(const ir::Inst& inst);
   bool status_flags(const ir::Inst& inst);
   bool order_status_flags(const ir::Inst& inst);
+  bool shift_status_flags(const ir::Inst& inst);
+  bool step_status_flags(const ir::Inst& inst);
+  bool is_live(ir::ValueId word) const { return flags_.word != ir::kNoValue && flags_.word == root(word); }
+  void load_status_flags(ir::ValueId word, bool overflow);
+  void load_status_carry(ir::ValueId word);
+  bool wants_word() const;
+  void save_word();
   bool is_known(ir::ValueId id, uint64_t value) const {
     return at(root(id)).op == ir::Op::Const && constant(id) == value;
   }
-  void no_flags() { flags_ = {}; }
+  void no_flags() {
+    const ir::ValueId word = delays() ? flags_.word : ir::kNoValue;
+    flags_ = {};
+    flags_.word = word;
+  }
   bool delays_status() const;
   void delay_status(FlagsAt at, uint32_t end);
   void settle_status(const ir::Inst& inst);
@@ -267,6 +288,7 @@ class Emitter {
   bool keeps_incoming_status();
   void put_flags(FlagsAt at);
   void put_flags_and_lose_them(FlagsAt at);
+  // --- emit_compare.cpp
   bool set_four_flags();
   bool choose_four_flags();
   void emit_cold_flags(const Cold& cold);

@@ -3,10 +3,70 @@
 
 #include <asmjit/core.h>
 
+#include <cstdint>
 #include <cstdlib>
 #include <string_view>
 
+#include "ir/eval_scalar.h"
+
 namespace lyrebird::jit::baseline {
+
+namespace {
+
+/// A status word after the host's instruction, which finds `old` in its flags.
+template <typename U>
+uint16_t host_status(uint32_t way, U a, uint8_t n, uint16_t old) {
+  uint16_t word = old;
+#define LYREBIRD_SHIFT(name)                      \
+  asm volatile("add $0x7f, %%al\n\tsahf\n\t" name \
+               " %%cl, %1\n\t"                    \
+               "lahf\n\tseto %%al"                \
+               : "+a"(word), "+q"(a)              \
+               : "c"(n)                           \
+               : "cc")
+  switch (way) {
+    case ir::eval::kShiftLeft:
+      LYREBIRD_SHIFT("shl");
+      break;
+    case ir::eval::kShiftRight:
+      LYREBIRD_SHIFT("shr");
+      break;
+    case ir::eval::kShiftRightSigned:
+      LYREBIRD_SHIFT("sar");
+      break;
+    case ir::eval::kTurnLeft:
+      LYREBIRD_SHIFT("rol");
+      break;
+    default:
+      LYREBIRD_SHIFT("ror");
+      break;
+  }
+#undef LYREBIRD_SHIFT
+  return word;
+}
+
+template <typename U>
+bool has_shift_status() {
+  constexpr uint64_t kValues[] = {
+      0, 1, 0x12345678'9abcdef0, 0xfedcba98'87654321, 0x80808080'80808080, ~uint64_t{0}};
+  constexpr uint16_t kWords[] = {0x200, 0xd701, 0x4300};
+  for (uint32_t way = 0; way < ir::eval::kShiftWays; ++way)
+    for (const uint64_t value : kValues)
+      for (uint8_t n = 0; n < (sizeof(U) == 8 ? 64 : 32); ++n)
+        for (const uint16_t old : kWords) {
+          const auto a = static_cast<U>(value);
+          if (host_status<U>(way, a, n, old) != ir::eval::StatusOfShift<U>(a, U{n}, old, way)) return false;
+        }
+  return true;
+}
+
+bool shift_status() {
+  static const bool there = has_shift_status<uint8_t>() && has_shift_status<uint16_t>() &&
+                            has_shift_status<uint32_t>() && has_shift_status<uint64_t>();
+  return there;
+}
+
+}  // namespace
 
 HostFeatures host_features() {
   const auto& cpu = asmjit::CpuInfo::host().features().x86();
@@ -24,11 +84,12 @@ HostFeatures host_features() {
       .aes = cpu.hasAESNI(),
       .pclmul = cpu.hasPCLMULQDQ(),
       .sha = cpu.hasSHA(),
-      .gfni = cpu.hasGFNI()};
+      .gfni = cpu.hasGFNI(),
+      .shift_status = shift_status()};
   const char* const limit = std::getenv("LYREBIRD_HOST_FEATURES");
   if (!limit) return f;
   const std::string_view wanted = limit;
-  if (wanted == "sse4.2") return {.sse42 = f.sse42};
+  if (wanted == "sse4.2") return {.sse42 = f.sse42, .shift_status = f.shift_status};
   if (wanted == "avx2") f.avx512 = f.gfni = false;
   return f;
 }

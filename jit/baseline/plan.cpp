@@ -5,6 +5,7 @@
 
 #include "ir/const_address.h"
 #include "ir/cpu_header.h"
+#include "ir/eval_scalar.h"
 
 namespace lyrebird::jit::baseline {
 
@@ -239,6 +240,8 @@ void Plan::find_views() {
       case Op::StatusOfSub:
       case Op::StatusOfValue:
       case Op::StatusOfOrder:
+      case Op::StatusOfShift:
+      case Op::StatusOfStep:
         v.clean = false;
         if (inst.op == Op::StatusOfValue || inst.op == Op::StatusOfOrder)
           for (unsigned k = 0; k < value_args(inst); ++k) count_flag_use(inst.args[k]);
@@ -373,25 +376,72 @@ void Plan::mark_flags(const Inst& compare) {
     values_[a].flags_used = true;
 }
 
-/// The sum or difference whose host flags are still there at the StatusOf it: nothing but writes of it
+/// Whether the arithmetic leaves the flags of that status word, if the old one is in the host's flags before.
+bool Plan::makes_status(const Inst& inst, const Inst& status) const {
+  const auto is = [&](ValueId id, uint64_t value) { return is_const(id) && block_->insts[id].imm == value; };
+  if (inst.type != status.elem || ir::arg_count(inst) < 2 ||
+      values_[inst.args[0]].root != values_[status.args[0]].root)
+    return false;
+  const uint32_t way = status.aux;
+  switch (status.op) {
+    case Op::StatusOfAdd:
+    case Op::StatusOfSub: {
+      if (!same(inst.args[1], status.args[1])) return false;
+      const bool add = status.op == Op::StatusOfAdd;
+      if (inst.op == (add ? Op::Add : Op::Sub)) return is(status.args[2], 0);
+      return inst.op == (add ? Op::AddWithCarry : Op::SubWithBorrow) && same(inst.args[2], status.args[2]);
+    }
+    case Op::StatusOfStep:
+      return inst.op == (way == 0 ? Op::Add : Op::Sub) && is(inst.args[1], 1);
+    default: {
+      constexpr Op kShifts[] = {Op::Shl, Op::ShrU, Op::ShrS, Op::RotR, Op::RotR};
+      if (!pins_->shift_status || inst.op != kShifts[way]) return false;
+      const unsigned width = ir::bit_width(inst.type);
+      const Inst& by = block_->insts[status.args[1]];
+      if (way == ir::eval::kTurnLeft)
+        return by.op == Op::Const && by.imm != 0 && by.imm < width && is(inst.args[1], width - by.imm);
+      if (by.op == Op::Const) return by.imm != 0 && by.imm < width && is(inst.args[1], by.imm);
+      // The host takes an amount modulo the width.
+      return same(inst.args[1], status.args[1]) && is_below(status.args[1], width);
+    }
+  }
+}
+
+ValueId Plan::shift_amount(const Inst& shift) const {
+  const ValueId by = shift.args[1];
+  const bool is_shift =
+      shift.op == Op::Shl || shift.op == Op::ShrU || shift.op == Op::ShrS || shift.op == Op::RotR;
+  if (!is_shift || !is_word(shift.type) || shift.elem != shift.type) return by;
+  const Inst& mask = block_->insts[values_[by].root];
+  if (mask.op != Op::And || class_of(mask.type) != ValueClass::Gpr || mask.type == Type::I1) return by;
+  for (unsigned k = 0; k < 2; ++k)
+    if (is_const(mask.args[k]) && block_->insts[mask.args[k]].imm == ir::bit_width(shift.type) - 1 &&
+        !is_const(mask.args[1 - k]))
+      return mask.args[1 - k];
+  return by;
+}
+
+bool Plan::is_below(ValueId id, uint64_t limit) const {
+  const Inst& inst = block_->insts[values_[id].root];
+  if (inst.op != Op::And) return false;
+  for (const ValueId arg : {inst.args[0], inst.args[1]})
+    if (is_const(arg) && block_->insts[arg].imm < limit) return true;
+  return false;
+}
+
+/// The arithmetic whose host flags are still there at the StatusOf it: nothing but writes of it
 /// to the state lies between. What it is made of need not be kept, then.
 ValueId Plan::status_maker(ValueId id) const {
   const Inst& status = block_->insts[id];
-  const Inst& carry = block_->insts[status.args[2]];
-  if (carry.op != Op::Const || carry.imm != 0 || !is_word(status.elem)) return kNoValue;
-  const Op op = status.op == Op::StatusOfAdd ? Op::Add : Op::Sub;
+  if (!is_word(status.elem)) return kNoValue;
   constexpr ValueId kNear = 8;
   for (ValueId i = id; i-- > 0 && id - i <= kNear;) {
     const Inst& inst = block_->insts[i];
-    if (inst.op == op && inst.type == status.elem) {
-      const bool same = values_[inst.args[0]].root == values_[status.args[0]].root &&
-                        values_[inst.args[1]].root == values_[status.args[1]].root;
-      return same && !values_[i].only_flags ? i : kNoValue;
-    }
     if (inst.op == Op::Const) continue;
+    if (values_[i].root == i && makes_status(inst, status)) return values_[i].only_flags ? kNoValue : i;
     const ValueId of = inst.op == Op::ZExt || inst.op == Op::SetState ? inst.args[0] : kNoValue;
     if (of == kNoValue || !is_word(inst.type) || !is_word(block_->insts[of].type) || values_[of].lazy ||
-        block_->insts[values_[of].root].op != op)
+        !makes_status(block_->insts[values_[of].root], status))
       return kNoValue;
   }
   return kNoValue;
@@ -632,11 +682,16 @@ void Plan::find_uses() {
     const bool pure = (effects & ~(ir::Reads | ir::ReadsState)) == 0;
     if (pure && (!v.needed || v.root != i)) continue;
     v.needed = true;
-    if (inst.op == Op::StatusOfAdd || inst.op == Op::StatusOfSub) {
+    const bool from_old = inst.op == Op::StatusOfShift || inst.op == Op::StatusOfStep;
+    if (from_old || inst.op == Op::StatusOfAdd || inst.op == Op::StatusOfSub) {
       if (const ValueId maker = status_maker(i); maker != kNoValue) {
         v.maker = maker + 1;
         values_[maker].flags_used = true;
         use(maker, i);
+        if (from_old) {
+          values_[maker].maker = i + 1;
+          use(inst.args[ir::arg_count(inst) - 1], i);
+        }
         continue;
       }
     }
@@ -646,7 +701,8 @@ void Plan::find_uses() {
       use_address(inst.args[0], used_at);
       first = 1;
     }
-    for (unsigned k = first, n = value_args(inst); k < n; ++k) use(inst.args[k], used_at);
+    for (unsigned k = first, n = value_args(inst); k < n; ++k)
+      use(k == 1 && n == 2 ? shift_amount(inst) : inst.args[k], used_at);
   }
 }
 

@@ -36,6 +36,7 @@ struct Pins {
   uint32_t status = 0;        ///< offset of the guest's flags, 0: none that the host's flags can hold
   /// 2: a status word (StatusOfAdd ..). 4: negative, zero, carry, overflow, a byte each; carry is no borrow.
   uint32_t status_size = 0;
+  bool shift_status = false;         ///< HostFeatures
   uint16_t mask = 0;                 ///< of host registers
   uint8_t by_word[kReach / 8] = {};  ///< index + 1, of each 8 bytes of state
   void add(Pin pin) {
@@ -89,7 +90,8 @@ struct ValuePlan {
   uint16_t flag_uses = 0;  ///< (roots) of these, by compares that its host flags answer
   uint32_t fused = 0;      ///< (Load, FConvert, FToIntS) the instruction that does it as well, or 0
   /// (StatusOfAdd, StatusOfSub, SetState of four flags) its number + 1: leaves the host flags that are
-  /// wanted; (CmpEq, CmpNe) the difference that is compared with 0 instead
+  /// wanted; (CmpEq, CmpNe) the difference that is compared with 0 instead; (what makes the host flags of
+  /// a StatusOfShift or StatusOfStep) the number + 1 of that
   uint32_t maker = 0;
   uint8_t pinned = kNoReg;   ///< (roots) made in that host register
   bool needed = false;       ///< (roots) something reads it, or making it has effects
@@ -121,6 +123,10 @@ class Plan {
 
   const ValuePlan& operator[](ir::ValueId id) const { return values_[id]; }
   Address address(ir::ValueId value) const;
+  /// The amount of a shift of a word, without a mask that the host's instruction has as well.
+  ir::ValueId shift_amount(const ir::Inst& shift) const;
+  /// The value is certainly smaller.
+  bool is_below(ir::ValueId id, uint64_t limit) const;
   /// The status word that the block is entered with is overwritten before anybody can look.
   bool drops_flags() const { return status_dead_ && status_fault_ == 0; }
   /// The same, but instructions up to that one may fault; 0: not so.
@@ -188,6 +194,7 @@ class Plan {
   void use(ir::ValueId value, uint32_t at);
   void use_address(ir::ValueId value, uint32_t at);
   void mark_flags(const ir::Inst& compare);
+  bool makes_status(const ir::Inst& inst, const ir::Inst& status) const;
   ir::ValueId status_maker(ir::ValueId id) const;
   void write_status(ir::ValueId id);
   bool ends_four_flags(ir::ValueId id) const;

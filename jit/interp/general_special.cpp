@@ -26,6 +26,8 @@ LYREBIRD_HANDLER_ABI void carries(LYREBIRD_HANDLER_ARGS) {
   const auto a = LYREBIRD_LOAD(kElem, a), b = LYREBIRD_LOAD(kElem, b);
   if constexpr (kOp == Op::AddWithCarry) {
     LYREBIRD_RESULT(kElem, ir::eval::AddWithCarry(a, b, LYREBIRD_LOAD(Type::I1, c)));
+  } else if constexpr (kOp == Op::SubWithBorrow) {
+    LYREBIRD_RESULT(kElem, ir::eval::SubWithBorrow(a, b, LYREBIRD_LOAD(Type::I1, c)));
   } else if constexpr (kOp == Op::CarryOfAdd) {
     LYREBIRD_RESULT(Type::I1, ir::eval::CarryOfAdd(a, b, LYREBIRD_LOAD(Type::I1, c)));
   } else if constexpr (kOp == Op::OverflowOfAdd) {
@@ -42,6 +44,11 @@ LYREBIRD_HANDLER_ABI void status(LYREBIRD_HANDLER_ARGS) {
     LYREBIRD_RESULT(Type::I16, ir::eval::StatusOfValue(a));
   } else if constexpr (kOp == Op::StatusOfOrder) {
     LYREBIRD_RESULT(Type::I16, ir::eval::StatusOfOrder(a, LYREBIRD_LOAD(kElem, b)));
+  } else if constexpr (kOp == Op::StatusOfShift) {
+    LYREBIRD_RESULT(
+        Type::I16, ir::eval::StatusOfShift(a, LYREBIRD_LOAD(kElem, b), LYREBIRD_LOAD(Type::I16, c), op->aux));
+  } else if constexpr (kOp == Op::StatusOfStep) {
+    LYREBIRD_RESULT(Type::I16, ir::eval::StatusOfStep(a, LYREBIRD_LOAD(Type::I16, b), op->aux));
   } else if constexpr (kOp == Op::StatusOfAdd) {
     LYREBIRD_RESULT(Type::I16, ir::eval::StatusOfAdd(a, LYREBIRD_LOAD(kElem, b), LYREBIRD_LOAD(Type::I1, c)));
   } else {
@@ -268,6 +275,8 @@ Handler select_special(const ir::Inst& inst, Type operand) {
           type, []<Type kType>() -> Handler { return select_value<kType>; });
     case Op::AddWithCarry:
       return select_carries<Op::AddWithCarry>(elem);
+    case Op::SubWithBorrow:
+      return select_carries<Op::SubWithBorrow>(elem);
     case Op::CarryOfAdd:
       return select_carries<Op::CarryOfAdd>(elem);
     case Op::OverflowOfAdd:
@@ -280,6 +289,10 @@ Handler select_special(const ir::Inst& inst, Type operand) {
       return select_status<Op::StatusOfSub>(elem);
     case Op::StatusOfValue:
       return select_status<Op::StatusOfValue>(elem);
+    case Op::StatusOfShift:
+      return select_status<Op::StatusOfShift>(elem);
+    case Op::StatusOfStep:
+      return select_status<Op::StatusOfStep>(elem);
     case Op::StatusOfOrder:
       return status<Op::StatusOfOrder, Type::I8>;
     case Op::DivWideU:

@@ -31,6 +31,8 @@ bool is_flag_op(Op op) {
     case Op::StatusOfSub:
     case Op::StatusOfValue:
     case Op::StatusOfOrder:
+    case Op::StatusOfShift:
+    case Op::StatusOfStep:
       return true;
     default:
       return false;
@@ -51,6 +53,7 @@ bool is_cheap(const Inst& inst) {
     case Op::Not:
     case Op::Neg:
     case Op::AddWithCarry:
+    case Op::SubWithBorrow:
     case Op::Trunc:
     case Op::ZExt:
     case Op::SExt:

@@ -2,6 +2,9 @@
 // Integer ops, lane by lane: the same code for scalars and vectors.
 #include <llvm/IR/IntrinsicsX86.h>
 
+#include <bit>
+
+#include "ir/eval_scalar.h"
 #include "ir/typing.h"
 #include "jit/llvm/lowering.h"
 
@@ -238,42 +241,99 @@ Lowering::Value* Lowering::lower_lanes(const ir::Inst& inst) {
   return done(lower_product(inst, a, b));
 }
 
+/// The bits of a status word that a value alone says.
+Lowering::Value* Lowering::value_status(Value* r) {
+  LType *const type = r->getType(), *const byte = int_type(8);
+  Value* const ones = call(I::ctpop, {byte}, {b_.CreateZExtOrTrunc(r, byte)});
+  Value* sum = put_status(imm(int_type(16), ir::eval::kStatusOne),
+                          b_.CreateNot(b_.CreateTrunc(ones, int_type(1))), ir::eval::kStatusParity);
+  sum = put_status(sum, b_.CreateICmpEQ(r, imm(type, 0)), ir::eval::kStatusZero);
+  return put_status(sum, b_.CreateICmpSLT(r, imm(type, 0)), ir::eval::kStatusSign);
+}
+
+/// The word with a bit of it, which is clear, as the truth says.
+Lowering::Value* Lowering::put_status(Value* word, Value* truth, uint16_t bit) {
+  return b_.CreateOr(word, b_.CreateShl(b_.CreateZExt(truth, word->getType()), std::countr_zero(bit)));
+}
+
 /// A status word, bit by bit.
 Lowering::Value* Lowering::lower_status(const ir::Inst& inst) {
+  using namespace ir::eval;
   LType* const word = int_type(16);
-  Value* sum = imm(word, 1 << 9);
-  const auto put = [&](Value* truth, unsigned bit) {
-    sum = b_.CreateOr(sum, b_.CreateShl(b_.CreateZExt(truth, word), bit));
-  };
   Value* const a = arg(inst, 0);
   LType* const type = a->getType();
   if (inst.op == Op::StatusOfOrder) {
-    put(b_.CreateTrunc(a, int_type(1)), 8);
-    put(b_.CreateICmpEQ(a, imm(type, ir::kFpUnordered)), 10);
-    put(b_.CreateICmpEQ(arg(inst, 1), imm(type, ir::kFpEqual)), 14);
-    return sum;
+    Value* sum = put_status(imm(word, kStatusOne), b_.CreateTrunc(a, int_type(1)), kStatusCarry);
+    sum = put_status(sum, b_.CreateICmpEQ(a, imm(type, ir::kFpUnordered)), kStatusParity);
+    return put_status(sum, b_.CreateICmpEQ(arg(inst, 1), imm(type, ir::kFpEqual)), kStatusZero);
   }
-  Value* r = a;
-  if (inst.op != Op::StatusOfValue) {
-    const bool add = inst.op == Op::StatusOfAdd;
-    Value *const b = arg(inst, 1), *const carry = b_.CreateZExt(arg(inst, 2), type);
-    const I::ID id = add ? I::uadd_with_overflow : I::usub_with_overflow;
-    Value* const first = call(id, {type}, {a, b});
-    Value* const second = call(id, {type}, {b_.CreateExtractValue(first, 0), carry});
+  if (inst.op == Op::StatusOfValue) return value_status(a);
+  const bool step = inst.op == Op::StatusOfStep, add = step ? inst.aux == 0 : inst.op == Op::StatusOfAdd;
+  Value* const b = step ? imm(type, 1) : arg(inst, 1);
+  const I::ID id = add ? I::uadd_with_overflow : I::usub_with_overflow;
+  Value* const first = call(id, {type}, {a, b});
+  Value *r = b_.CreateExtractValue(first, 0), *carry = nullptr;
+  if (!step) {
+    Value* const second = call(id, {type}, {r, b_.CreateZExt(arg(inst, 2), type)});
     r = b_.CreateExtractValue(second, 0);
-    put(b_.CreateOr(b_.CreateExtractValue(first, 1), b_.CreateExtractValue(second, 1)), 8);
-    Value* const differs = b_.CreateXor(a, b);
-    put(b_.CreateICmpNE(b_.CreateAnd(b_.CreateXor(differs, r), imm(type, 16)), imm(type, 0)), 12);
-    // The signs of the operands are alike (unlike for a difference), that of the result is not a's.
-    Value* const alike = add ? b_.CreateNot(differs) : differs;
-    put(b_.CreateICmpSLT(b_.CreateAnd(alike, b_.CreateXor(a, r)), imm(type, 0)), 0);
+    carry = b_.CreateOr(b_.CreateExtractValue(first, 1), b_.CreateExtractValue(second, 1));
   }
-  LType* const byte = int_type(8);
-  Value* const ones = call(I::ctpop, {byte}, {b_.CreateZExtOrTrunc(r, byte)});
-  put(b_.CreateNot(b_.CreateTrunc(ones, int_type(1))), 10);
-  put(b_.CreateICmpEQ(r, imm(type, 0)), 14);
-  put(b_.CreateICmpSLT(r, imm(type, 0)), 15);
-  return sum;
+  Value* sum = value_status(r);
+  sum = step ? b_.CreateOr(sum, b_.CreateAnd(arg(inst, 1), imm(word, kStatusCarry)))
+             : put_status(sum, carry, kStatusCarry);
+  Value* const differs = b_.CreateXor(a, b);
+  sum = put_status(sum, b_.CreateICmpNE(b_.CreateAnd(b_.CreateXor(differs, r), imm(type, 16)), imm(type, 0)),
+                   kStatusAdjust);
+  // The signs of the operands are alike (unlike for a difference), that of the result is not a's.
+  Value* const alike = add ? b_.CreateNot(differs) : differs;
+  return put_status(sum, b_.CreateICmpSLT(b_.CreateAnd(alike, b_.CreateXor(a, r)), imm(type, 0)),
+                    kStatusOverflow);
+}
+
+/// What the last step of a shift leaves; of a count of 0 nothing but the old word is chosen.
+Lowering::Value* Lowering::lower_shift_status(const ir::Inst& inst) {
+  using namespace ir::eval;
+  Value* const a = arg(inst, 0);
+  Value* const old =
+      b_.CreateOr(b_.CreateAnd(arg(inst, 2), imm(int_type(16), kStatusFlags)), imm(int_type(16), kStatusOne));
+  LType* const type = a->getType();
+  const unsigned width = type->getIntegerBitWidth();
+  Value* const n = b_.CreateAnd(arg(inst, 1), imm(type, width == 64 ? 63 : 31));
+  Value* const less = b_.CreateSub(n, imm(type, 1));
+  // All counts less one are below 32.
+  LType* const wide = width < 32 ? int_type(32) : type;
+  Value *const by = b_.CreateZExt(less, wide), *const one = imm(type, 1);
+  Value *before = nullptr, *r = nullptr;
+  switch (inst.aux) {
+    case kShiftLeft:
+      before = b_.CreateTrunc(b_.CreateShl(b_.CreateZExt(a, wide), by), type);
+      r = b_.CreateShl(before, one);
+      break;
+    case kShiftRight:
+      before = b_.CreateTrunc(b_.CreateLShr(b_.CreateZExt(a, wide), by), type);
+      r = b_.CreateLShr(before, one);
+      break;
+    case kShiftRightSigned:
+      before = b_.CreateTrunc(b_.CreateAShr(b_.CreateSExt(a, wide), by), type);
+      r = b_.CreateAShr(before, one);
+      break;
+    default: {
+      const I::ID turn = inst.aux == kTurnLeft ? I::fshl : I::fshr;
+      before = call(turn, {type}, {a, a, less});
+      r = call(turn, {type}, {before, before, one});
+      break;
+    }
+  }
+  const bool left = inst.aux == kShiftLeft || inst.aux == kTurnLeft;
+  LType* const word = int_type(16);
+  Value* const sign = b_.CreateICmpSLT(before, imm(type, 0));
+  Value* const carry = left ? sign : b_.CreateTrunc(before, int_type(1));
+  Value* sum = inst.aux >= kTurnLeft
+                   ? b_.CreateAnd(old, imm(word, static_cast<uint16_t>(~(kStatusCarry | kStatusOverflow))))
+                   : b_.CreateOr(value_status(r), imm(word, kStatusAdjust));
+  sum = put_status(sum, carry, kStatusCarry);
+  sum = put_status(sum, b_.CreateXor(sign, b_.CreateICmpSLT(r, imm(type, 0))), kStatusOverflow);
+  return b_.CreateSelect(b_.CreateICmpNE(n, imm(type, 0)), sum, old);
 }
 
 /// The upper half is nearly always the sign of the lower one, or zero: a division of the lower half. What
@@ -322,6 +382,9 @@ Lowering::Value* Lowering::lower_special(const ir::Inst& inst) {
     case Op::AddWithCarry:
       return b_.CreateAdd(b_.CreateAdd(arg(inst, 0), arg(inst, 1)),
                           b_.CreateZExt(arg(inst, 2), type_of(inst.type)));
+    case Op::SubWithBorrow:
+      return b_.CreateSub(b_.CreateSub(arg(inst, 0), arg(inst, 1)),
+                          b_.CreateZExt(arg(inst, 2), type_of(inst.type)));
     case Op::CarryOfAdd: {
       LType* const type = arg(inst, 0)->getType();
       if (type->getIntegerBitWidth() > 64) {
@@ -348,7 +411,10 @@ Lowering::Value* Lowering::lower_special(const ir::Inst& inst) {
     case Op::StatusOfSub:
     case Op::StatusOfValue:
     case Op::StatusOfOrder:
+    case Op::StatusOfStep:
       return lower_status(inst);
+    case Op::StatusOfShift:
+      return lower_shift_status(inst);
     case Op::DivWideS:
     case Op::DivWideU:
     case Op::RemWideS:

@@ -114,6 +114,9 @@ class Lowering {
   Value* lower_product(const ir::Inst& inst, Value* a, Value* b);
   Value* lower_special(const ir::Inst& inst);
   Value* lower_status(const ir::Inst& inst);
+  Value* lower_shift_status(const ir::Inst& inst);
+  Value* value_status(Value* r);
+  Value* put_status(Value* word, Value* truth, uint16_t bit);
   Value* lower_wide_division(const ir::Inst& inst);
 
   // --- lower_vector.cpp

@@ -40,7 +40,8 @@ struct Arithmetic : Lifter {
   bool SBB() {
     const Value b = read(1), borrow = flag(Flag::CF);
     const Value a = locked() ? add_locked(ir.Neg(ir.Add(b, ir.ZExt(borrow, b.type)))) : read(0);
-    const Value r = ir.Sub(ir.Sub(a, b), ir.ZExt(borrow, b.type));
+    const bool narrow = operand(0).size < 4;
+    const Value r = narrow ? ir.Sub(ir.Sub(a, b), ir.ZExt(borrow, b.type)) : ir.SubWithBorrow(a, b, borrow);
     if (!locked()) write(0, r);
     set_flags_of_sub(a, b, borrow, r);
     return true;
@@ -52,9 +53,10 @@ struct Arithmetic : Lifter {
     return true;
   }
 
-  /// CF stays as it is.
+  /// CF stays as it is, so that the old word is wanted: before the sum, which then leaves the new one behind.
   bool INC() {
     const Value one = imm(type(0), 1);
+    (void)status();
     const Value a = locked() ? add_locked(one) : read(0);
     const Value r = ir.Add(a, one);
     if (!locked()) write(0, r);
@@ -64,6 +66,7 @@ struct Arithmetic : Lifter {
 
   bool DEC() {
     const Value one = imm(type(0), 1);
+    (void)status();
     const Value a = locked() ? add_locked(imm(type(0), ~uint64_t{0})) : read(0);
     const Value r = ir.Sub(a, one);
     if (!locked()) write(0, r);

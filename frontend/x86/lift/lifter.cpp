@@ -178,7 +178,9 @@ Value Lifter::flag(Flag flag) {
   KnownFlags& flags = ctx.flags;
   Value& known = flags.value[static_cast<unsigned>(flag)];
   if (known) return known;
-  const bool of_origin = flags.origin != Origin::None && !(flags.others & bit_of(flag));
+  // Carry and overflow of three operands: from the word, which costs nothing where it is in the host's flags.
+  const bool of_word = flags.carry && (flag == Flag::CF || flag == Flag::OF);
+  const bool of_origin = flags.origin != Origin::None && !of_word && !(flags.others & bit_of(flag));
   return known = of_origin ? flag_of_origin(flag) : ir.CmpTest(status(), imm(I16, status_mask(flag)));
 }
 
@@ -204,15 +206,8 @@ Value Lifter::flag_of_origin(Flag flag) {
   }
   if (f.origin == Origin::Value) return ir.False();
   if (flag == Flag::AF) return ir.CmpTest(ir.Xor(ir.Xor(f.a, f.b), f.r), imm(f.r.type, 16));
-  if (!sub) {
-    if (flag == Flag::OF) return ir.OverflowOfAdd(f.a, f.b, f.carry ? f.carry : ir.False());
-    return f.carry ? ir.CarryOfAdd(f.a, f.b, f.carry) : ir.CmpLtU(f.r, f.a);
-  }
-  if (!f.carry) return flag == Flag::OF ? ir.OverflowOfSub(f.a, f.b) : ir.CmpLtU(f.a, f.b);
-  // a - b - borrow is a + ~b + !borrow, the borrow the inverse of its carry.
-  const Value inverted = ir.Not(f.b), carry = ir.Not(f.carry);
-  return flag == Flag::OF ? ir.OverflowOfAdd(f.a, inverted, carry)
-                          : ir.Not(ir.CarryOfAdd(f.a, inverted, carry));
+  if (sub) return flag == Flag::OF ? ir.OverflowOfSub(f.a, f.b) : ir.CmpLtU(f.a, f.b);
+  return flag == Flag::OF ? ir.OverflowOfAdd(f.a, f.b, ir.False()) : ir.CmpLtU(f.r, f.a);
 }
 
 Value Lifter::status_of(const KnownFlags& flags) {
@@ -243,21 +238,25 @@ void Lifter::set_status(Value word) {
   put_status(word);
 }
 
+void Lifter::set_status(Value word, Value r) {
+  constexpr uint8_t kOfWord = bit_of(Flag::CF) | bit_of(Flag::AF) | bit_of(Flag::OF);
+  KnownFlags& flags = ctx.flags;
+  if (r) flags = {.origin = Origin::Value, .r = r};
+  flags.others |= kOfWord;
+  for (const Flag of_word : {Flag::CF, Flag::AF, Flag::OF}) flags.value[static_cast<unsigned>(of_word)] = {};
+  put_status(word);
+}
+
 void Lifter::set_flags_of(Origin origin, Value a, Value b, Value carry, Value r) {
   ctx.flags = {.origin = origin, .a = a, .b = b, .carry = carry, .r = r};
   put_status(status_of(ctx.flags));
 }
 
 void Lifter::set_flags_of_step(bool down, Value a, Value one, Value r) {
-  const Value carry = ctx.flags.value[static_cast<unsigned>(Flag::CF)], old = status();
-  const Origin origin = down ? Origin::Sub : Origin::Add;
-  ctx.flags = {.origin = origin, .others = bit_of(Flag::CF), .a = a, .b = one, .r = r};
-  ctx.flags.value[static_cast<unsigned>(Flag::CF)] = carry;
-  constexpr uint16_t kCarry = status_mask(Flag::CF);
-  const Value word = status_of(ctx.flags);
-  put_status(ir.Trunc(ir.Or(ir.And(ir.ZExt(word, I32), imm(I32, 0xffff & ~kCarry)),
-                            ir.And(ir.ZExt(old, I32), imm(I32, kCarry))),
-                      I16));
+  const Value old = status();
+  ctx.flags = {
+      .origin = down ? Origin::Sub : Origin::Add, .others = bit_of(Flag::CF), .a = a, .b = one, .r = r};
+  put_status(ir.StatusOfStep(down, a, old));
 }
 
 /// The word without the bits of `clear`, with the flags, which must be clear then.
@@ -351,24 +350,6 @@ Value Lifter::holds(unsigned condition) {
   }
   const Value result = flags_hold(condition >> 1);
   return condition & 1 ? ir.Not(result) : result;
-}
-
-void Lifter::set_flags_of_shift(Value r, Value carry, Value bits) {
-  ctx.flags = {
-      .origin = Origin::Value, .others = bit_of(Flag::CF) | bit_of(Flag::AF) | bit_of(Flag::OF), .r = r};
-  ctx.flags.value[static_cast<unsigned>(Flag::CF)] = ir.CmpNe(carry, imm(I32, 0));
-  ctx.flags.value[static_cast<unsigned>(Flag::AF)] = ir.True();
-  const Value word = ir.Or(ir.ZExt(status_of(ctx.flags), I32), bits);
-  put_status(ir.Trunc(ir.Or(word, imm(I32, status_mask(Flag::AF))), I16));
-}
-
-void Lifter::set_flags_of_doubling(Value r, Value half) {
-  ctx.flags = {
-      .origin = Origin::Value, .others = bit_of(Flag::CF) | bit_of(Flag::AF) | bit_of(Flag::OF), .r = r};
-  ctx.flags.value[static_cast<unsigned>(Flag::CF)] = sign_of(half);
-  ctx.flags.value[static_cast<unsigned>(Flag::AF)] = ir.True();
-  const Value word = ir.ZExt(ir.StatusOfAdd(half, half, ir.False()), I32);
-  put_status(ir.Trunc(ir.Or(word, imm(I32, status_mask(Flag::AF))), I16));
 }
 
 /// The condition after a - b as one op; no value where there is none.

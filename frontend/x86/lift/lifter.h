@@ -142,15 +142,13 @@ class Lifter {
   /// SF, ZF and PF are those of r, the others as listed, or clear. Nothing changes where there is a
   /// condition that does not hold.
   void set_flags_of_result(Value r, std::initializer_list<FlagValue> others, Value condition = {});
-  /// SF, ZF and PF are those of r, AF is set; `bits` (I32) has CF and OF in their places of the status word,
-  /// `carry` (I32) CF alone.
-  void set_flags_of_shift(Value r, Value carry, Value bits);
-  /// Those of `half` + `half`, which is r, but AF is set.
-  void set_flags_of_doubling(Value r, Value half);
   /// After a helper has written flags.
   void forget_flags() { ctx.flags = {}; }
   /// All of them, from bits 7:0 of EFLAGS and OF (bit 0 of an I16).
   void set_status(Value word);
+  /// The same, if CF, AF and OF are the word's alone, and the others those of r, or, without an r, still what
+  /// they were.
+  void set_status(Value word, Value r);
   // All six, as ADD, ADC, SUB, SBB, AND and so on set them; r is the result.
   void set_flags_of_add(Value a, Value b, Value r) { set_flags_of(KnownFlags::Origin::Add, a, b, {}, r); }
   void set_flags_of_add(Value a, Value b, Value carry, Value r) {

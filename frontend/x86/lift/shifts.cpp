@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Shifts and rotates (SDM volume 1, 7.3.5). The count is masked to 5 bits, to 6 for 64-bit operands;
 // 0 changes no flag. OF is defined for a count of 1; for others it is computed alike, as processors do.
-#include <algorithm>
-
 #include "frontend/x86/lift/chapter.h"
+#include "ir/eval_scalar.h"
 
 namespace lyrebird::x86 {
 namespace {
@@ -11,70 +10,11 @@ namespace {
 struct Shifts : Lifter {
   using Lifter::Lifter;
 
-  bool SHL() {
-    const Count n = count(1);
-    if (n.known > 0) return shifted_by_constant(Op::Shl, static_cast<unsigned>(n.known));
-    const Value a = read(0);
-    if (n.is_zero()) return nothing(a);
-    Value r, carry;
-    if (a.type == I64) {
-      r = ir.Shl(a, n.value);
-      carry = ir.CmpTest(ir.ShrU(a, from(64, n, I64)), imm(I64, 1));
-    } else {
-      const Value wide = ir.Shl(ir.ZExt(a, I64), n.value);
-      r = ir.Trunc(wide, a.type);
-      carry = ir.CmpTest(wide, imm(I64, uint64_t{1} << width(a)));
-    }
-    write(0, r);
-    return shifted(n, r, carry, ir.CmpNe(sign_of(r), carry));
-  }
-
-  bool SHR() {
-    const Count n = count(1);
-    if (n.known > 0) return shifted_by_constant(Op::ShrU, static_cast<unsigned>(n.known));
-    const Value a = read(0);
-    if (n.is_zero()) return nothing(a);
-    const Value by = as(n, a.type), last = less_one(n, a.type);
-    const Value r = ir.ShrU(a, by), carry = ir.CmpTest(ir.ShrU(a, last), imm(a.type, 1));
-    write(0, r);
-    // OF is the highest bit of a: for other counts than 1, of what the last step started from.
-    return shifted(n, r, carry, sign_of(ir.ShrU(a, last)));
-  }
-
-  bool SAR() {
-    const Count n = count(1);
-    if (n.known > 0) return shifted_by_constant(Op::ShrS, static_cast<unsigned>(n.known));
-    const Value a = read(0);
-    if (n.is_zero()) return nothing(a);
-    const Value by = as(n, a.type), last = less_one(n, a.type);
-    const Value r = ir.ShrS(a, by), carry = ir.CmpTest(ir.ShrS(a, last), imm(a.type, 1));
-    write(0, r);
-    return shifted(n, r, carry, ir.False());
-  }
-
-  bool ROL() {
-    const Count n = count(1);
-    const Value a = read(0);
-    if (n.is_zero()) return nothing(a);
-    const Value r = ir.RotR(a, from(width(a), n, a.type));
-    const Value carry = ir.CmpTest(r, imm(a.type, 1));
-    write(0, r);
-    set_flags({{Flag::CF, carry}, {Flag::OF, ir.CmpNe(sign_of(r), carry)}}, n.nonzero);
-    return true;
-  }
-
-  bool ROR() {
-    const Count n = count(1);
-    const Value a = read(0);
-    if (n.is_zero()) return nothing(a);
-    const Value r = ir.RotR(a, as(n, a.type));
-    const Value carry = sign_of(r);
-    write(0, r);
-    set_flags({{Flag::CF, carry},
-               {Flag::OF, ir.CmpNe(carry, ir.CmpTest(r, imm(r.type, uint64_t{1} << (width(r) - 2))))}},
-              n.nonzero);
-    return true;
-  }
+  bool SHL() { return shift(Op::Shl, ir::eval::kShiftLeft); }
+  bool SHR() { return shift(Op::ShrU, ir::eval::kShiftRight); }
+  bool SAR() { return shift(Op::ShrS, ir::eval::kShiftRightSigned); }
+  bool ROL() { return shift(Op::RotR, ir::eval::kTurnLeft); }
+  bool ROR() { return shift(Op::RotR, ir::eval::kTurnRight); }
 
   bool RCL() {
     const Count n = count_with_carry();
@@ -230,36 +170,23 @@ struct Shifts : Lifter {
     return true;
   }
 
-  /// Bit `from` of a as bit `to` of an I32; the others are clear.
-  Value bit_at(Value a, unsigned from, unsigned to) {
-    Value moved = a;
-    if (from > to) moved = ir.ShrU(a, imm(a.type, from - to));
-    moved = ir.ZExtOrTrunc(moved, I32);
-    if (from < to) moved = ir.Shl(moved, imm(I32, to - from));
-    return ir.And(moved, imm(I32, uint64_t{1} << to));
-  }
-
-  /// The flags' bits are taken from the operand before it is shifted in its place.
-  bool shifted_by_constant(Op op, unsigned n) {
-    const Value a = read(0), by = imm(a.type, n);
-    const unsigned bits = width(a);
-    if (op == Op::Shl) {
-      // The last bit that goes out and the sign against it are carry and overflow of a doubling.
-      const Value half = n == 1 ? a : ir.Shl(a, imm(a.type, n - 1)), r = ir.Shl(a, by);
-      write(0, r);
-      set_flags_of_doubling(r, half);
-      return true;
-    }
-    Value carry = imm(I32, 0), overflow;
-    if (op == Op::ShrS) {
-      carry = bit_at(a, std::min(n, bits) - 1, status_bit(Flag::CF));
-    } else if (n <= bits) {
-      carry = bit_at(a, n - 1, status_bit(Flag::CF));
-      if (n == 1) overflow = bit_at(a, bits - 1, status_bit(Flag::OF));
-    }
-    const Value r = op == Op::ShrU ? ir.ShrU(a, by) : ir.ShrS(a, by);
+  bool shift(Op op, uint32_t way) {
+    const Count n = count(1);
+    const bool turn = op == Op::RotR, keeps = turn || n.known < 0;
+    const Value old = keeps && !n.is_zero() ? status() : Value{};
+    const Value a = read(0);
+    if (n.is_zero()) return nothing(a);
+    const Value by = as(n, a.type), amount = way == ir::eval::kTurnLeft ? from(width(a), n, a.type) : by;
+    const Value r = op == Op::Shl    ? ir.Shl(a, amount)
+                    : op == Op::ShrU ? ir.ShrU(a, amount)
+                    : op == Op::ShrS ? ir.ShrS(a, amount)
+                                     : ir.RotR(a, amount);
     write(0, r);
-    set_flags_of_shift(r, carry, overflow ? ir.Or(carry, overflow) : carry);
+    const Value word = ir.StatusOfShift(way, a, by, keeps ? old : imm(I16, 0));
+    if (n.known < 0)
+      set_status(word);
+    else
+      set_status(word, turn ? Value{} : r);
     return true;
   }
 

@@ -3,10 +3,12 @@
 /// lanes, edges and random numbers for wider ones.
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <vector>
 
 #include "base/bits.h"
 #include "ir/eval_inst.h"
+#include "ir/eval_scalar.h"
 #include "ir/typing.h"
 #include "tests/unit/ir/random_block.h"
 
@@ -282,6 +284,66 @@ TEST(EvalInt, StatusWords) {
   EXPECT_EQ(result(Op::StatusOfOrder, Type::I8, kFpUnordered, kFpEqual, false), 0x4700u);
   EXPECT_EQ(result(Op::StatusOfOrder, Type::I8, kFpLess, kFpLess, false), 0x300u);
   EXPECT_EQ(result(Op::StatusOfOrder, Type::I8, kFpGreater, kFpGreater, false), 0x200u);
+}
+
+// Of bytes, one step after the other.
+TEST(EvalInt, StatusWordsOfShiftsAndSteps) {
+  const auto result = [](Op op, uint32_t way, uint64_t a, uint64_t b, uint64_t old) {
+    const bool step = op == Op::StatusOfStep;
+    const Constant args[3] = {Constant::of(Type::I8, a),
+                              step ? Constant::of(Type::I16, old) : Constant::of(Type::I8, b),
+                              Constant::of(Type::I16, old)};
+    Constant out;
+    uint32_t flags = 0;
+    EXPECT_TRUE(evaluate({.op = op, .type = Type::I16, .elem = Type::I8, .aux = way}, {args, info(op).args},
+                         &out, &flags));
+    return out.low() & 0xffff;
+  };
+  constexpr uint64_t kOld[] = {0x200, 0xd701};
+  for (unsigned a = 0; a < 256; ++a) {
+    const auto by_status = [&](Op op, bool carry) {
+      const Constant args[3] = {Constant::of(Type::I8, a), Constant::of(Type::I8, 1),
+                                Constant::of(Type::I1, carry)};
+      Constant out;
+      uint32_t flags = 0;
+      EXPECT_TRUE(evaluate({.op = op, .type = Type::I16, .elem = Type::I8}, {args, 3}, &out, &flags));
+      return out.low() & 0xffff;
+    };
+    for (const uint64_t old : kOld) {
+      ASSERT_EQ(result(Op::StatusOfStep, 0, a, 0, old),
+                (by_status(Op::StatusOfAdd, false) & ~0x100u) | (old & 0x100));
+      ASSERT_EQ(result(Op::StatusOfStep, 1, a, 0, old),
+                (by_status(Op::StatusOfSub, false) & ~0x100u) | (old & 0x100));
+      for (uint32_t way = 0; way < eval::kShiftWays; ++way)
+        for (unsigned n = 0; n < 64; ++n) {
+          unsigned r = a, carry = 0, overflow = 0;
+          for (unsigned k = 0; k < n % 32; ++k) {
+            const unsigned top = r >> 7, low = r & 1;
+            const bool left = way == eval::kShiftLeft || way == eval::kTurnLeft;
+            carry = left ? top : low;
+            if (way == eval::kShiftLeft || way == eval::kShiftRight)
+              r = left ? (r << 1) & 255 : r >> 1;
+            else
+              r = left ? ((r << 1) & 255) | top : r >> 1 | (way == eval::kTurnRight ? low : top) << 7;
+            overflow = (r >> 7) ^ top;
+          }
+          const bool turn = way >= eval::kTurnLeft;
+          unsigned expected =
+              turn ? static_cast<unsigned>(old) & ~0x101u : 0x1200u | (r == 0 ? 0x4000u : 0) | (r >> 7) << 15;
+          if (!turn && std::popcount(r) % 2 == 0) expected |= 0x400;
+          expected |= carry << 8 | overflow;
+          if (n % 32 == 0) expected = static_cast<unsigned>(old);
+          ASSERT_EQ(result(Op::StatusOfShift, way, a, n, old), expected) << a << ' ' << n << ' ' << way;
+        }
+    }
+  }
+  const Constant args[3] = {Constant::of(Type::I64, 5), Constant::of(Type::I64, 7),
+                            Constant::of(Type::I1, 1)};
+  Constant out;
+  uint32_t flags = 0;
+  EXPECT_TRUE(
+      evaluate({.op = Op::SubWithBorrow, .type = Type::I64, .elem = Type::I64}, {args, 3}, &out, &flags));
+  EXPECT_EQ(out.low(), ~uint64_t{2});
 }
 
 TEST(EvalInt, DivisionOfTwoWords) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "ir/cpu_header.h"
+#include "ir/eval_scalar.h"
 #include "ir/typing.h"
 
 namespace lyrebird::ir::test {
@@ -68,6 +69,8 @@ bool try_types(Random& random, Inst& inst, Type* operands) {
     inst.aux = random_fp_mode(random) | kExtra[random.below(6)] << kFpModeBits;
   }
   if (inst.op == Op::Crc32) inst.aux = 1 + random.below(8) + 256 * random.below(2);
+  if (inst.op == Op::StatusOfShift) inst.aux = random.below(eval::kShiftWays);
+  if (inst.op == Op::StatusOfStep) inst.aux = random.below(2);
   for (unsigned i = 0; signature[i] != '>'; ++i) {
     switch (signature[i]) {
       case 'T':
