@@ -98,7 +98,7 @@ Result<std::unique_ptr<Vcpu>> SoftSystem::create_vcpu(unsigned index, ir::CpuHea
   return std::unique_ptr<Vcpu>(std::move(vcpu));
 }
 
-void SoftSystem::watch(const jit::Tlb::Code& code) {
+void SoftSystem::watch(const jit::Tlb::Code& code, const SystemVcpu& by) {
   // A page that has code is seen to be watched only when it really is.
   const std::lock_guard lock(protect_mutex_);
   if (code.ram->has_code(code.offset)) return;
@@ -109,6 +109,37 @@ void SoftSystem::watch(const jit::Tlb::Code& code) {
   if (!writable_.take(page)) return;
   const std::lock_guard vcpus(mutex_);
   for (SystemVcpu* const vcpu : vcpus_) vcpu->tlb().protect(page);
+  // One at a time: all others are between blocks.
+  if (turns_) return;
+  // Who enters guest code from here on sees what protect() did. The others may have looked at their TLB
+  // before it, and store after the bytes here have been read.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  for (SystemVcpu* const vcpu : vcpus_)
+    if (vcpu != &by && vcpu->in_guest()) vcpu->look_again(*code.ram, code.offset & jit::kTlbPageMask);
+}
+
+void SoftSystem::page_settled(system::RamBlock& ram, uint64_t page) {
+  constexpr unsigned kWrites = 1000;
+  const uint64_t place = reinterpret_cast<uint64_t>(ram.host()) + page;
+  {
+    const std::lock_guard lock(settling_mutex_);
+    const auto known = std::find_if(settling_.begin(), settling_.end(),
+                                    [&](const Settling& one) { return one.page == place; });
+    if (known != settling_.end()) {
+      known->writes = kWrites;
+    } else {
+      settling_[next_settling_] = {place, kWrites};
+      next_settling_ = (next_settling_ + 1) % settling_.size();
+    }
+  }
+  map_->invalidate(place, jit::kTlbPageSize);
+}
+
+bool SoftSystem::is_settling(uint64_t page) {
+  const std::lock_guard lock(settling_mutex_);
+  for (Settling& one : settling_)
+    if (one.page == page && one.writes != 0) return --one.writes != 0;
+  return false;
 }
 
 void SoftSystem::code_written(system::RamBlock& ram, uint64_t offset, uint64_t size) {
@@ -120,8 +151,11 @@ void SoftSystem::code_written(system::RamBlock& ram, uint64_t offset, uint64_t s
     if (last_page_hit_.exchange(page, std::memory_order_relaxed) == page)
       map_->invalidate(page, jit::kTlbPageSize);
   }
+  // Two vCPUs, one that writes to a page and one that runs code in it, would make each other wait for nothing
+  // else if the right to write came back whenever the blocks are gone for a moment.
   for (uint64_t page = place & jit::kTlbPageMask; page < place + size; page += jit::kTlbPageSize)
-    map_->if_empty(page, [&] { ram.set_has_code(page - reinterpret_cast<uint64_t>(ram.host()), false); });
+    if (!is_settling(page))
+      map_->if_empty(page, [&] { ram.set_has_code(page - reinterpret_cast<uint64_t>(ram.host()), false); });
 }
 
 void SoftSystem::broadcast(SystemVcpu& from, const jit::TlbScope& scope) {

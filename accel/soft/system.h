@@ -8,6 +8,7 @@
 /// Lock order: none of the locks here is held while another one is taken, but for protect_mutex_ > Tlb's.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <memory>
 #include <mutex>
@@ -61,8 +62,13 @@ class SoftSystem final : public Accelerator, private system::CodeWriteListener {
   class TopologyListener;
 
   void code_written(system::RamBlock& ram, uint64_t offset, uint64_t size) override;
-  /// Nobody writes to the page any more without code_written() being called.
-  void watch(const jit::Tlb::Code& code);
+  /// Nobody writes to the page any more without code_written() being called, but what other vCPUs are in the
+  /// middle of: those call page_settled() when they have ended it.
+  void watch(const jit::Tlb::Code& code, const SystemVcpu& by);
+  /// A vCPU may have written to the page unseen: what was translated from it may be old.
+  void page_settled(system::RamBlock& ram, uint64_t page);
+  /// Whether the right to write the page straight away shall not be given again yet.
+  bool is_settling(uint64_t page);
   Breakpoints current_breakpoints() const;
   void broadcast(SystemVcpu& from, const jit::TlbScope& scope);
   void wait_for_flushes(SystemVcpu& from);
@@ -77,6 +83,14 @@ class SoftSystem final : public Accelerator, private system::CodeWriteListener {
   std::unique_ptr<SystemKeeper> keeper_;  ///< nullptr: nothing is kept
   jit::WritablePages writable_;
   std::mutex protect_mutex_;
+  /// Pages whose blocks page_settled() took away, the last ones: they will have blocks again at once.
+  struct Settling {
+    uint64_t page = 0;
+    unsigned writes = 0;  ///< to go until it is believed to have no code
+  };
+  std::mutex settling_mutex_;
+  std::array<Settling, 16> settling_;
+  size_t next_settling_ = 0;
   std::vector<std::unique_ptr<TopologyListener>> listeners_;
   std::atomic<uint64_t> last_page_hit_{0};  ///< by a write to the bytes of a block
   std::atomic<uint64_t> translations_{0}, instructions_{0}, code_writes_{0};

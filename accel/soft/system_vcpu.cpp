@@ -161,11 +161,34 @@ void SystemVcpu::answer_flushes() {
   done_.store(number);
 }
 
+void SystemVcpu::look_again(system::RamBlock& ram, uint64_t page) {
+  {
+    const std::lock_guard lock(queue_mutex_);
+    unsettled_.emplace_back(&ram, page);
+  }
+  request(kLookAgain);
+}
+
+void SystemVcpu::settle_pages() {
+  std::vector<std::pair<system::RamBlock*, uint64_t>> pages;
+  {
+    const std::lock_guard lock(queue_mutex_);
+    pages.swap(unsettled_);
+  }
+  for (const auto& [ram, page] : pages) soft_.page_settled(*ram, page);
+}
+
+/// In the middle of a block, where the guest may rely on what it has written before.
+void SystemVcpu::settle_pages_if_asked() {
+  if (state_.system_request.load() & kLookAgain) settle_pages();
+}
+
 std::optional<Exit> SystemVcpu::answer_requests(bool interrupts) {
   state_.exit_request.store(0);
   const uint32_t asked = state_.system_request.exchange(0);
   if (asked & kFlushAll) tlb_.flush_all();
   if (asked & kFlush) answer_flushes();
+  if (asked & kLookAgain) settle_pages();
   if ((asked & kKick) || !interrupts) {
     // Lines that are up are looked at when it goes on.
     recheck_interrupts();
@@ -189,7 +212,7 @@ const jit::CompiledBlock* SystemVcpu::find_or_translate(jit::Engine& engine, uns
       if (const jit::CompiledBlock* const block = soft_.map_->find(place, key)) return block;
     // Read before the guest's bytes: what changes from here on keeps the block out of the map.
     const jit::BlockMap::Stamps stamps = soft_.map_->stamps(place);
-    if (place) soft_.watch(code);
+    if (place) soft_.watch(code, *this);
     const auto stops = whole ? soft_.current_breakpoints() : nullptr;
     SystemKeeper* const keeper = whole && place && !stops ? soft_.keeper_.get() : nullptr;
     if (keeper) {
@@ -373,13 +396,15 @@ std::string SystemVcpu::list_tlb() {
 }
 
 void SystemVcpu::wait_for_flushes() {
+  settle_pages_if_asked();
   if (!owed_.empty()) soft_.wait_for_flushes(*this);
 }
 
 void SystemVcpu::context_changed(uint32_t spaces, uint32_t context) { tlb_.context_changed(spaces, context); }
 
-// Writes to translated code are noticed when they are made, so there is nothing that could be stale.
-void SystemVcpu::invalidate_code(uint64_t, uint64_t) {}
+// Writes to translated code are noticed when they are made, but for those of a block that ran while somebody
+// else translated it first.
+void SystemVcpu::invalidate_code(uint64_t, uint64_t) { settle_pages_if_asked(); }
 
 void SystemVcpu::recheck_interrupts() {
   if (state_.interrupt_lines.load(std::memory_order_relaxed) != 0) state_.exit_request.store(1);

@@ -45,6 +45,9 @@ class SystemVcpu final : public Vcpu, private frontend::VcpuServices, private ji
   /// What was posted up to the number has been done, or will be before any guest code runs.
   bool has_done(uint64_t number) const { return done_.load() >= number || !in_guest_.load(); }
   void answer_flushes();
+  bool in_guest() const { return in_guest_.load(); }
+  /// SoftSystem::page_settled() is to be called for the page between this vCPU's blocks.
+  void look_again(system::RamBlock& ram, uint64_t page);
   /// Flushes asked of other vCPUs that nobody has waited for; only this vCPU's thread looks at them.
   using Owed = std::vector<std::pair<SystemVcpu*, uint64_t>>;
   Owed& owed() { return owed_; }
@@ -56,7 +59,7 @@ class SystemVcpu final : public Vcpu, private frontend::VcpuServices, private ji
 
  private:
   // Bits of CpuHeader::system_request.
-  static constexpr uint32_t kKick = 1, kFlushAll = 2, kFlush = 4;
+  static constexpr uint32_t kKick = 1, kFlushAll = 2, kFlush = 4, kLookAgain = 8;
 
   /// Held while guest code may run: others wait for its answers.
   class InGuest {
@@ -70,6 +73,8 @@ class SystemVcpu final : public Vcpu, private frontend::VcpuServices, private ji
   };
 
   void request(uint32_t what);
+  void settle_pages();
+  void settle_pages_if_asked();
   void wake();
   std::optional<Exit> answer_requests(bool interrupts = true);
   Exit step(bool interrupts);
@@ -116,6 +121,7 @@ class SystemVcpu final : public Vcpu, private frontend::VcpuServices, private ji
   std::atomic<bool> in_guest_{false};
   std::mutex queue_mutex_;
   std::vector<jit::TlbScope> queue_;
+  std::vector<std::pair<system::RamBlock*, uint64_t>> unsettled_;
   Owed owed_;            ///< the last number of each vCPU
   uint64_t posted_ = 0;  ///< under queue_mutex_
   std::atomic<uint64_t> done_{0};

@@ -184,7 +184,7 @@ void Emitter::emit_system_load(const ir::Inst& inst, const MemInfo& info) {
     const uint8_t page = use_page(*group);
     cold.d = vector ? def_xmm() : def_gpr();
     check_page(cold, page);
-    load_plainly(cold.d, inst.type, info, in_page(*group, page, inst, info));
+    load_plainly(cold.d, inst.type, info, in_page(*group, page, info));
     (void)a_.bind(cold.back);
     cold_.push_back(cold);
     return end_of_access(*group);
@@ -222,7 +222,7 @@ void Emitter::emit_system_store(const ir::Inst& inst, const MemInfo& info) {
     cold.place = guest_place(inst.args[0]);
     const uint8_t page = use_page(*group);
     check_page(cold, page);
-    store_plainly(v, vector, info, in_page(*group, page, inst, info));
+    store_plainly(v, vector, info, in_page(*group, page, info));
     (void)a_.bind(cold.back);
     cold_.push_back(cold);
     return end_of_access(*group);

@@ -50,30 +50,80 @@ bool Emitter::may_share_page(ValueId id) const {
          info.align == Align::None && info.order != Order::SeqCst;
 }
 
+/// The address as far back as what pinned registers had can be followed.
+Address Emitter::followed_address(ValueId value) const {
+  Address address = plan_.address(value);
+  for (;;) {
+    const ValueId base = root(address.base);
+    const ValueId same = is_pinned_read(base) ? same_as_[base] : base;
+    if (same == address.base) return address;
+    const Address before = plan_.address(same);
+    const int64_t sum = int64_t{address.displacement} + before.displacement;
+    address.base = same;
+    if (before.base == same || (before.index != kNoValue && address.index != kNoValue) ||
+        sum != static_cast<int32_t>(sum))
+      return address;
+    address.base = before.base;
+    address.displacement = static_cast<int32_t>(sum);
+    if (before.index == kNoValue) continue;
+    address.index = before.index;
+    address.shift = before.shift;
+  }
+}
+
+/// Notes what pinned registers have: they are no views of what was written to them.
+void Emitter::follow_pin(ValueId id, ValueId (&pinned)[16]) {
+  const ir::Inst& inst = at(id);
+  const auto offset = static_cast<uint32_t>(inst.imm);
+  if (const Pin* const pin = pins_.at(offset)) {
+    ValueId& known = pinned[pin->reg];
+    const bool whole = inst.type == Type::I64 && offset == pin->offset;
+    if (inst.op == Op::SetState) {
+      const ValueId of = root(inst.args[0]);
+      known = !whole || type_of(of) != Type::I64 ? kNoValue : is_pinned_read(of) ? same_as_[of] : of;
+      return;
+    }
+    same_as_[id] = whole && known != kNoValue ? known : id;
+    if (whole) known = same_as_[id];
+  }
+}
+
 void Emitter::find_page_groups() {
   page_groups_.clear();
   group_at_.clear();
   const auto count = static_cast<ValueId>(block_->insts.size());
+  if (same_as_.size() < count) same_as_.resize(count);
+  ValueId pinned[16];
+  std::fill(std::begin(pinned), std::end(pinned), kNoValue);
   OpenGroup open[16];
   unsigned open_count = 0;
   for (ValueId id = 0; id < count; ++id) {
     const ir::Inst& inst = block_->insts[id];
-    if (inst.op == Op::CallHelper) open_count = 0;
+    if (inst.op == Op::GetState || inst.op == Op::SetState) {
+      follow_pin(id, pinned);
+      continue;
+    }
+    if (inst.op == Op::CallHelper) {
+      open_count = 0;
+      std::fill(std::begin(pinned), std::end(pinned), kNoValue);
+    }
     if (!may_share_page(id)) continue;
     const auto info = MemInfo::unpack(inst.aux & 0xffffff);
-    const Address address = plan_.address(inst.args[0]);
+    const Address address = followed_address(inst.args[0]);
     const ValueId base = root(address.base),
                   index = address.index == kNoValue ? kNoValue : root(address.index);
     if (at(base).op == Op::Const || type_of(base) != Type::I64 ||
         (index != kNoValue && type_of(index) != Type::I64))
       continue;
+    const ValueId same_index = index != kNoValue && is_pinned_read(index) ? same_as_[index] : index;
     const int32_t low = address.displacement;
     if (low > kMaxDisplacement || low < -kMaxDisplacement) continue;
     const int32_t high = low + info.size - 1;
     bool found = false;
     for (unsigned k = 0; k < open_count && !found; ++k) {
       const OpenGroup& one = open[k];
-      if (one.base != base || one.index != index || one.shift != address.shift || one.space != info.space)
+      if (one.base != base || one.index != same_index || one.shift != address.shift ||
+          one.space != info.space)
         continue;
       PageGroup& group = page_groups_[one.group - 1u];
       const int32_t all_low = std::min(group.low, low), all_high = std::max(group.high, high);
@@ -83,13 +133,15 @@ void Emitter::find_page_groups() {
       group.last = id;
       group.write |= inst.op == Op::Store;
       group_at_.resize(count);
-      group_at_[group.first] = group_at_[id] = one.group;
+      group_at_[group.first] = {one.group, group.from};
+      group_at_[id] = {one.group, low};
       found = true;
     }
     if (found || page_groups_.size() == 0xffff) continue;
     page_groups_.push_back(
         {.first = id, .last = id, .write = inst.op == Op::Store, .from = low, .low = low, .high = high});
-    const OpenGroup one{base, index, address.shift, info.space, static_cast<uint16_t>(page_groups_.size())};
+    const OpenGroup one{base, same_index, address.shift, info.space,
+                        static_cast<uint16_t>(page_groups_.size())};
     if (open_count == std::size(open)) {
       std::move(open + 1, open + open_count, open);
       --open_count;
@@ -143,9 +195,8 @@ void Emitter::check_page(Cold& cold, uint8_t page) {
   no_flags();
 }
 
-Emitter::Mem Emitter::in_page(const PageGroup& group, uint8_t page, const ir::Inst& inst,
-                              const MemInfo& info) const {
-  return x86::ptr(gp64(page), plan_.address(inst.args[0]).displacement - group.from, info.size);
+Emitter::Mem Emitter::in_page(const PageGroup& group, uint8_t page, const MemInfo& info) const {
+  return x86::ptr(gp64(page), group_at_[now_].displacement - group.from, info.size);
 }
 
 void Emitter::end_of_access(PageGroup& group) {

@@ -361,13 +361,19 @@ class Emitter {
   void find_page_groups();
   bool may_share_page(ir::ValueId id) const;
   PageGroup* page_group(ir::ValueId id) {
-    return id < group_at_.size() && group_at_[id] != 0 ? &page_groups_[group_at_[id] - 1u] : nullptr;
+    return id < group_at_.size() && group_at_[id].group != 0 ? &page_groups_[group_at_[id].group - 1u]
+                                                             : nullptr;
   }
   GuestPlace guest_place(ir::ValueId address);
   void probe_group(PageGroup& group, Cold& cold, const ir::MemInfo& info, uint8_t i, uint8_t t);
   uint8_t use_page(PageGroup& group);
   void check_page(Cold& cold, uint8_t page);
-  Mem in_page(const PageGroup& group, uint8_t page, const ir::Inst& inst, const ir::MemInfo& info) const;
+  Mem in_page(const PageGroup& group, uint8_t page, const ir::MemInfo& info) const;
+  bool is_pinned_read(ir::ValueId root) const {
+    return at(root).op == ir::Op::GetState && pins_.at(static_cast<uint32_t>(at(root).imm));
+  }
+  Address followed_address(ir::ValueId value) const;
+  void follow_pin(ir::ValueId id, ir::ValueId (&pinned)[16]);
   void end_of_access(PageGroup& group);
   void page_to_memory(PageGroup& group);
   PageGroup* held_page(uint8_t reg);
@@ -551,7 +557,12 @@ class Emitter {
   uint16_t locked_gpr_ = 0;
   uint16_t held_ = 0;  ///< registers with the page of a group
   std::vector<PageGroup> page_groups_;
-  std::vector<uint16_t> group_at_;  ///< by instruction: index + 1; empty: there are none
+  struct Member {
+    uint16_t group = 0;  ///< index + 1
+    int32_t displacement = 0;
+  };
+  std::vector<Member> group_at_;      ///< by instruction; empty: there are none
+  std::vector<ir::ValueId> same_as_;  ///< (reads of pinned registers) the first value that is the same
   uint32_t locked_xmm_ = 0;
   Flags flags_;
   std::vector<uint32_t> free_slots_[3];
