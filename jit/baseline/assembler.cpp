@@ -175,7 +175,7 @@ bool keeps_host_flags(InstId id) {
     case hi::kIdVpxor:
       return true;
     default:
-      return false;
+      return (id >= hi::kIdCmova && id <= hi::kIdCmovz) || (id >= hi::kIdSeta && id <= hi::kIdSetz);
   }
 }
 }  // namespace

@@ -680,7 +680,9 @@ void Emitter::emit_select(const ir::Inst& inst) {
     return;
   }
   const Type wide = type == Type::I64 ? Type::I64 : Type::I32;
-  const uint8_t a = use_clean(yes), b = use_clean(no);
+  // (What writes 32 bits clears what is above them.)
+  const uint8_t a = is_word(type) ? use_gpr(yes) : use_clean(yes),
+                b = is_word(type) ? use_gpr(no) : use_clean(no);
   const Cc cc = evaluate(inst.args[0]);
   const uint8_t d = def_gpr(no);
   if (d == a && d != b) {

@@ -129,9 +129,16 @@ bool Emitter::keeps_status(const ir::Inst& inst) {
     case Op::Store:
       return plain() && !is_lazy(inst.args[1]);
     case Op::ZExt:
+      if (plan_[root(inst.args[0])].lazy && plan_[now_].needed) return is_answered(inst.args[0]);
+      [[fallthrough]];
     case Op::SExt:
     case Op::Trunc:
       return class_of(inst.type) == ValueClass::Gpr && !is_lazy(inst.args[0]);
+    case Op::Select:
+      // A conditional move, or the condition as a number.
+      if (plan_[now_].lazy || !plan_[now_].needed) return true;
+      return class_of(inst.type) == ValueClass::Gpr && inst.type != Type::I1 && !is_lazy(inst.args[1]) &&
+             !is_lazy(inst.args[2]) && is_answered(inst.args[0]);
     case Op::Add:
       return !plan_[now_].flags_used && ir::bit_width(inst.type) >= 32 &&
              class_of(inst.type) == ValueClass::Gpr;
