@@ -132,6 +132,8 @@ class Engine {
   }
   /// The image's blocks no longer jump to each other; the caller takes those out that are in the map.
   virtual void detach(const persist::Image&) {}
+  /// A region has taken a block's place in the map: jumps inside images lead to the map again.
+  virtual void replaced(ir::BlockKey) {}
   /// Writes an image of the blocks, which are all of a mapping at `base` and stay meanwhile. Of `pages`,
   /// ImagePage::first is filled in.
   virtual bool freeze(std::span<const KeptBlock> /*blocks*/, uint64_t /*base*/, persist::ImageWriter&,

@@ -3,6 +3,7 @@
 
 #if !defined(LYREBIRD_STATIC)
 #include <dlfcn.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <climits>
@@ -20,24 +21,51 @@ namespace {
 
 constexpr const char* kModule = "liblyrebird_llvm.so";
 
-/// Beside the program, in the lib directory next to it, or (the tests) above it.
-void* open_module(std::string& tried) {
+/// Beside the program, in the lib directory next to it, or (the tests) above it. Calls f(path) for each that
+/// is there, until it says true.
+template <typename F>
+void each_module(F f) {
   char path[PATH_MAX];
   const ssize_t size = readlink("/proc/self/exe", path, sizeof path);
-  if (size <= 0) return nullptr;
+  if (size <= 0) return;
   std::string folder(path, static_cast<size_t>(size));
   folder.resize(folder.find_last_of('/') + 1);
   for (const char* const way : {"", "../lib/lyrebird/", "../lib/", "../", "../../", "../../../"}) {
     const std::string file = folder + way + kModule;
-    if (access(file.c_str(), R_OK) != 0) continue;
-    if (void* const module = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL)) return module;
-    tried = dlerror();
+    if (access(file.c_str(), R_OK) == 0 && f(file)) return;
   }
-  return nullptr;
+}
+
+void* open_module(std::string& tried) {
+  void* module = nullptr;
+  each_module([&](const std::string& file) {
+    module = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (!module) tried = dlerror();
+    return module != nullptr;
+  });
+  return module;
 }
 
 }  // namespace
 #endif
+
+uint64_t region_compiler_id() {
+#if defined(LYREBIRD_STATIC)
+  return lyrebird_make_region_compiler ? 1 : 0;
+#else
+  if (lyrebird_make_region_compiler) return 1;
+  uint64_t id = 0;
+  each_module([&](const std::string& file) {
+    struct stat st;
+    if (stat(file.c_str(), &st) != 0) return false;
+    id = static_cast<uint64_t>(st.st_size) << 32 ^ static_cast<uint64_t>(st.st_mtim.tv_sec) << 2 ^
+         static_cast<uint64_t>(st.st_mtim.tv_nsec) << 34;
+    id |= 1;
+    return true;
+  });
+  return id;
+#endif
+}
 
 Result<std::unique_ptr<RegionCompiler>> make_region_compiler(const RegionTarget& target) {
   MakeRegionCompiler make = lyrebird_make_region_compiler;

@@ -42,6 +42,9 @@ class RegionCompiler {
 /// loaded. An error if there is none.
 Result<std::unique_ptr<RegionCompiler>> make_region_compiler(const RegionTarget& target);
 
+/// Which module that is, for regions that are kept: 0 if there is none. Does not load it.
+uint64_t region_compiler_id();
+
 /// What the module exports as `lyrebird_make_region_compiler`.
 using MakeRegionCompiler = RegionCompiler* (*)(const RegionTarget*);
 

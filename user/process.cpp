@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "user/process.h"
 
+#include <cstdlib>
+
 #include "base/log.h"
 #include "user/elf/loader.h"
 
@@ -36,6 +38,10 @@ accel::SoftOptions soft_options(const Options& options, const AddressSpace& memo
     soft.keep = accel::usual_keep_options(options.cache);
     soft.keep.key = options.guest + ' ' + options.cpu;
   }
+  // What is compiled now is there at once the next time.
+  if (!soft.keep.directory.empty()) soft.tier.worth = std::chrono::milliseconds(100), soft.tier.share = 2;
+  if (const char* const worth = std::getenv("LYREBIRD_TIER_WORTH"))
+    soft.tier.worth = std::chrono::milliseconds(std::strtol(worth, nullptr, 10)), soft.tier.share = 0;
   soft.tier.thread_made = [&process] { process.signals.actions->take_back_from_libc(); };
   return soft;
 }

@@ -19,6 +19,7 @@
 #include "jit/persist/directory.h"
 #include "jit/persist/hash.h"
 #include "jit/persist/image.h"
+#include "jit/region_compiler.h"
 
 namespace lyrebird::accel {
 
@@ -26,8 +27,9 @@ using jit::persist::hash_bytes;
 using jit::persist::Item;
 
 struct Keeper::Image {
-  Image(const std::string& stem, uint64_t k, const std::string& n, const frontend::CodeOrigin& origin)
-      : file(stem + jit::persist::kSuffix, k, n),
+  Image(const std::string& s, uint64_t k, const std::string& n, const frontend::CodeOrigin& origin)
+      : stem(s),
+        file(stem + jit::persist::kSuffix, k, n),
         path(stem + jit::persist::kImageSuffix),
         key(k),
         name(n),
@@ -35,7 +37,10 @@ struct Keeper::Image {
         start(origin.start),
         end(origin.end),
         guarded(origin.guarded) {}
-  jit::persist::File file;  ///< what came after the image
+  const std::string stem;                       ///< of the files' names
+  jit::persist::File file;                      ///< what came after the image
+  std::unique_ptr<jit::persist::File> regions;  ///< (images_mutex_) made when first wanted
+  std::atomic<bool> stale_regions{false};       ///< one there was made from other code
   const std::string path;
   const uint64_t key;
   const std::string name;
@@ -59,7 +64,16 @@ struct Keeper::Image {
   uint32_t pages() const { return static_cast<uint32_t>((end - start) >> jit::persist::kImagePageBits); }
 };
 
+struct Keeper::RegionNote {
+  Image* image = nullptr;
+  Item item;
+  std::vector<uint8_t> code;  ///< of the item
+};
+
 namespace {
+
+/// So many regions of one file are enough.
+constexpr uint64_t kMostRegions = 4096;
 
 /// Fewer new blocks than that, and few beside those that are kept, are not worth a write.
 constexpr size_t kFew = 16;
@@ -312,6 +326,161 @@ std::unique_ptr<jit::CompiledBlock> Keeper::load(ir::BlockKey key, Place& place,
   return block;
 }
 
+// --- regions
+
+namespace {
+
+struct RangeBytes {
+  const uint8_t* host;
+  uint64_t size, hash;
+  bool guarded;
+};
+
+/// Hashes, or compares. False if they differ, or can't be read.
+bool check_bytes(std::span<RangeBytes> ranges, bool fill) {
+  FaultGuard guard;
+  if (sigsetjmp(guard.env, 0) != 0) return false;
+  guard.arm();
+  for (RangeBytes& range : ranges) {
+    const uint64_t hash = hash_bytes(range.host, range.size, range.guarded ? 2 : 1) | 1;
+    if (fill) range.hash = hash;
+    if (hash != range.hash) return false;
+  }
+  return true;
+}
+
+/// The file's translation for the key, copied. False: there is none.
+bool read_region(const jit::persist::File& file, ir::BlockKey key, Item& item, std::vector<uint8_t>& code) {
+  FaultGuard guard;
+  if (sigsetjmp(guard.env, 0) != 0) return false;
+  guard.arm();
+  auto found = file.find(key);
+  if (!found || found->kind != jit::persist::Kind::Region) return false;
+  code.assign(found->code.begin(), found->code.end());
+  item = std::move(*found);
+  item.code = code;
+  return true;
+}
+
+}  // namespace
+
+/// nullptr: there is no compiler that regions could be of.
+jit::persist::File* Keeper::region_file(Image& image) {
+  const std::lock_guard lock(images_mutex_);
+  if (!compiler_id_) compiler_id_ = jit::region_compiler_id();
+  if (*compiler_id_ == 0) return nullptr;
+  if (!image.regions)
+    image.regions =
+        std::make_unique<jit::persist::File>(image.stem + ".regions" + jit::persist::kSuffix,
+                                             jit::persist::mix(image.key, *compiler_id_), image.name);
+  return image.regions.get();
+}
+
+/// Whether all of the ranges are code that may be kept, and is what it was; `fill`: makes the hashes instead.
+bool Keeper::check_ranges(std::vector<jit::persist::CheckedRange>& ranges, bool fill) {
+  std::vector<RangeBytes> bytes;
+  for (const jit::persist::CheckedRange& range : ranges) {
+    frontend::CodeOrigin origin;
+    if (!code_.origin(range.pc, origin) || !covers(origin, range.pc, range.size)) return false;
+    bytes.push_back({origin.host + (range.pc - origin.start), range.size, range.hash, origin.guarded});
+  }
+  if (!check_bytes(bytes, fill)) return false;
+  for (size_t i = 0; i < ranges.size(); ++i) ranges[i].hash = bytes[i].hash;
+  return true;
+}
+
+Keeper::KeptRegion Keeper::load_region(ir::BlockKey key, const jit::BlockMap& map) {
+  KeptRegion kept;
+  Place place;
+  if (!options_.regions || off_.load(std::memory_order_relaxed) || !locate(key.pc, place)) return kept;
+  Item item;
+  std::vector<uint8_t> code;
+  const jit::persist::File* const file = region_file(*place.image);
+  if (!file || !read_region(*file, key, item, code)) return kept;
+  std::vector<jit::persist::CheckedRange> ranges = item.more;
+  ranges.insert(ranges.begin(), {key.pc, item.guest_size, item.guest_hash});
+  // Before the guest's bytes are read, as everywhere.
+  for (const auto& range : ranges) kept.seen.push_back({range.pc, map.stamps(range.pc)});
+  if (check_ranges(ranges, false)) {
+    kept.refused = code.empty();
+    if (!kept.refused) kept.block = engine_.load(key, item.guest_size, item.guest_count, code);
+  } else {
+    place.image->stale_regions = true;
+  }
+  if (kept.refused) return kept;
+  (kept.block ? counters_.regions_found : counters_.regions_rejected).fetch_add(1, std::memory_order_relaxed);
+  if (!kept.block || item.more.empty()) return kept;
+  std::vector<jit::GuestRange> more;
+  for (const auto& range : item.more) more.push_back({range.pc, static_cast<uint32_t>(range.size)});
+  kept.block->more = std::make_unique<const std::vector<jit::GuestRange>>(std::move(more));
+  return kept;
+}
+
+/// A region's key, and what it is made from; nullptr: it can't be kept.
+std::shared_ptr<Keeper::RegionNote> Keeper::describe(ir::BlockKey key,
+                                                     std::vector<jit::persist::CheckedRange> ranges) {
+  Place place;
+  if (!options_.regions || off_.load(std::memory_order_relaxed) || ranges.front().size == 0 ||
+      !locate(key.pc, place) || !region_file(*place.image) || !check_ranges(ranges, true))
+    return nullptr;
+  auto note = std::make_shared<RegionNote>();
+  note->image = place.image;
+  note->item = {.key = key,
+                .kind = jit::persist::Kind::Region,
+                .guest_size = static_cast<uint32_t>(ranges.front().size),
+                .guest_hash = ranges.front().hash,
+                .more = {ranges.begin() + 1, ranges.end()},
+                .code = {}};
+  return note;
+}
+
+std::shared_ptr<Keeper::RegionNote> Keeper::describe_region(const jit::CompiledBlock& region) {
+  std::vector<jit::persist::CheckedRange> ranges{{region.key.pc, region.guest_size, 0}};
+  if (region.more)
+    for (const jit::GuestRange& range : *region.more) ranges.push_back({range.pc, range.size, 0});
+  auto note = describe(region.key, std::move(ranges));
+  if (!note || !engine_.save(region, note->code)) return nullptr;
+  note->item.guest_count = region.guest_count;
+  note->item.code = note->code;
+  return note;
+}
+
+std::shared_ptr<Keeper::RegionNote> Keeper::describe_refusal(ir::BlockKey key, uint32_t guest_size) {
+  return describe(key, {{key.pc, guest_size, 0}});
+}
+
+void Keeper::note_region(std::shared_ptr<RegionNote> note) {
+  const std::lock_guard lock(images_mutex_);
+  region_notes_.push_back(std::move(note));
+}
+
+void Keeper::save_regions() {
+  const std::unique_lock only(save_mutex_, std::try_to_lock);
+  if (!only) return;
+  std::vector<std::shared_ptr<RegionNote>> notes;
+  {
+    const std::lock_guard lock(images_mutex_);
+    notes.swap(region_notes_);
+  }
+  if (notes.empty()) return;
+  std::map<Image*, std::vector<Item>> items;
+  for (const auto& note : notes) items[note->image].push_back(note->item);
+  for (auto& [image, regions] : items) {
+    jit::persist::File& file = *region_file(*image);
+    // What nobody can use any more would be in the way for ever.
+    if (image->stale_regions.exchange(false) || file.items() > kMostRegions) {
+      ::unlink(file.path().c_str());
+      file.refresh();
+    }
+    const int64_t done = file.append(regions);
+    if (done < 0)
+      counters_.failed.fetch_add(1);
+    else
+      counters_.regions_saved.fetch_add(static_cast<uint64_t>(done));
+  }
+  prune();
+}
+
 // --- saving
 
 void Keeper::note(jit::CompiledBlock& block, Place& place) {
@@ -334,7 +503,9 @@ void Keeper::save_now_and_then(const jit::BlockMap& map) {
 
 void Keeper::save(const jit::BlockMap& map) {
   const uint64_t noted = noted_.load(std::memory_order_relaxed);
-  if (off_.load(std::memory_order_relaxed) || noted == 0) return;
+  if (off_.load(std::memory_order_relaxed)) return;
+  save_regions();
+  if (noted == 0) return;
   // To look through all blocks for a few costs more than these do.
   if (noted < kFew && noted * kFewOf < counters_.hits.load(std::memory_order_relaxed)) return;
   // Before any lock is taken, as the guest's address space has one of its own.
@@ -471,6 +642,7 @@ void Keeper::after_fork_in_child(bool prepared) {
   epoch_.fetch_add(1, std::memory_order_relaxed);
   noted_ = 0;
   last_save_ = std::chrono::steady_clock::now();
+  region_notes_.clear();
   for (Image* const image : images_) image->look_again = true;
   images_mutex_.unlock();
   save_mutex_.unlock();
@@ -486,6 +658,11 @@ void Keeper::report(Report& report) const {
   report.count("not there", get(counters_.misses));
   report.count("rejected", get(counters_.rejected), "other guest code, or a damaged file");
   report.count("blocks written", get(counters_.saved));
+  if (options_.regions) {
+    report.count("regions found", get(counters_.regions_found));
+    report.count("regions rejected", get(counters_.regions_rejected), "other guest code, or a damaged file");
+    report.count("regions written", get(counters_.regions_saved));
+  }
   report.count("files that could not be written", get(counters_.failed));
 }
 

@@ -9,6 +9,10 @@
 /// when that has become many, a new image is made of both. Blocks of anonymous or writable memory
 /// are not kept.
 ///
+/// Regions of the optimising tier have a file of their own for each mapping that one of them starts in, with
+/// a hash for each piece of guest code that they were made from. They are looked up one by one, by the tier's
+/// thread, which notes at once what would be written of a new one.
+///
 /// Thread-safe; locks are leaves, but for save(), which takes the map's.
 #pragma once
 
@@ -19,6 +23,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -40,6 +45,7 @@ struct KeepOptions {
   uint64_t limit = 0;     ///< bytes of the directory
   std::chrono::milliseconds interval{5000};  ///< a process that goes on translating saves that often
   bool in_place = true;                      ///< blocks may jump to each other unseen
+  bool regions = false;                      ///< those of the optimising tier, too
 };
 
 /// The user's usual directory, or the one given, and limit.
@@ -66,6 +72,22 @@ class Keeper {
   std::unique_ptr<jit::CompiledBlock> load(ir::BlockKey key, Place& place, Blocks& more);
   /// The block was translated from what is in memory now: to be kept, if it may be.
   void note(jit::CompiledBlock& block, Place& place);
+
+  /// A region that was kept, if `block`. `refused`: the compiler would make none.
+  struct KeptRegion {
+    std::unique_ptr<jit::CompiledBlock> block;
+    std::vector<jit::BlockMap::Seen> seen;  ///< for BlockMap::publish_region()
+    bool refused = false;
+  };
+  KeptRegion load_region(ir::BlockKey key, const jit::BlockMap& map);
+  /// What would be kept of a region that nobody runs yet. nullptr: it can't be.
+  struct RegionNote;
+  std::shared_ptr<RegionNote> describe_region(const jit::CompiledBlock& region);
+  /// The same where the compiler would make no region of the blocks at the key.
+  std::shared_ptr<RegionNote> describe_refusal(ir::BlockKey key, uint32_t guest_size);
+  /// It is to be kept: no stamp of its pages changed since it was made.
+  void note_region(std::shared_ptr<RegionNote> note);
+
   /// The guest's code in [start, start + size) is no longer what it was, or may not be. The ranges whose
   /// blocks have to go besides, mostly none.
   std::vector<std::pair<uint64_t, uint64_t>> changed(uint64_t start, uint64_t size);
@@ -90,6 +112,10 @@ class Keeper {
   bool mapped_as_before(const Image& image, frontend::CodeOrigin& origin) const;
   int64_t freeze(Image& image, const frontend::CodeOrigin& origin, const Fresh& fresh);
   int64_t append(Image& image, const Fresh& fresh);
+  jit::persist::File* region_file(Image& image);
+  std::shared_ptr<RegionNote> describe(ir::BlockKey key, std::vector<jit::persist::CheckedRange> ranges);
+  bool check_ranges(std::vector<jit::persist::CheckedRange>& ranges, bool fill);
+  void save_regions();
   void prune();
 
   jit::Engine& engine_;
@@ -102,6 +128,10 @@ class Keeper {
   std::map<std::array<uint64_t, 4>, std::unique_ptr<Image>> by_origin_;
   std::vector<Image*> images_;  ///< by number
 
+  // Under images_mutex_.
+  std::vector<std::shared_ptr<RegionNote>> region_notes_;  ///< to be written
+  std::optional<uint64_t> compiler_id_;                    ///< of regions, when it was asked for
+
   std::atomic<uint64_t> changes_{0};  ///< calls of changed()
   std::atomic<bool> any_image_{false};
 
@@ -111,7 +141,8 @@ class Keeper {
   std::chrono::steady_clock::time_point last_save_;
 
   struct Counters {
-    std::atomic<uint64_t> hits{0}, misses{0}, rejected{0}, saved{0}, failed{0}, images{0}, in_images{0};
+    std::atomic<uint64_t> hits{0}, misses{0}, rejected{0}, saved{0}, failed{0}, images{0}, in_images{0},
+        regions_found{0}, regions_rejected{0}, regions_saved{0};
   } counters_;
 };
 

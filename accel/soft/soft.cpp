@@ -69,11 +69,12 @@ static std::unique_ptr<jit::Engine> make_compiler([[maybe_unused]] const fronten
   return nullptr;
 }
 
-/// Where blocks are watched one by one, or replaced, they must not jump to each other unseen.
+/// Where blocks are watched one by one they must not jump to each other unseen.
 static KeepOptions keep_options(const SoftOptions& options) {
   KeepOptions keep = options.keep;
   keep.in_place &=
-      options.executor == Executor::Baseline && !log_enabled(LogTopic::Exec) && !log_enabled(LogTopic::Cpu);
+      options.executor != Executor::Llvm && !log_enabled(LogTopic::Exec) && !log_enabled(LogTopic::Cpu);
+  keep.regions = options.executor == Executor::Tiered;
   return keep;
 }
 
@@ -156,9 +157,10 @@ struct SoftAccelerator::Impl {
 
   /// The optimising tier; nullptr: none. Its thread calls optimise_hot().
   std::unique_ptr<Tier> tier;
-  std::atomic<uint64_t> regions{0}, region_instructions{0}, region_time_us{0};
+  std::atomic<uint64_t> regions{0}, region_instructions{0}, region_time_us{0}, kept_regions{0};
   void start_tier();
   std::vector<ir::BlockKey> optimise_hot(const std::vector<ir::BlockKey>& hot);
+  bool take_kept_region(ir::BlockKey key);
 };
 
 namespace {
@@ -344,20 +346,37 @@ SoftAccelerator::Impl::Translation SoftAccelerator::Impl::translate(jit::Engine&
 
 void SoftAccelerator::Impl::start_tier() {
   if (options.executor != Executor::Tiered || !compiler) return;
-  tier = std::make_unique<Tier>(*map, [this](const auto& hot) { return optimise_hot(hot); }, options.tier);
+  tier = std::make_unique<Tier>(
+      *map, [this](const auto& hot) { return optimise_hot(hot); }, options.tier,
+      [this](ir::BlockKey key) { return take_kept_region(key); });
+}
+
+bool SoftAccelerator::Impl::take_kept_region(ir::BlockKey key) {
+  if (!keeper) return false;
+  Keeper::KeptRegion kept = keeper->load_region(key, *map);
+  if (kept.refused) return true;
+  // A kept region knows of no breakpoints. Those that come now have its stamps changed.
+  if (!kept.block || current_breakpoints()) return false;
+  if (!map->publish_region(std::move(kept.block), kept.seen)) return false;
+  engine.replaced(key);
+  kept_regions.fetch_add(1, std::memory_order_relaxed);
+  return true;
 }
 
 std::vector<ir::BlockKey> SoftAccelerator::Impl::optimise_hot(const std::vector<ir::BlockKey>& hot) {
   const auto start = std::chrono::steady_clock::now();
-  const Breakpoints stops = current_breakpoints();
   std::vector<ir::Region> grown;
+  std::vector<bool> stopped;  // of each: it was lifted for breakpoints
   std::vector<std::vector<jit::BlockMap::Seen>> seen;
   std::vector<ir::BlockKey> failed;
   for (const ir::BlockKey key : hot) {
     seen.emplace_back();
+    bool any_stops = false;
     const auto source = [&](ir::BlockKey at) -> std::optional<ir::Block> {
       if (!map->find(at)) return std::nullopt;
       seen.back().push_back({at.pc, map->stamps(at.pc)});
+      const Breakpoints stops = current_breakpoints();
+      any_stops |= stops != nullptr;
       ir::Block block;
       lift(block, at, options.max_instructions, stops.get(), true);
       if (is_transient(block)) return std::nullopt;
@@ -369,19 +388,36 @@ std::vector<ir::BlockKey> SoftAccelerator::Impl::optimise_hot(const std::vector<
     auto region = jit::grow(key, source, limits);
     if (region) {
       grown.push_back(std::move(*region));
+      stopped.push_back(any_stops);
     } else {
       seen.pop_back();
       failed.push_back(key);
     }
   }
   auto compiled = engine.compile_regions(grown);
+  bool sound = true;  // what there is no region for was refused
+#if defined(__x86_64__)
+  sound = static_cast<jit::Baseline&>(*compiler).optimises();
+#endif
   for (size_t i = 0; i < compiled.size(); ++i) {
     const ir::BlockKey key = grown[i].parts[0].block.key;
     const uint32_t count = grown[i].guest_count();
-    if (!compiled[i] || !map->publish_region(std::move(compiled[i]), seen[i])) {
+    std::shared_ptr<Keeper::RegionNote> note;
+    if (keeper && !stopped[i])
+      note = compiled[i] ? keeper->describe_region(*compiled[i])
+             : sound     ? keeper->describe_refusal(key, grown[i].parts[0].block.guest_size)
+                         : nullptr;
+    if (!compiled[i]) {
+      if (note) keeper->note_region(std::move(note));
       failed.push_back(key);
       continue;
     }
+    if (!map->publish_region(std::move(compiled[i]), seen[i])) {
+      failed.push_back(key);
+      continue;
+    }
+    engine.replaced(key);
+    if (note) keeper->note_region(std::move(note));
     regions.fetch_add(1, std::memory_order_relaxed);
     region_instructions.fetch_add(count, std::memory_order_relaxed);
   }
@@ -511,7 +547,8 @@ SoftStats SoftAccelerator::stats() const {
           .refused = map.refused,
           .regions = impl_->regions.load(),
           .region_instructions = impl_->region_instructions.load(),
-          .region_time_us = impl_->region_time_us.load()};
+          .region_time_us = impl_->region_time_us.load(),
+          .kept_regions = impl_->kept_regions.load()};
 }
 
 }  // namespace lyrebird::accel

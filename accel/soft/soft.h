@@ -63,6 +63,7 @@ struct SoftStats {
   uint64_t regions = 0;              ///< optimised, ever
   uint64_t region_instructions = 0;  ///< guest instructions in them
   uint64_t region_time_us = 0;       ///< that making them took
+  uint64_t kept_regions = 0;         ///< that another process made
 };
 
 class SoftAccelerator {

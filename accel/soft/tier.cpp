@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <ctime>
 #include <new>
 #include <system_error>
 #include <utility>
@@ -22,10 +23,16 @@ constexpr unsigned kPatience = 16;
 /// What may not reach the thread, as the kernel's mask: see start().
 constexpr uint64_t kGuestSignals = ~(uint64_t{1} << (SIGSEGV - 1) | uint64_t{1} << (SIGBUS - 1));
 
+std::chrono::nanoseconds time_used(clockid_t clock) {
+  timespec time{};
+  clock_gettime(clock, &time);
+  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+}
+
 }  // namespace
 
-Tier::Tier(jit::BlockMap& map, Work work, TierOptions options)
-    : map_(&map), work_(std::move(work)), options_(options) {}
+Tier::Tier(jit::BlockMap& map, Work work, TierOptions options, Kept kept)
+    : map_(&map), work_(std::move(work)), options_(std::move(options)), kept_(std::move(kept)) {}
 
 Tier::~Tier() { stop(true); }
 
@@ -72,6 +79,7 @@ void Tier::after_fork_in_child(jit::BlockMap& map) {
   // Between two changes of it, if the thread was in the middle of one.
   if (looking_.exchange(false)) new (&hot_) jit::HotSet;
   gathering_ = 0;
+  guest_ = waiting_ = {};
   // Whatever locks the work held are held for ever here.
   started_ = working_.load();
   ended_ = false;
@@ -82,15 +90,36 @@ bool Tier::sleep(std::chrono::milliseconds time) {
   return !changed_.wait_for(lock, time, [this] { return stop_; });
 }
 
+/// The processor time that passed since the last call went to where the samples were taken.
+void Tier::count_time(unsigned samples, unsigned hot) {
+  if (samples == 0) return;
+  const auto now = time_used(CLOCK_PROCESS_CPUTIME_ID) - time_used(CLOCK_THREAD_CPUTIME_ID);
+  if (hot != 0) waiting_ += (now - guest_) * hot / samples;
+  guest_ = now;
+}
+
+/// Whether what is waiting takes so long that the compiler's time is little beside.
+bool Tier::affordable() const {
+  return waiting_ >= options_.worth && time_used(CLOCK_THREAD_CPUTIME_ID) * options_.share <= guest_;
+}
+
 bool Tier::look() {
   const bool running = map_->request_samples();
   bool news = false;
   looking_ = true;
-  sampler_.drain([&](ir::BlockKey key) { news |= hot_.add(key); });
-  if (hot_.any_hot() && ++gathering_ >= options_.gather) {
+  unsigned samples = 0, hot = 0;
+  sampler_.drain([&](ir::BlockKey key) {
+    if (kept_ && hot_.is_new(key) && kept_(key)) hot_.settle(key);
+    news |= hot_.add(key);
+    ++samples;
+    hot += hot_.is_hot(key);
+  });
+  count_time(samples, hot);
+  if (hot_.any_hot() && ++gathering_ >= options_.gather && affordable()) {
     gathering_ = 0;
+    waiting_ = {};
     working_ = true;
-    for (const ir::BlockKey key : work_(hot_.take_hot())) hot_.unsettle(key);
+    for (const ir::BlockKey key : work_(hot_.take_hot(options_.batch))) hot_.unsettle(key);
     working_ = false;
   }
   looking_ = false;

@@ -20,11 +20,16 @@
 namespace lyrebird::accel {
 
 struct TierOptions {
-  std::chrono::milliseconds first{50};  ///< before the first sample: short programs are none of ours
+  std::chrono::milliseconds first{20};  ///< before the first sample: short programs are none of ours
   std::chrono::milliseconds tick{1};    ///< between samples
   std::chrono::milliseconds rest{100};  ///< the longest between them
   unsigned gather = 8;                  ///< ticks from the first hot block to the work, so that more join it
-  std::function<void()> thread_made;    ///< called when the thread was started, by whoever did
+  /// The compiler is called when the guest has spent so much processor time in blocks that are waiting for
+  /// it:
+  std::chrono::milliseconds worth{600};
+  unsigned share = 10;                ///< and may use one part in so many of the guest's time, 0: all of it
+  size_t batch = 8;                   ///< regions at once
+  std::function<void()> thread_made;  ///< called when the thread was started, by whoever did
 };
 
 class Tier {
@@ -32,7 +37,11 @@ class Tier {
   /// Optimises the blocks; gives back those it could do nothing for.
   using Work = std::function<std::vector<ir::BlockKey>(const std::vector<ir::BlockKey>& hot)>;
 
-  Tier(jit::BlockMap& map, Work work, TierOptions options = {});
+  /// True: the block's region was there already, and stands in its place now. Asked at a block's first
+  /// sample.
+  using Kept = std::function<bool(ir::BlockKey)>;
+
+  Tier(jit::BlockMap& map, Work work, TierOptions options = {}, Kept kept = {});
   /// Ends the thread, after the work in hand.
   ~Tier();
   Tier(const Tier&) = delete;
@@ -50,6 +59,8 @@ class Tier {
 
  private:
   void run();
+  bool affordable() const;
+  void count_time(unsigned samples, unsigned hot);
   bool sleep(std::chrono::milliseconds time);  // false: stop
   /// True if there was something to learn.
   bool look();
@@ -57,9 +68,11 @@ class Tier {
   jit::BlockMap* map_;
   const Work work_;
   const TierOptions options_;
+  const Kept kept_;
   jit::Sampler sampler_;
   jit::HotSet hot_;
   unsigned gathering_ = 0;
+  std::chrono::nanoseconds guest_{0}, waiting_{0};  ///< processor time: the guest's, and in hot blocks
   std::atomic<bool> started_{false}, working_{false}, ended_{false};
   std::atomic<bool> looking_{false};  ///< hot_ is being changed
 

@@ -255,11 +255,24 @@ bool Baseline::put_record(uint8_t* to, const RecordPlan& plan) const {
   return codes[0].handler != nullptr;
 }
 
+/// Where put_record() writes addresses of this program.
+void Baseline::note_pointers(const RecordPlan& plan, std::vector<uint32_t>& pointers) {
+  constexpr auto kHandler = static_cast<uint32_t>(offsetof(interp::Code, handler));
+  constexpr auto kSize = static_cast<uint32_t>(sizeof(interp::Code));
+  pointers.push_back(plan.offset + kHandler);
+  pointers.push_back(plan.offset + kSize + kHandler);
+  if (plan.kind != RecordPlan::Kind::Helper) return;
+  pointers.push_back(plan.offset + static_cast<uint32_t>(offsetof(interp::Code, imm)));
+  pointers.push_back(plan.offset + 2 * kSize + kHandler);
+}
+
 std::unique_ptr<CompiledBlock> Baseline::install_region(const ir::Region& region, RegionCode code) {
   const ir::Block& first = region.parts.front().block;
   const uint32_t prefix = pins_.status != 0 ? baseline::append_flags_entry(code.bytes, code.entry, pins_) : 0;
   const auto size = static_cast<uint32_t>(code.bytes.size());
   std::vector<uint8_t> info;
+  std::vector<uint32_t> pointers;
+  for (const RecordPlan& plan : code.records) note_pointers(plan, pointers);
   const std::vector<uint8_t> recovery = pack_recovery(code.recipes, code.recovery);
   if (!BlockInfo::pack({.key = first.key,
                         .code_size = size,
@@ -269,6 +282,7 @@ std::unique_ptr<CompiledBlock> Baseline::install_region(const ir::Region& region
                         .region = true,
                         .exits = &code.exits,
                         .faults = &code.faults,
+                        .pointers = &pointers,
                         .recovery = recovery},
                        info))
     return nullptr;
@@ -344,6 +358,11 @@ std::vector<std::unique_ptr<CompiledBlock>> Baseline::compile_regions(std::span<
   std::vector<std::unique_ptr<CompiledBlock>> compiled;
   for (const ir::Region& region : regions) compiled.push_back(compile_region(region));
   return compiled;
+}
+
+bool Baseline::optimises() {
+  const std::lock_guard lock(regions_mutex_);
+  return !no_regions_;
 }
 
 Result<void> Baseline::use_regions_for_every_block() {
@@ -652,7 +671,8 @@ BaselineStats Baseline::stats() const {
           .loaded = get(counters_.loaded),
           .misses = get(counters_.misses),
           .regions = get(counters_.regions),
-          .region_bytes = get(counters_.region_bytes)};
+          .region_bytes = get(counters_.region_bytes),
+          .regions_loaded = get(counters_.regions_loaded)};
 }
 
 void Baseline::report(Report& report) const {
@@ -670,8 +690,9 @@ void Baseline::report(Report& report) const {
   report.count("links between blocks", s.links);
   report.count("indirect jumps that C++ looked up", s.misses);
   report.count("faults in generated code", s.faults);
-  if (s.regions == 0) return;
+  if (s.regions + s.regions_loaded == 0) return;
   report.section("optimising JIT");
+  report.count("regions from disk", s.regions_loaded);
   report.count("regions compiled", s.regions);
   report.bytes("host code of these", s.region_bytes);
 }

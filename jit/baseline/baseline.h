@@ -49,6 +49,7 @@ struct BaselineStats {
   uint64_t loaded = 0;  ///< blocks that another process compiled
   uint64_t misses = 0;  ///< indirect jumps that C++ had to look up
   uint64_t regions = 0, region_bytes = 0;
+  uint64_t regions_loaded = 0;  ///< that another process compiled
 };
 
 class Baseline final : public Engine {
@@ -72,6 +73,7 @@ class Baseline final : public Engine {
   bool attach(persist::Image& image, uint64_t base) override;
   std::unique_ptr<CompiledBlock> load(const persist::Image& image, uint32_t number, uint64_t base) override;
   void detach(const persist::Image& image) override;
+  void replaced(ir::BlockKey key) override;
   bool freeze(std::span<const KeptBlock> blocks, uint64_t base, persist::ImageWriter& writer,
               std::vector<persist::ImagePage>& pages) const override;
   BaselineStats stats() const;
@@ -79,6 +81,8 @@ class Baseline final : public Engine {
 
   /// Loads the optimising tier when first called.
   std::vector<std::unique_ptr<CompiledBlock>> compile_regions(std::span<const ir::Region> regions) override;
+  /// False: there is no optimising tier, or it broke down.
+  bool optimises();
   /// From now on every block is compiled as a region of its own; for tests. An error if there is no
   /// optimising tier.
   Result<void> use_regions_for_every_block();
@@ -113,6 +117,7 @@ class Baseline final : public Engine {
   BlockPtr copy_in(ir::BlockKey key, uint32_t guest_size, uint32_t guest_count, baseline::BlockInfo info,
                    const uint8_t* code);
   bool put_record(uint8_t* to, const RecordPlan& plan) const;
+  static void note_pointers(const RecordPlan& plan, std::vector<uint32_t>& pointers);
   std::unique_ptr<CompiledBlock> compile_region(const ir::Region& region);
   std::optional<RegionCode> compile_guarded(const ir::Region& region);
   std::unique_ptr<CompiledBlock> install_region(const ir::Region& region, RegionCode code);
@@ -157,7 +162,8 @@ class Baseline final : public Engine {
 
   struct Counters {
     std::atomic<uint64_t> blocks{0}, interpreted{0}, guest_instructions{0}, host_instructions{0},
-        hot_bytes{0}, all_bytes{0}, links{0}, faults{0}, misses{0}, regions{0}, region_bytes{0}, loaded{0};
+        hot_bytes{0}, all_bytes{0}, links{0}, faults{0}, misses{0}, regions{0}, region_bytes{0}, loaded{0},
+        regions_loaded{0};
   } counters_;
 };
 

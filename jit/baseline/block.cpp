@@ -126,14 +126,15 @@ std::optional<BlockInfo> BlockInfo::check(std::span<const uint8_t> bytes) {
   if (bytes.size() < sizeof(Head)) return std::nullopt;
   const BlockInfo info(bytes.data());
   const Head head = info.head();
-  if (head.region) return std::nullopt;  // they are not kept
+  if (head.region && recovery_at(head) + sizeof(uint32_t) > bytes.size()) return std::nullopt;
   if (info.size() > bytes.size() || head.code_size < kCodeHeader + head.prefix ||
       head.after_check > head.code_size)
     return std::nullopt;
   const auto fits = [&](uint32_t offset, uint32_t size) { return offset <= head.code_size - size; };
   for (unsigned i = 0; i < head.exits; ++i) {
     const auto exit = info.read<Exit>(sizeof(Head) + i * sizeof(Exit));
-    if (!fits(exit.patch, 4) || !fits(exit.stub, 1) ||
+    const uint32_t field = head.region ? sizeof(uint64_t) : sizeof(int32_t);
+    if (head.code_size < field || !fits(exit.patch, field) || !fits(exit.stub, 1) ||
         (exit.wide && static_cast<uint32_t>(exit.pc) >= head.wide))
       return std::nullopt;
   }

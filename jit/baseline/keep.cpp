@@ -71,11 +71,16 @@ void place(uint8_t* code, BlockInfo info, uint64_t pc) {
   }
 }
 
-/// Lets each jump to another block go to its stub.
-void unlink_code(uint8_t* code, BlockInfo info, ir::BlockKey key) {
+/// Lets each jump to another block go to its stub. `at`: where the code will run, of which a region's jumps
+/// have to know.
+void unlink_code(uint8_t* code, BlockInfo info, ir::BlockKey key, const uint8_t* at) {
   for (unsigned i = 0; i < info.exits(); ++i) {
     const ExitPlan exit = info.exit(i, key);
-    if (exit.patch) store_to(code + exit.patch, static_cast<int32_t>(exit.stub - (exit.patch + 4)));
+    if (exit.patch == 0) continue;
+    if (info.region())
+      store_to(code + exit.patch, reinterpret_cast<uint64_t>(at) + exit.stub);
+    else
+      store_to(code + exit.patch, static_cast<int32_t>(exit.stub - (exit.patch + 4)));
   }
 }
 
@@ -104,7 +109,7 @@ bool Baseline::save(const CompiledBlock& compiled, std::vector<uint8_t>& out) co
   uint8_t* const code = out.data() + start + info_size;
   std::memcpy(code, block.code, size);
   std::memset(code, 0, kCodeHeader);
-  unlink_code(code, block.info, block.key);
+  unlink_code(code, block.info, block.key, nullptr);
   unplace(code, block.info, block.key.pc);
   for (unsigned i = 0; i < block.info.pointers(); ++i) {
     if (make_distance(code + block.info.pointer(i))) continue;
@@ -115,7 +120,7 @@ bool Baseline::save(const CompiledBlock& compiled, std::vector<uint8_t>& out) co
 }
 
 bool Baseline::can_keep(const BaselineBlock& block) const {
-  return block.code && !block.info.region() && (!options_.system || block.info.movable()) &&
+  return block.code && !every_block_ && (!options_.system || block.info.movable()) &&
          !strip_tags_.load(std::memory_order_relaxed);
 }
 
@@ -130,7 +135,7 @@ Baseline::BlockPtr Baseline::copy_in(ir::BlockKey key, uint32_t guest_size, uint
   static thread_local std::vector<uint8_t> bytes;
   bytes.assign(from, from + size);
   store_to<const BaselineBlock*>(bytes.data(), block.get());
-  unlink_code(bytes.data(), info, key);
+  unlink_code(bytes.data(), info, key, code);
   place(bytes.data(), info, key.pc);
   for (unsigned i = 0; i < info.pointers(); ++i) make_pointer(bytes.data() + info.pointer(i));
   cache_.write(code, bytes.data(), size);
@@ -141,17 +146,17 @@ Baseline::BlockPtr Baseline::copy_in(ir::BlockKey key, uint32_t guest_size, uint
                      .tier = "kept",
                      .code = code,
                      .size = size,
-                     .start = kCodeHeader,
-                     .hot_size = size - kCodeHeader,
+                     .start = info.region() ? info.after_check() : kCodeHeader,
+                     .hot_size = size - (info.region() ? info.after_check() : kCodeHeader),
                      .marks = {}});
-  counters_.loaded.fetch_add(1, std::memory_order_relaxed);
+  (info.region() ? counters_.regions_loaded : counters_.loaded).fetch_add(1, std::memory_order_relaxed);
   return block;
 }
 
 std::unique_ptr<CompiledBlock> Baseline::load(ir::BlockKey key, uint32_t guest_size, uint32_t guest_count,
                                               std::span<const uint8_t> kept) {
   const auto info = BlockInfo::check(kept);
-  if (!info || info->region()) return nullptr;
+  if (!info) return nullptr;
   const size_t info_size = padded(info->size());
   if (info_size > kept.size() || info->code_size() > kept.size() - info_size) return nullptr;
   return copy_in(key, guest_size, guest_count, *info, kept.data() + info_size);
@@ -230,6 +235,31 @@ void Baseline::detach(const persist::Image& image) {
     for (unsigned i = 0; i < place.info.exits(); ++i) {
       const ExitPlan exit = place.info.exit(i, place.key);
       if (exit.patch) patch(cache_.offset_of(place.code + exit.patch), false, place.code + exit.stub, false);
+    }
+  }
+}
+
+/// Only near it, where its back edges are, as there may be a great many: the others go on to the block,
+/// which does the same.
+void Baseline::replaced(ir::BlockKey key) {
+  constexpr uint64_t kPages = 64;
+  const std::lock_guard lock(link_mutex_);
+  for (const auto& slot : images_) {
+    const Attached* const attached = slot.load(std::memory_order_relaxed);
+    if (!attached || attached->detached.load(std::memory_order_relaxed)) continue;
+    const auto pages = attached->image->pages();
+    const auto count = static_cast<uint32_t>(attached->image->blocks().size());
+    const uint64_t page = (key.pc - attached->base) >> persist::kImagePageBits;
+    if (page >= pages.size()) continue;
+    const uint64_t end = std::min<uint64_t>(page + kPages, pages.size());
+    const uint32_t last = end < pages.size() ? pages[end].first : count;
+    for (uint32_t number = pages[page - std::min(page, kPages)].first; number < last; ++number) {
+      const Place from = place_in(*attached, number);
+      for (unsigned i = 0; i < from.info.exits(); ++i) {
+        const ExitPlan exit = from.info.exit(i, from.key);
+        if (exit.patch && exit.mode_known && exit.pc == key.pc && exit.mode == key.mode)
+          patch(cache_.offset_of(from.code + exit.patch), false, from.code + exit.stub, false);
+      }
     }
   }
 }

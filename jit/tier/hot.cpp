@@ -26,9 +26,13 @@ void HotSet::age() {
   }
 }
 
-std::vector<ir::BlockKey> HotSet::take_hot() {
+std::vector<ir::BlockKey> HotSet::take_hot(size_t most) {
   std::vector<ir::BlockKey> hot = std::exchange(hot_, {});
   std::sort(hot.begin(), hot.end(), [&](auto a, auto b) { return scores_[a].samples > scores_[b].samples; });
+  if (hot.size() > most) {
+    hot_.assign(hot.begin() + static_cast<ptrdiff_t>(most), hot.end());
+    hot.resize(most);
+  }
   for (const ir::BlockKey key : hot) scores_[key].settled = true;
   return hot;
 }

@@ -16,10 +16,18 @@ class HotSet {
   /// So many samples later an old one counts half.
   static constexpr uint32_t kHalfLife = 512;
 
+  /// Nothing is known of the block.
+  bool is_new(ir::BlockKey key) const { return !scores_.contains(key); }
+  /// The block needs nothing.
+  void settle(ir::BlockKey key) { scores_[key].settled = true; }
   /// True if the sample told something new: the block is not settled.
   bool add(ir::BlockKey key);
-  /// Takes the blocks that became hot since the last time, hottest first. They are settled from now on.
-  std::vector<ir::BlockKey> take_hot();
+  /// Takes the hottest of the blocks that became hot, hottest first. They are settled from now on.
+  std::vector<ir::BlockKey> take_hot(size_t most = ~size_t{0});
+  bool is_hot(ir::BlockKey key) const {
+    const auto found = scores_.find(key);
+    return found != scores_.end() && found->second.hot && !found->second.settled;
+  }
   bool any_hot() const { return !hot_.empty(); }
   /// It was no use for now: the block has to be sampled ever more often to be taken again.
   void unsettle(ir::BlockKey key);

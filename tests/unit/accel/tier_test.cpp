@@ -16,7 +16,8 @@ namespace {
 using namespace std::chrono_literals;
 using Keys = std::vector<ir::BlockKey>;
 
-const TierOptions kFast{.first = 1ms, .tick = 1ms, .rest = 4ms, .gather = 2, .thread_made = {}};
+const TierOptions kFast{
+    .first = 1ms, .tick = 1ms, .rest = 4ms, .gather = 2, .worth = 0ms, .share = 0, .thread_made = {}};
 
 TEST(HotSet, ABlockIsHotAfterEnoughSamplesAndOnlyOnce) {
   jit::HotSet hot;
