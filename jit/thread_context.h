@@ -36,8 +36,9 @@ inline constexpr uint32_t kSampleRequest = 2;   ///< note in the sampler where y
 /// ThreadContext::generation of a thread that must ask for every single block.
 inline constexpr uint64_t kNoChaining = ~uint64_t{0};
 
+/// No hash: code that jumps computes it, and what lies close together never collides.
 constexpr unsigned jump_cache_index(uint64_t pc) {
-  return static_cast<unsigned>((pc >> 2) ^ (pc >> (2 + kJumpCacheBits))) & ((1u << kJumpCacheBits) - 1);
+  return static_cast<unsigned>(pc >> 2) & ((1u << kJumpCacheBits) - 1);
 }
 
 struct ThreadContext {

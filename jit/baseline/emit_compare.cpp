@@ -281,15 +281,19 @@ Cc Emitter::evaluate(ValueId condition) {
 Cc Emitter::evaluate_choice(const ir::Inst& choice) {
   const uint16_t locked = locked_gpr_;
   const bool otherwise = constant(choice.args[2]) != 0;
-  Cc cc = evaluate(choice.args[1]);
-  locked_gpr_ = locked;
-  const uint8_t chosen = take_gpr();
-  (void)a_.emit(hi::setccFromCond(cc), x86::gpb_lo(chosen));
-  cc = evaluate(choice.args[0]);
-  locked_gpr_ = static_cast<uint16_t>(locked | 1u << chosen);
-  const uint8_t go = take_gpr();
-  (void)a_.emit(hi::setccFromCond(otherwise ? x86::negateCond(cc) : cc), x86::gpb_lo(go));
-  (void)a_.emit(otherwise ? hi::kIdOr : hi::kIdAnd, x86::gpb_lo(chosen), x86::gpb_lo(go));
+  // The end of a chain comes first: else every part would wait for the rest in a register.
+  const Op go = at(root(choice.args[0])).op;
+  const bool chain = go == Op::Select || go == Op::Not;
+  uint8_t parts[2];
+  uint16_t taken = 0;
+  for (const unsigned k : {chain ? 0u : 1u, chain ? 1u : 0u}) {
+    const Cc cc = evaluate(choice.args[k]);
+    locked_gpr_ = static_cast<uint16_t>(locked | taken);
+    parts[k] = take_gpr();
+    taken |= static_cast<uint16_t>(1u << parts[k]);
+    (void)a_.emit(hi::setccFromCond(k == 0 && otherwise ? x86::negateCond(cc) : cc), x86::gpb_lo(parts[k]));
+  }
+  (void)a_.emit(otherwise ? hi::kIdOr : hi::kIdAnd, x86::gpb_lo(parts[1]), x86::gpb_lo(parts[0]));
   locked_gpr_ = locked;
   no_flags();
   return Cc::kNE;

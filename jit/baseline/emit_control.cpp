@@ -95,10 +95,8 @@ void Emitter::emit_jump_indirect(const ir::Inst& inst) {
   const unsigned exit = add_exit({.kind = ExitPlan::Kind::Indirect});
   const uint8_t index = take_gpr(), thread = take_gpr();
   jump_target_ = pc;  // the stub notes it in the state
-  (void)a_.mov(gp64(index), gp64(pc));
+  (void)a_.mov(gp32(index), gp32(pc));
   (void)a_.mov(gp64(thread), frame_mem(kFrameThread, 8));
-  (void)a_.shr(gp64(index), kJumpCacheBits);
-  (void)a_.xor_(gp32(index), gp32(pc));
   (void)a_.and_(gp32(index), ((1u << kJumpCacheBits) - 1) << 2);
   const auto entry = [&](size_t field, unsigned size) {
     return x86::ptr(gp64(thread), gp64(index), 3, kThreadJumpCache + static_cast<int32_t>(field), size);

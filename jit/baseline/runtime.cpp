@@ -205,9 +205,7 @@ void Runtime::lookup() {
   const auto entry = [&](size_t field) {
     return x86::ptr(thread, index, 3, kThreadJumpCache + static_cast<int32_t>(field), 0);
   };
-  (void)a_.mov(index, pc);
-  (void)a_.shr(index, kJumpCacheBits);
-  (void)a_.xor_(index.r32(), x86::ecx);
+  (void)a_.mov(index.r32(), pc.r32());
   (void)a_.and_(index.r32(), ((1u << kJumpCacheBits) - 1) << 2);
   (void)a_.mov(entry(offsetof(JumpCacheEntry, pc)), pc);
   (void)a_.mov(x86::ecx, x86::ptr(block, kBlockMode, 4));

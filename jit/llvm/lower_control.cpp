@@ -147,8 +147,7 @@ void Lowering::lower_jump_indirect(const ir::Inst& inst) {
   LType* const pointer = llvm::PointerType::get(context_, 0);
   Value* const thread = b_.CreateAlignedLoad(pointer, frame_at(baseline::kFrameThread), llvm::Align(8));
   // The index times 4.
-  Value* const mixed = b_.CreateXor(b_.CreateLShr(pc, kJumpCacheBits), pc);
-  Value* const index = b_.CreateAnd(mixed, ((1u << kJumpCacheBits) - 1) << 2);
+  Value* const index = b_.CreateAnd(pc, ((1u << kJumpCacheBits) - 1) << 2);
   Value* const entry = b_.CreateInBoundsGEP(
       b_.getInt8Ty(), b_.CreateConstInBoundsGEP1_64(b_.getInt8Ty(), thread, kThreadJumpCache),
       b_.CreateShl(index, 3));
