@@ -416,7 +416,7 @@ ValueId Plan::shift_amount(const Inst& shift) const {
   if (mask.op != Op::And || class_of(mask.type) != ValueClass::Gpr || mask.type == Type::I1) return by;
   for (unsigned k = 0; k < 2; ++k)
     if (is_const(mask.args[k]) && block_->insts[mask.args[k]].imm == ir::bit_width(shift.type) - 1 &&
-        !is_const(mask.args[1 - k]))
+        !is_const(values_[mask.args[1 - k]].root))  // an immediate operand is not taken modulo the width
       return mask.args[1 - k];
   return by;
 }
