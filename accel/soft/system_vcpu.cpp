@@ -24,6 +24,20 @@ using ir::ExitKind;
 
 namespace {
 
+/// Guest code that other vCPUs may write to meanwhile: aligned words as they are at one moment each.
+void copy_code(uint8_t* to, const uint8_t* from, unsigned size) {
+  const auto one = [&]<typename U>(U) {
+    const U value = __atomic_load_n(reinterpret_cast<const U*>(from), __ATOMIC_RELAXED);
+    std::memcpy(to, &value, sizeof value);
+    to += sizeof value, from += sizeof value, size -= sizeof value;
+  };
+  while (size > 0)
+    if (size >= 4 && reinterpret_cast<uintptr_t>(from) % 4 == 0)
+      one(uint32_t{});
+    else
+      one(uint8_t{});
+}
+
 /// The code of one page, or of what is no memory.
 class PageSource final : public frontend::CodeSource {
  public:
@@ -37,7 +51,7 @@ class PageSource final : public frontend::CodeSource {
     const uint64_t offset = pc - page_;
     if (offset >= jit::kTlbPageSize || size > jit::kTlbPageSize - offset) return false;
     if (code_.host) {
-      std::memcpy(to, code_.host + offset, size);
+      copy_code(static_cast<uint8_t*>(to), code_.host + offset, size);
       return true;
     }
     for (unsigned i = 0; i < size; i += 4) {
