@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "base/bits.h"
+#include "base/guest_bytes.h"
 #include "jit/thread_context.h"
 
 namespace lyrebird::jit {
@@ -200,31 +201,6 @@ bool Tlb::locate(uint64_t va, unsigned size, Access access, unsigned space, Piec
   return true;
 }
 
-namespace {
-
-void copy_bytes(uint8_t* to, const uint8_t* from, unsigned size) {
-  // In one piece where the guest may rely on it.
-  const auto one = [&]<typename U>(U) {
-    U value;
-    std::memcpy(&value, from, sizeof value);
-    __atomic_store_n(reinterpret_cast<U*>(to), value, __ATOMIC_RELAXED);
-  };
-  switch (size) {
-    case 1:
-      return one(uint8_t{});
-    case 2:
-      return one(uint16_t{});
-    case 4:
-      return one(uint32_t{});
-    case 8:
-      return one(uint64_t{});
-    default:
-      std::memcpy(to, from, size);
-  }
-}
-
-}  // namespace
-
 bool Tlb::read(uint64_t va, unsigned size, unsigned space, uint8_t* to) {
   const unsigned first = static_cast<unsigned>(std::min<uint64_t>(size, kTlbPageSize - (va & ~kTlbPageMask)));
   Piece pieces[2];
@@ -235,7 +211,7 @@ bool Tlb::read(uint64_t va, unsigned size, unsigned space, uint8_t* to) {
   uint8_t bytes[32];
   for (unsigned i = 0, at = 0; i < count; at += sizes[i++]) {
     if (pieces[i].host) {
-      copy_bytes(bytes + at, pieces[i].host, sizes[i]);
+      copy_guest_bytes(bytes + at, pieces[i].host, sizes[i]);
       continue;
     }
     ++stats_.io;
@@ -264,7 +240,7 @@ bool Tlb::write(uint64_t va, unsigned size, unsigned space, const uint8_t* from)
     if (!locate(i == 0 ? va : va + first, sizes[i], Access::Write, space, pieces[i])) return false;
   for (unsigned i = 0, at = 0; i < count; at += sizes[i++]) {
     if (pieces[i].host) {
-      copy_bytes(pieces[i].host, from + at, sizes[i]);
+      copy_guest_bytes(pieces[i].host, from + at, sizes[i]);
       if (pieces[i].mark) pieces[i].mark->mark(pieces[i].offset, sizes[i]);
       continue;
     }

@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <bit>
 #include <cassert>
-#include <cstring>
 
 #include "base/bits.h"
+#include "base/guest_bytes.h"
 
 namespace lyrebird::system {
 
@@ -210,7 +210,7 @@ MemoryResult AddressSpace::read(uint64_t pa, unsigned size) const {
   if (range.size - inside >= size) {
     if (range.direct_read()) {
       uint64_t value = 0;
-      std::memcpy(&value, range.region->ram_block()->host() + range.region->ram_offset() + offset, size);
+      copy_guest_bytes(&value, range.region->ram_block()->host() + range.region->ram_offset() + offset, size);
       return {true, value};
     }
     if (std::has_single_bit(size) && is_aligned(offset, size)) return read_io(range, offset, size);
@@ -231,7 +231,7 @@ bool AddressSpace::write(uint64_t pa, unsigned size, uint64_t value) const {
     if (range.direct_write()) {
       RamBlock& ram = *range.region->ram_block();
       const uint64_t at = range.region->ram_offset() + offset;
-      std::memcpy(ram.host() + at, &value, size);
+      copy_guest_bytes(ram.host() + at, &value, size);
       ram.mark(at, size);
       return true;
     }
@@ -251,7 +251,7 @@ bool AddressSpace::read_bytes(uint64_t pa, void* to, uint64_t size) const {
     const auto memory = host(pa);
     if (!memory) return false;
     const uint64_t piece = std::min(size, memory->size);
-    std::memcpy(out, memory->pointer, piece);
+    copy_guest_bytes(out, memory->pointer, piece);
     pa += piece, out += piece, size -= piece;
   }
   return true;
@@ -263,7 +263,7 @@ bool AddressSpace::copy_in(uint64_t pa, const void* from, uint64_t size, bool ro
     const auto memory = host(pa);
     if (!memory || !(memory->writable || rom)) return false;
     const uint64_t piece = std::min(size, memory->size);
-    std::memcpy(memory->pointer, in, piece);
+    copy_guest_bytes(memory->pointer, in, piece);
     memory->ram->mark(memory->ram_offset, piece);
     pa += piece, in += piece, size -= piece;
   }

@@ -12,6 +12,7 @@
 
 #include "accel/soft/instruction_mode.h"
 #include "accel/soft/trace.h"
+#include "base/guest_bytes.h"
 #include "base/log.h"
 #include "ir/passes.h"
 #include "jit/block_map.h"
@@ -23,20 +24,6 @@ using frontend::TlbFlush;
 using ir::ExitKind;
 
 namespace {
-
-/// Guest code that other vCPUs may write to meanwhile: aligned words as they are at one moment each.
-void copy_code(uint8_t* to, const uint8_t* from, unsigned size) {
-  const auto one = [&]<typename U>(U) {
-    const U value = __atomic_load_n(reinterpret_cast<const U*>(from), __ATOMIC_RELAXED);
-    std::memcpy(to, &value, sizeof value);
-    to += sizeof value, from += sizeof value, size -= sizeof value;
-  };
-  while (size > 0)
-    if (size >= 4 && reinterpret_cast<uintptr_t>(from) % 4 == 0)
-      one(uint32_t{});
-    else
-      one(uint8_t{});
-}
 
 /// The code of one page, or of what is no memory.
 class PageSource final : public frontend::CodeSource {
@@ -50,12 +37,13 @@ class PageSource final : public frontend::CodeSource {
   bool fetch(uint64_t pc, void* to, unsigned size) override {
     const uint64_t offset = pc - page_;
     if (offset >= jit::kTlbPageSize || size > jit::kTlbPageSize - offset) return false;
-    if (code_.host) {
-      copy_code(static_cast<uint8_t*>(to), code_.host + offset, size);
-      return true;
-    }
     for (unsigned i = 0; i < size; i += 4) {
+      // Words: other vCPUs may write to them meanwhile, and see instructions as a whole.
       const unsigned some = std::min(4u, size - i);
+      if (code_.host) {
+        copy_guest_bytes(static_cast<uint8_t*>(to) + i, code_.host + offset + i, some);
+        continue;
+      }
       const system::MemoryResult word = memory_.read(code_.physical + offset + i, some);
       if (!word.ok) return false;
       std::memcpy(static_cast<uint8_t*>(to) + i, &word.value, some);

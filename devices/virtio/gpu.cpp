@@ -5,9 +5,9 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstring>
 #include <utility>
 
+#include "base/guest_bytes.h"
 #include "devices/virtio/edid.h"
 
 namespace lyrebird::devices {
@@ -375,7 +375,7 @@ bool VirtioGpu::copy_from_guest(const Resource& resource, uint64_t offset, uint8
     while (skip < entry.length && size > 0) {
       const Piece piece = memory().piece(entry.address + skip, std::min(size, entry.length - skip), false);
       if (piece.size == 0) return false;
-      std::memcpy(to, piece.data, piece.size);
+      copy_guest_bytes(to, piece.data, piece.size);
       to += piece.size, skip += piece.size, offset += piece.size, size -= piece.size;
     }
   }

@@ -7,6 +7,8 @@
 #include <cstring>
 #include <utility>
 
+#include "base/guest_bytes.h"
+
 static_assert(std::endian::native == std::endian::little, "rings are little-endian");
 
 namespace lyrebird::devices {
@@ -78,7 +80,7 @@ size_t Chain::read(uint64_t offset, void* to, size_t size) const {
       continue;
     }
     const size_t n = std::min<uint64_t>(piece.size - offset, size - done);
-    std::memcpy(static_cast<uint8_t*>(to) + done, piece.data + offset, n);
+    copy_guest_bytes(static_cast<uint8_t*>(to) + done, piece.data + offset, n);
     offset = 0;
     if ((done += n) == size) break;
   }
@@ -94,7 +96,7 @@ size_t Chain::write(uint64_t offset, const void* from, size_t size) const {
       continue;
     }
     const size_t n = std::min<uint64_t>(piece.size - offset, size - done);
-    std::memcpy(piece.data + offset, static_cast<const uint8_t*>(from) + done, n);
+    copy_guest_bytes(piece.data + offset, static_cast<const uint8_t*>(from) + done, n);
     offset = 0;
     if ((done += n) == size) break;
   }
@@ -269,7 +271,7 @@ bool Virtqueue::walk_indirect(Chain& chain, const Descriptor& table) {
       fail("an indirect table is not in RAM");
       return false;
     }
-    std::memcpy(copy.data() + done, piece.data, piece.size);
+    copy_guest_bytes(copy.data() + done, piece.data, piece.size);
     done += piece.size;
   }
   uint64_t at = 0;

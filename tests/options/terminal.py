@@ -6,6 +6,7 @@ usage: terminal.py EMULATOR        lyrebird-system-aarch64; no payload is needed
 """
 
 import os
+import pathlib
 import pty
 import select
 import signal
@@ -46,6 +47,17 @@ class Terminal(unittest.TestCase):
         self.assertIn(text, seen)
         return seen
 
+    def wait_until_idle(self, process: subprocess.Popen):
+        """A thread sanitizer delivers what is fatal at once, inside its own locks too: it has to be asleep."""
+        os.write(self.master, b"\x01h")
+        self.read_until(b"C-a C-a")
+        end, asleep = time.monotonic() + 60, 0
+        while asleep < 3 and time.monotonic() < end:
+            state = pathlib.Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+            asleep = asleep + 1 if state == "S" else 0
+            time.sleep(0.02)
+        self.assertEqual(asleep, 3, "it never slept")
+
     def assert_as_before(self):
         self.assertEqual(termios.tcgetattr(self.slave), self.before)
 
@@ -59,6 +71,7 @@ class Terminal(unittest.TestCase):
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGABRT, signal.SIGSEGV):
             with self.subTest(number):
                 process = self.start(*MACHINE)
+                self.wait_until_idle(process)
                 process.send_signal(number)
                 process.wait(60)
                 self.assert_as_before()
