@@ -47,6 +47,8 @@ class Vcpu {
   virtual void set_interrupt(uint32_t lines, bool level);
   /// VcpuThread::set_power(): from now on it runs, or does not any more.
   virtual void set_power(bool /*on*/) {}
+  /// While all are paused: the next resume() is not for this one, so that no other may wait for it.
+  virtual void set_held(bool /*held*/) {}
   /// While the vCPU does not run: lets the hardware's registers be seen in state(), and back.
   virtual Result<void> read_state() { return {}; }
   virtual Result<void> write_state() { return {}; }

@@ -3,6 +3,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <numeric>
+
 namespace lyrebird::machines {
 
 Machine::Machine(system::EventLoop& loop, std::shared_ptr<system::Clock> clock)
@@ -31,16 +34,17 @@ void Machine::stop_cpus() {
 }
 
 void Machine::resume() {
-  if (running_ || ended_) return;
-  running_ = true;
-  clock_->start();
-  for (const auto& thread : threads_) thread->resume();
+  std::vector<size_t> all(threads_.size());
+  std::iota(all.begin(), all.end(), size_t{0});
+  resume(all);
 }
 
 void Machine::resume(const std::vector<size_t>& cpus) {
   if (running_ || ended_) return;
   running_ = true;
   clock_->start();
+  for (size_t i = 0; i < threads_.size(); ++i)
+    threads_[i]->vcpu().set_held(std::ranges::find(cpus, i) == cpus.end());
   for (const size_t index : cpus) threads_[index]->resume();
 }
 

@@ -40,13 +40,14 @@ uint64_t InstructionMode::instructions() const {
 
 size_t InstructionMode::next(size_t from, State state) const {
   for (size_t i = 1; i < members_.size(); ++i)
-    if (const size_t at = (from + i) % members_.size(); members_[at].state == state) return at;
+    if (const size_t at = (from + i) % members_.size(); members_[at].state == state && !members_[at].held)
+      return at;
   return from;
 }
 
 bool InstructionMode::any_ready() const {
   return std::any_of(members_.begin(), members_.end(),
-                     [](const Member& m) { return m.state == State::Ready; });
+                     [](const Member& m) { return m.state == State::Ready && !m.held; });
 }
 
 void InstructionMode::pass(size_t to) {
@@ -185,7 +186,15 @@ void InstructionMode::set_power(SystemVcpu& vcpu, bool on) {
     wake_up(vcpu.index());
   else
     members_[vcpu.index()].state = State::Off;
-  if (on && members_[current_].state == State::Off) pass(vcpu.index());
+  if (on && members_[current_].state == State::Off && !members_[vcpu.index()].held) pass(vcpu.index());
+}
+
+void InstructionMode::set_held(SystemVcpu& vcpu, bool held) {
+  const std::lock_guard lock(mutex_);
+  members_[vcpu.index()].held = held;
+  if (!members_[current_].held) return;
+  for (const State state : {State::Ready, State::Asleep})
+    if (const size_t to = next(current_, state); to != current_) return pass(to);
 }
 
 void InstructionMode::deadline_changed() {

@@ -55,6 +55,8 @@ class InstructionMode final : private system::CountedClock::Counter {
   /// Its interrupt lines or requests have changed.
   void look(SystemVcpu& vcpu);
   void set_power(SystemVcpu& vcpu, bool on);
+  /// See Vcpu::set_held(): the turn goes to those that are not.
+  void set_held(SystemVcpu& vcpu, bool held);
   uint64_t instructions() const override;
 
  private:
@@ -63,12 +65,13 @@ class InstructionMode final : private system::CountedClock::Counter {
     SystemVcpu* vcpu;
     int64_t* budget;
     State state;
+    bool held = false;
   };
   using Lock = std::unique_lock<std::mutex>;
 
   void deadline_changed() override;
   bool acquire(Lock& lock, SystemVcpu& vcpu);
-  /// Another vCPU that is in the state, next in order; its own number if there is none.
+  /// Another vCPU that is in the state and not held, next in order; its own number if there is none.
   size_t next(size_t from, State state) const;
   void pass(size_t to);
   void wake_up(size_t member);

@@ -124,6 +124,10 @@ void SystemVcpu::set_power(bool on) {
   if (soft_.turns_) soft_.turns_->set_power(*this, on);
 }
 
+void SystemVcpu::set_held(bool held) {
+  if (soft_.turns_) soft_.turns_->set_held(*this, held);
+}
+
 uint64_t SystemVcpu::post(const jit::TlbScope& scope) {
   uint64_t number;
   {

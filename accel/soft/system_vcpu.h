@@ -31,6 +31,7 @@ class SystemVcpu final : public Vcpu, private frontend::VcpuServices, private ji
   ir::CpuHeader& state() override { return state_; }
   void set_interrupt(uint32_t lines, bool level) override;
   void set_power(bool on) override;
+  void set_held(bool held) override;
   /// Somebody else changed the state: no translation of before counts.
   std::string list_tlb() override;
   Result<void> write_state() override {
