@@ -5,6 +5,7 @@
 // tag in the address the access itself faults (the address is not canonical), and the
 // interpreter takes the tag off; see Baseline::run.
 #include "ir/cpu_header.h"
+#include "jit/baseline/atomic_op.h"
 #include "jit/baseline/emitter.h"
 #include "jit/baseline/ids.h"
 #include "jit/interp/select.h"
@@ -289,23 +290,9 @@ void Emitter::emit_store(const ir::Inst& inst, const MemInfo& info) {
 // --- atomic
 
 bool Emitter::emit_atomic(const ir::Inst& inst, const MemInfo& info) {
-  InstId id = hi::kIdNone;
-  switch (inst.op) {
-    case Op::AtomicAdd:
-    case Op::AtomicSwap:
-      break;
-    case Op::AtomicAndNot:
-      id = hi::kIdAnd;
-      break;
-    case Op::AtomicOr:
-      id = hi::kIdOr;
-      break;
-    case Op::AtomicXor:
-      id = hi::kIdXor;
-      break;
-    default:
-      return false;
-  }
+  const std::optional<InstId> combiner = atomic_combiner(inst.op);
+  if (!combiner) return false;
+  const InstId id = *combiner;
   const Type type = int_of_size(info.size);
   if (id != hi::kIdNone) take_this_gpr(0);
   const uint8_t value = use_gpr(inst.args[1]);

@@ -2,6 +2,7 @@
 // Guest memory in system mode: a look into the vCPU's TLB (jit/tlb.h) inline; where that fails, a call of the
 // interpreter's handler through the runtime's memory thunk, which leaves the block if the handler stopped.
 #include "ir/cpu_header.h"
+#include "jit/baseline/atomic_op.h"
 #include "jit/baseline/emitter.h"
 #include "jit/baseline/ids.h"
 #include "jit/baseline/moves.h"
@@ -242,23 +243,9 @@ void Emitter::emit_system_store(const ir::Inst& inst, const MemInfo& info) {
 }
 
 bool Emitter::emit_system_atomic(const ir::Inst& inst, const MemInfo& info) {
-  InstId id = hi::kIdNone;
-  switch (inst.op) {
-    case Op::AtomicAdd:
-    case Op::AtomicSwap:
-      break;
-    case Op::AtomicAndNot:
-      id = hi::kIdAnd;
-      break;
-    case Op::AtomicOr:
-      id = hi::kIdOr;
-      break;
-    case Op::AtomicXor:
-      id = hi::kIdXor;
-      break;
-    default:
-      return false;
-  }
+  const std::optional<InstId> combiner = atomic_combiner(inst.op);
+  if (!combiner) return false;
+  const InstId id = *combiner;
   const Type type = int_of_size(info.size);
   if (id != hi::kIdNone) take_this_gpr(0);
   const uint8_t value = use_gpr(inst.args[1]);
