@@ -173,6 +173,7 @@ bool keeps_host_flags(InstId id) {
     case hi::kIdVmovups:
     case hi::kIdPxor:
     case hi::kIdVpxor:
+    case hi::kIdRorx:
       return true;
     default:
       return (id >= hi::kIdCmova && id <= hi::kIdCmovz) || (id >= hi::kIdSeta && id <= hi::kIdSetz);

@@ -42,7 +42,7 @@ using baseline::Leave;
 
 namespace {
 
-baseline::Pins pins_of(const ir::StateLayout& layout, const baseline::HostFeatures& host) {
+baseline::Pins pins_of(const ir::StateLayout& layout) {
   std::vector<ir::StateField> hot;
   for (const ir::StateField& field : layout.fields)
     if (field.hot && field.type == ir::Type::I64) hot.push_back(field);
@@ -53,7 +53,10 @@ baseline::Pins pins_of(const ir::StateLayout& layout, const baseline::HostFeatur
   }
   // The one status word that StatusOf ops make.
   for (const ir::StateField& field : layout.fields)
-    if (field.type == ir::Type::I16 && field.name == "status") pins.set_status(field.offset, 2);
+    if (field.type == ir::Type::I16 && field.name == "status") {
+      pins.set_status(field.offset, 2);
+      pins.shift_status = baseline::has_shift_status();
+    }
   // Or four flags.
   constexpr std::string_view kFlags[] = {"n", "z", "c", "v"};
   for (size_t i = 0; i + 4 <= layout.fields.size(); ++i) {
@@ -63,7 +66,6 @@ baseline::Pins pins_of(const ir::StateLayout& layout, const baseline::HostFeatur
       fits = fits && at[k].name == kFlags[k] && at[k].type == ir::Type::I8 && at[k].offset == at->offset + k;
     if (fits) pins.set_status(at->offset, 4);
   }
-  pins.shift_status = host.shift_status;
   for (const ir::StateField& field : layout.fields)
     if (field.type == ir::Type::F80 && pins.f80.size() < baseline::Pins::kMostF80)
       pins.f80.push_back(field.offset);
@@ -83,7 +85,7 @@ Baseline::Baseline(const ir::StateLayout& layout, ir::HelperTable helpers, Basel
       helpers_(helpers),
       options_(options),
       host_(baseline::host_features()),
-      pins_(pins_of(layout, host_)),
+      pins_(pins_of(layout)),
       interpreter_(helpers, options.system),
       cache_(options.code_bytes, kImageRoom) {
   usable_ = host_.sse42 && cache_.usable();

@@ -65,80 +65,72 @@ bool Emitter::emit_integer(const ir::Inst& inst) {
   }
   if (inst.type == Type::I1) return emit_bool(inst);
   if (inst.type == Type::I8 || inst.type == Type::I16) {
-    if (inst.elem == inst.type && emit_narrow(inst)) return true;
+    if (emit_narrow(inst)) return true;
   }
   return is_word(inst.type) && inst.elem == inst.type && emit_word(inst);
 }
 
-/// 8 and 16 bits: by 32-bit instructions in a register of its own, then what is above is cleared.
+/// 8 and 16 bits, by the host's instructions for them: what lies above stays what the first operand has there
+/// (is_narrow()).
 bool Emitter::emit_narrow(const ir::Inst& inst) {
-  InstId id = 0;
+  if (!is_narrow(*block_, inst)) return false;
+  const Type type = inst.type;
+  const auto binary = [&](InstId id, Flags::Kind kind) {
+    const Operand second = use_rmi(inst.args[1], type);
+    if (plan_[now_].only_flags)
+      (void)a_.emit(id == hi::kIdAnd ? hi::kIdTest : hi::kIdCmp, gp(use_gpr(inst.args[0]), type), second);
+    else
+      (void)a_.emit(id, gp(def_copy(inst.args[0], second), type), second);
+    const bool compares = kind != Flags::Kind::Logic || id == hi::kIdAnd;
+    flags_ = {kind, type, kNoValue, kNoValue, now_, kNoValue};
+    if (compares) flags_.a = root(inst.args[0]), flags_.b = root(inst.args[1]);
+    kept_flags_ = true;
+    return true;
+  };
   switch (inst.op) {
     case Op::Add:
-      id = hi::kIdAdd;
-      break;
+      if (plan_[now_].maker == 0) return binary(hi::kIdAdd, Flags::Kind::Add);
+      emit_step(inst, hi::kIdInc);
+      return true;
     case Op::Sub:
-      id = hi::kIdSub;
-      break;
+      if (plan_[now_].maker == 0) return binary(hi::kIdSub, Flags::Kind::Sub);
+      emit_step(inst, hi::kIdDec);
+      return true;
     case Op::And:
-      id = hi::kIdAnd;
-      break;
+      return binary(hi::kIdAnd, Flags::Kind::Logic);
     case Op::Or:
-      id = hi::kIdOr;
-      break;
+      return binary(hi::kIdOr, Flags::Kind::Logic);
     case Op::Xor:
-      id = hi::kIdXor;
-      break;
-    case Op::Mul:
-      id = hi::kIdImul;
-      break;
-    case Op::Neg:
-      id = hi::kIdNeg;
-      break;
-    case Op::Not:
-      id = hi::kIdNot;
-      break;
-    case Op::Shl:
-    case Op::ShrU:
-    case Op::ShrS:
-      if (at(root(inst.args[1])).op != Op::Const || constant(inst.args[1]) >= ir::bit_width(inst.type))
-        return false;
-      id = inst.op == Op::Shl ? hi::kIdShl : inst.op == Op::ShrU ? hi::kIdShr : hi::kIdSar;
-      break;
-    case Op::RotR: {
-      if (at(root(inst.args[1])).op != Op::Const) return false;
-      const uint8_t turned = copy_gpr(inst.args[0]);
-      if (const auto by = constant(inst.args[1]) % ir::bit_width(inst.type))
-        (void)a_.ror(gp(turned, inst.type), Imm(by));
-      (void)a_.movzx(gp32(def_gpr()), gp(turned, inst.type));
-      no_flags();
+      return binary(hi::kIdXor, Flags::Kind::Logic);
+    case Op::Mul: {
+      const auto imm = imm32(inst.args[1], type);
+      const uint8_t second = imm ? kNoReg : use_gpr(inst.args[1]);
+      const Gp d = gp32(def_copy(inst.args[0], imm ? Operand() : Operand(gp32(second))));
+      if (imm)
+        (void)a_.emit(hi::kIdImul, d, d, Imm(*imm));
+      else
+        (void)a_.emit(hi::kIdImul, d, gp32(second));
       return true;
     }
-    default:
-      return false;
+    case Op::Neg:
+    case Op::Not:
+      (void)a_.emit(inst.op == Op::Neg ? hi::kIdNeg : hi::kIdNot, gp(def_copy(inst.args[0]), type));
+      return true;
+    default: {
+      if (const uint32_t status = plan_[now_].maker) {
+        emit_shift_for_status(inst, at(status - 1));
+        return true;
+      }
+      const InstId id = inst.op == Op::Shl    ? hi::kIdShl
+                        : inst.op == Op::ShrU ? hi::kIdShr
+                        : inst.op == Op::ShrS ? hi::kIdSar
+                                              : hi::kIdRor;
+      const uint8_t d = def_copy(inst.args[0]);
+      if (const uint64_t by = constant(inst.args[1]) % ir::bit_width(type))
+        (void)a_.emit(id, gp(d, type), Imm(by));
+      return true;
+    }
   }
-  const bool unary = inst.op == Op::Neg || inst.op == Op::Not;
-  const auto imm = unary ? std::nullopt : imm32(inst.args[1], inst.type);
-  const uint8_t a = use_gpr(inst.args[0]);
-  const uint8_t b = unary || imm ? kNoReg : use_gpr(inst.args[1]);
-  const uint8_t work = take_gpr();
-  if (inst.op == Op::ShrU)
-    (void)a_.movzx(gp32(work), gp(a, inst.type));
-  else if (inst.op == Op::ShrS)
-    (void)a_.movsx(gp32(work), gp(a, inst.type));
-  else
-    (void)a_.mov(gp32(work), gp32(a));
-  if (unary)
-    (void)a_.emit(id, gp32(work));
-  else if (imm && id == hi::kIdImul)
-    (void)a_.emit(id, gp32(work), gp32(work), Imm(*imm));
-  else if (imm)
-    (void)a_.emit(id, gp32(work), Imm(*imm));
-  else
-    (void)a_.emit(id, gp32(work), gp32(b));
-  (void)a_.movzx(gp32(def_gpr()), gp(work, inst.type));
-  no_flags();
-  return true;
 }
 
 bool Emitter::emit_word(const ir::Inst& inst) {

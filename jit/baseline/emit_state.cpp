@@ -25,6 +25,10 @@ void Emitter::emit_get_state(const ir::Inst& inst) {
       bind_gpr(now_, pin->reg);
       return;
     }
+    if (inst.type == Type::I8 && host_.bmi2) {
+      (void)a_.rorx(gp64(def_gpr()), gp64(pin->reg), 8 * (offset - pin->offset));
+      return;
+    }
     (void)a_.mov(state_mem(pin->offset, 8), gp64(pin->reg));
     define_from_memory(state_mem(offset));
     if (inst.type == Type::I1) (void)a_.and_(gp32(loc(now_).gpr), 1);
@@ -71,6 +75,21 @@ void Emitter::emit_set_state(const ir::Inst& inst) {
     if (from == pin->reg) return;
     move_aliases_away(pin->reg);
     (void)a_.mov(gp(pin->reg, inst.type), gp(from, inst.type));
+    return;
+  }
+  if (offset != pin->offset && inst.type == Type::I8 && host_.bmi2) {
+    // By way of its lowest byte: what memory has been given in two parts it is slow to give back as one.
+    const auto imm = imm32(value, inst.type);
+    const uint8_t from = imm ? kNoReg : use_gpr(value);
+    const uint32_t turn = 8 * (offset - pin->offset);
+    const uint8_t source = from == pin->reg ? copy_gpr(value) : from;
+    move_aliases_away(pin->reg);
+    (void)a_.rorx(gp64(pin->reg), gp64(pin->reg), turn);
+    if (imm)
+      (void)a_.mov(gp(pin->reg, inst.type), *imm);
+    else
+      (void)a_.mov(gp(pin->reg, inst.type), gp(source, inst.type));
+    (void)a_.rorx(gp64(pin->reg), gp64(pin->reg), 64 - turn);
     return;
   }
   if (offset != pin->offset || size != 8 || class_of(inst.type) != ValueClass::Gpr) {

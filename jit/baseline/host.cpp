@@ -46,7 +46,7 @@ uint16_t host_status(uint32_t way, U a, uint8_t n, uint16_t old) {
 }
 
 template <typename U>
-bool has_shift_status() {
+bool shifts_as_said() {
   constexpr uint64_t kValues[] = {
       0, 1, 0x12345678'9abcdef0, 0xfedcba98'87654321, 0x80808080'80808080, ~uint64_t{0}};
   // None, one, around the widths and the most: this runs at each start of the program.
@@ -64,13 +64,13 @@ bool has_shift_status() {
   return true;
 }
 
-bool shift_status() {
-  static const bool there = has_shift_status<uint8_t>() && has_shift_status<uint16_t>() &&
-                            has_shift_status<uint32_t>() && has_shift_status<uint64_t>();
+}  // namespace
+
+bool has_shift_status() {
+  static const bool there = shifts_as_said<uint8_t>() && shifts_as_said<uint16_t>() &&
+                            shifts_as_said<uint32_t>() && shifts_as_said<uint64_t>();
   return there;
 }
-
-}  // namespace
 
 HostFeatures host_features() {
   const auto& cpu = asmjit::CpuInfo::host().features().x86();
@@ -88,12 +88,11 @@ HostFeatures host_features() {
       .aes = cpu.hasAESNI(),
       .pclmul = cpu.hasPCLMULQDQ(),
       .sha = cpu.hasSHA(),
-      .gfni = cpu.hasGFNI(),
-      .shift_status = shift_status()};
+      .gfni = cpu.hasGFNI()};
   const char* const limit = std::getenv("LYREBIRD_HOST_FEATURES");
   if (!limit) return f;
   const std::string_view wanted = limit;
-  if (wanted == "sse4.2") return {.sse42 = f.sse42, .shift_status = f.shift_status};
+  if (wanted == "sse4.2") return {.sse42 = f.sse42};
   if (wanted == "avx2") f.avx512 = f.gfni = false;
   return f;
 }

@@ -23,12 +23,43 @@ unsigned value_args(const Inst& inst) { return inst.op == Op::Const ? 0 : ir::ar
 /// A comparison of floats whose "equal" is one host flag; it is counted with the others of its kind.
 bool is_as_equal(const Inst& inst) { return inst.op == Op::FCompare && (inst.fp_extra() & 2) != 0; }
 bool is_word(Type type) { return type == Type::I32 || type == Type::I64; }
+/// What makes the value, but for zeros above it.
+const Inst& extended(const ir::Block& block, const std::vector<ValuePlan>& values, ValueId id) {
+  const Inst& inst = block.insts[values[id].root];
+  return inst.op == Op::ZExt ? block.insts[values[inst.args[0]].root] : inst;
+}
+bool is_number(Type type) { return class_of(type) == ValueClass::Gpr && type != Type::I1; }
 
 }  // namespace
 
 bool is_memory_access(Op op) {
   return op == Op::Load || op == Op::Store || op == Op::LoadExclusive || op == Op::StoreExclusive ||
          (op >= Op::AtomicAdd && op <= Op::CompareSwap);
+}
+
+bool is_narrow(const ir::Block& block, const Inst& inst) {
+  if ((inst.type != Type::I8 && inst.type != Type::I16) || inst.elem != inst.type) return false;
+  switch (inst.op) {
+    case Op::Add:
+    case Op::Sub:
+    case Op::And:
+    case Op::Or:
+    case Op::Xor:
+    case Op::Mul:
+    case Op::Neg:
+    case Op::Not:
+      return true;
+    case Op::Shl:
+    case Op::ShrU:
+    case Op::ShrS: {
+      const Inst& by = block.insts[inst.args[1]];
+      return by.op == Op::Const && by.imm < ir::bit_width(inst.type);
+    }
+    case Op::RotR:
+      return block.insts[inst.args[1]].op == Op::Const;
+    default:
+      return false;
+  }
 }
 
 Plan::Plan() : known_at_(kTracked) {}
@@ -247,6 +278,10 @@ void Plan::find_views() {
           for (unsigned k = 0; k < value_args(inst); ++k) count_flag_use(inst.args[k]);
         break;
       default:
+        if (is_narrow(*block_, inst)) {
+          v.clean = inst.op != Op::Mul && values_[inst.args[0]].clean;
+          break;
+        }
         v.lazy = is_lazy(inst);
         if (v.lazy)
           if (const ValueId difference = difference_before(i); difference != kNoValue)
@@ -412,7 +447,7 @@ ValueId Plan::shift_amount(const Inst& shift) const {
   const bool is_shift =
       shift.op == Op::Shl || shift.op == Op::ShrU || shift.op == Op::ShrS || shift.op == Op::RotR;
   if (!is_shift || !is_word(shift.type) || shift.elem != shift.type) return by;
-  const Inst& mask = block_->insts[values_[by].root];
+  const Inst& mask = extended(*block_, values_, by);
   if (mask.op != Op::And || class_of(mask.type) != ValueClass::Gpr || mask.type == Type::I1) return by;
   for (unsigned k = 0; k < 2; ++k)
     if (is_const(mask.args[k]) && block_->insts[mask.args[k]].imm == ir::bit_width(shift.type) - 1 &&
@@ -422,7 +457,7 @@ ValueId Plan::shift_amount(const Inst& shift) const {
 }
 
 bool Plan::is_below(ValueId id, uint64_t limit) const {
-  const Inst& inst = block_->insts[values_[id].root];
+  const Inst& inst = extended(*block_, values_, id);
   if (inst.op != Op::And) return false;
   for (const ValueId arg : {inst.args[0], inst.args[1]})
     if (is_const(arg) && block_->insts[arg].imm < limit) return true;
@@ -433,14 +468,13 @@ bool Plan::is_below(ValueId id, uint64_t limit) const {
 /// to the state lies between. What it is made of need not be kept, then.
 ValueId Plan::status_maker(ValueId id) const {
   const Inst& status = block_->insts[id];
-  if (!is_word(status.elem)) return kNoValue;
   constexpr ValueId kNear = 8;
   for (ValueId i = id; i-- > 0 && id - i <= kNear;) {
     const Inst& inst = block_->insts[i];
     if (inst.op == Op::Const) continue;
     if (values_[i].root == i && makes_status(inst, status)) return values_[i].only_flags ? kNoValue : i;
     const ValueId of = inst.op == Op::ZExt || inst.op == Op::SetState ? inst.args[0] : kNoValue;
-    if (of == kNoValue || !is_word(inst.type) || !is_word(block_->insts[of].type) || values_[of].lazy ||
+    if (of == kNoValue || !is_number(inst.type) || !is_number(block_->insts[of].type) || values_[of].lazy ||
         !makes_status(block_->insts[values_[of].root], status))
       return kNoValue;
   }
@@ -492,7 +526,7 @@ void Plan::count_flag_uses(const Inst& inst, const ValuePlan& v) {
 void Plan::find_only_flags() {
   for (const ValueId i : flag_makers_) {
     const Inst& inst = block_->insts[i];
-    const bool maker = ((inst.op == Op::Sub || inst.op == Op::And) && is_word(inst.type)) ||
+    const bool maker = ((inst.op == Op::Sub || inst.op == Op::And) && is_number(inst.type)) ||
                        (inst.op == Op::FCompare && class_of(inst.elem) == ValueClass::Xmm);
     values_[i].only_flags = maker && values_[i].uses == values_[i].flag_uses;
   }
@@ -708,6 +742,16 @@ void Plan::find_uses() {
 
 // --- values made in the register that they end in
 
+/// Whether the value is arithmetic on what the field has, so that the host's instruction can change the low
+/// part of its register.
+bool Plan::changes_low_part(ValueId value, const Inst& write, uint32_t last_set) const {
+  const Inst& maker = block_->insts[value];
+  if (maker.type != write.type || !is_narrow(*block_, maker) || maker.op == Op::Mul) return false;
+  const ValueId from = values_[maker.args[0]].root;
+  const Inst& read = block_->insts[from];
+  return read.op == Op::GetState && read.imm == write.imm && is_number(read.type) && last_set <= from;
+}
+
 void Plan::hoist() {
   if (pins_->pins.empty()) return;
   struct PinState {
@@ -734,10 +778,11 @@ void Plan::hoist() {
     const ValueId root = values_[inst.args[0]].root;
     ValuePlan& r = values_[root];
     const Inst& maker = insts[root];
-    const bool fits = inst.imm == pin->offset && inst.type == Type::I64 && values_[inst.args[0]].clean &&
+    const bool whole = inst.type == Type::I64 && values_[inst.args[0]].clean && r.clean;
+    const bool fits = inst.imm == pin->offset && (whole || changes_low_part(root, inst, state.last_set)) &&
                       !r.lazy && class_of(maker.type) == ValueClass::Gpr;
     const bool made = maker.op != Op::Const && maker.op != Op::GetState && maker.op != Op::CallHelper &&
-                      r.needed && r.pinned == kNoReg && r.clean;
+                      r.needed && r.pinned == kNoReg;
     const bool free = last_barrier <= root + 1 && state.last_get <= root && state.last_set <= root &&
                       state.alias_end <= root;
     if (fits && made && free) {

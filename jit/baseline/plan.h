@@ -36,7 +36,7 @@ struct Pins {
   uint32_t status = 0;        ///< offset of the guest's flags, 0: none that the host's flags can hold
   /// 2: a status word (StatusOfAdd ..). 4: negative, zero, carry, overflow, a byte each; carry is no borrow.
   uint32_t status_size = 0;
-  bool shift_status = false;         ///< HostFeatures
+  bool shift_status = false;         ///< has_shift_status()
   uint16_t mask = 0;                 ///< of host registers
   uint8_t by_word[kReach / 8] = {};  ///< index + 1, of each 8 bytes of state
   void add(Pin pin) {
@@ -113,6 +113,8 @@ struct Address {
 };
 
 bool is_memory_access(ir::Op op);
+/// Arithmetic of 8 or 16 bits that the host does in the low part of a register, which keeps what is above it.
+bool is_narrow(const ir::Block& block, const ir::Inst& inst);
 /// FConvert or FToIntS from F80 that the host's x87 does as the mode says (emit_f80.cpp).
 bool is_native_f80_store(const ir::Inst& inst);
 
@@ -186,6 +188,7 @@ class Plan {
   void find_uses();
   void find_fused();
   void hoist();
+  bool changes_low_part(ir::ValueId value, const ir::Inst& write, uint32_t last_set) const;
   bool is_lazy(const ir::Inst& inst) const;
   bool has_zeros_above(ir::ValueId id) const;
   void forget(uint32_t offset, uint32_t size);

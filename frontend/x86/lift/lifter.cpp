@@ -413,11 +413,10 @@ Value Lifter::logic_holds(unsigned condition, Value r) {
 /// The even condition of the pair.
 Value Lifter::flags_hold(unsigned pair) {
   const bool only_word = ctx.flags.origin == Origin::None && ctx.flags.others == 0;
+  // Bit 0 of it: the sign is bit 15 of the word, the overflow bit 0.
   const auto less = [&] {
-    if (!only_word) return ir.CmpNe(flag(Flag::SF), flag(Flag::OF));
-    // The sign is bit 15, the overflow bit 0.
     const Value word = ir.ZExt(status(), I32);
-    return ir.CmpTest(ir.Xor(ir.ShrU(word, imm(I32, status_bit(Flag::SF))), word), imm(I32, 1));
+    return ir.Xor(ir.ShrU(word, imm(I32, status_bit(Flag::SF))), word);
   };
   switch (pair) {
     case 0:
@@ -434,9 +433,11 @@ Value Lifter::flags_hold(unsigned pair) {
     case 5:
       return flag(Flag::PF);
     case 6:
-      return less();
-    default:
-      return ir.Or(less(), flag(Flag::ZF));
+      return ir.CmpTest(less(), imm(I32, 1));
+    default: {
+      const Value zero = ir.ShrU(ir.ZExt(status(), I32), imm(I32, status_bit(Flag::ZF)));
+      return ir.CmpTest(ir.Or(less(), zero), imm(I32, 1));
+    }
   }
 }
 

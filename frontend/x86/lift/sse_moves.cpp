@@ -297,7 +297,8 @@ struct SseMoves : Vector {
   bool VGATHERQPD() { return gather(I64, I64); }
 
   bool VZEROUPPER() {
-    for (unsigned reg = 0; reg < (is64() ? 16u : 8u); ++reg) clear_upper(reg);
+    const Value none = zero();
+    for (unsigned reg = 0; reg < (is64() ? 16u : 8u); ++reg) clear_upper(reg, none);
     return true;
   }
   bool VZEROALL() {

@@ -47,7 +47,8 @@ class Vector : public Lifter {
   void set_vector(unsigned i, Value low) { set_vector(i, Halves{{low, {}}, 1}); }
   /// A V128 to a register, zeros above (VEX) or nothing (legacy).
   void set_xmm(unsigned reg, Value low);
-  void clear_upper(unsigned reg);
+  void clear_upper(unsigned reg) { clear_upper(reg, zero()); }
+  void clear_upper(unsigned reg, Value none);
   void set_mm(unsigned reg, Value value);
   Value mm(unsigned reg) { return field(offsetof(X86State, x87) + 16 * reg, V64); }
   /// What every MMX instruction does to the x87: TOP is 0, all registers are in use.
