@@ -262,7 +262,11 @@ bool Emitter::status_flags(const ir::Inst& inst) {
     flags_ = {};
     return true;
   }
-  (void)a_.emit(hi::kIdAdd, gp(copy_gpr(a), type), second);
+  // In its own register if nobody wants it any more.
+  const uint8_t there = loc(root(a)).gpr;
+  const bool free = dies(a) && there != kNoReg && !(pins_.mask >> there & 1);
+  const uint8_t sum = free ? use_gpr(a) : copy_gpr(a);
+  (void)a_.emit(hi::kIdAdd, gp(sum, type), second);
   flags_ = {kind, type, root(a), root(b), kNoValue, kNoValue};
   return true;
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Bits: test, scan, count, fields (SDM volume 1, 7.3.6 and 7.3.7; BMI1, BMI2), CRC32. Flags that the
 // manual leaves undefined are as AMD's processors have them.
+#include <bit>
+
 #include "frontend/x86/lift/chapter.h"
 #include "frontend/x86/lift/helpers.h"
 
@@ -35,11 +37,11 @@ struct Bits : Lifter {
 
   bool TZCNT() {
     const Value a = read(1);
-    return counted(a, ir.Ctz(a));
+    return counted(a, ir.Ctz(a), ir.And(low_word(a), imm(I32, 1)));
   }
   bool LZCNT() {
     const Value a = read(1);
-    return counted(a, ir.Clz(a));
+    return counted(a, ir.Clz(a), low_word(ir.ShrU(a, imm(a.type, ir::bit_width(a.type) - 1))));
   }
 
   bool POPCNT() {
@@ -147,26 +149,28 @@ struct Bits : Lifter {
       write(0, ir.Select(zero, gpr(operand(0).reg, I16), r));
     else
       set_gpr(operand(0).reg, ir.Select(zero, reg, ir.ZExt(r, I64)));
-    const Value no = ir.False();
-    const Value parity =
-        ir.Not(ir.CmpTest(ir.PopCount(ir.Trunc(ir.Select(zero, imm(r.type, 0), r), I8)), imm(I8, 1)));
-    set_flags({{Flag::CF, no},
-               {Flag::PF, parity},
-               {Flag::AF, no},
-               {Flag::ZF, zero},
-               {Flag::SF, no},
-               {Flag::OF, no}});
+    // PF is that of the result, which is 0 without a source: the same low byte, but not 0.
+    const Value number = ir.Or(low_word(r), imm(I32, 0x100));
+    set_flags_of_logic(ir.Select(zero, imm(I32, 0), number));
     return true;
   }
 
-  /// ZF is that of the result, CF that of the source; PF, AF and SF are undefined.
-  bool counted(Value a, Value r) {
+  /// ZF is that of the result (`none` is 1 if that is 0), CF that of the source; PF, AF and SF are undefined.
+  bool counted(Value a, Value r, Value none) {
+    const unsigned width = ir::bit_width(a.type);
     write(0, r);
     const Value no = ir.False();
-    set_flags(
-        {{Flag::CF, is_zero(a)}, {Flag::PF, no}, {Flag::AF, no}, {Flag::ZF, is_zero(r)}, {Flag::SF, no}});
+    const FlagValue flags[] = {
+        {Flag::CF, is_zero(a)}, {Flag::PF, no}, {Flag::AF, no}, {Flag::ZF, is_zero(r)}, {Flag::SF, no}};
+    // The width itself is the result without a source.
+    const unsigned up = status_bit(Flag::CF) - static_cast<unsigned>(std::countr_zero(width));
+    const Value carry = ir.Shl(ir.And(low_word(r), imm(I32, width)), imm(I32, up));
+    const Value zero = ir.Shl(none, imm(I32, status_bit(Flag::ZF)));
+    set_flags_as(flags, ir.Or(carry, zero));
     return true;
   }
+
+  Value low_word(Value a) { return a.type == I64 ? ir.Trunc(a, I32) : a.type == I32 ? a : ir.ZExt(a, I32); }
 
   bool low_bit(Value, Value r, Value carry) {
     write(0, r);

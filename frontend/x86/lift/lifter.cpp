@@ -295,6 +295,18 @@ void Lifter::set_flags(std::initializer_list<FlagValue> values, Value condition)
   put_status(word);
 }
 
+void Lifter::set_flags_as(std::span<const FlagValue> values, Value bits) {
+  uint16_t clear = 0;
+  for (const auto& [which, value] : values) clear |= status_mask(which);
+  const Value old = ir.And(ir.ZExt(status(), I32), imm(I32, 0xffffu & ~clear));
+  KnownFlags& flags = ctx.flags;
+  for (const auto& [which, value] : values) {
+    flags.others |= static_cast<uint8_t>(bit_of(which));
+    flags.value[static_cast<unsigned>(which)] = value;
+  }
+  put_status(ir.Trunc(ir.Or(old, bits), I16));
+}
+
 void Lifter::set_flags_of_result(Value r, std::initializer_list<FlagValue> others, Value condition) {
   const Value word = with_flags(ir.StatusOfValue(r), 0, others);
   if (condition) return set_status(ir.Select(condition, word, status()));

@@ -10,6 +10,7 @@
 #include <array>
 #include <cstddef>
 #include <initializer_list>
+#include <span>
 #include <utility>
 
 #include "base/bits.h"
@@ -138,6 +139,8 @@ class Lifter {
   using FlagValue = std::pair<Flag, Value>;
   /// Some flags; the others stay.
   void set_flags(std::initializer_list<FlagValue> values, Value condition = {});
+  /// The same, if `bits` (I32) are these flags as bits of the status word.
+  void set_flags_as(std::span<const FlagValue> values, Value bits);
   void set_flag(Flag flag, Value value) { set_flags({{flag, value}}); }
   /// SF, ZF and PF are those of r, the others as listed, or clear. Nothing changes where there is a
   /// condition that does not hold.
