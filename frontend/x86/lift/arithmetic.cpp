@@ -103,8 +103,10 @@ struct Arithmetic : Lifter {
   bool IMUL() {
     if (insn.operand_count == 1) return imul_wide();
     const unsigned first = insn.operand_count == 2 ? 0 : 1;
-    const Product p = product(read(first), read(first + 1), true);
-    write(0, p.low);
+    const Value a = read(first), b = read(first + 1);
+    const Product p = product(a, b, true);
+    // Not the low part of the wide one, of which only flags are made.
+    write(0, ir.Mul(a, b));
     return multiplied(signed_overflow(p));
   }
 

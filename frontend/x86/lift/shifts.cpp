@@ -72,7 +72,7 @@ struct Shifts : Lifter {
       carry = ir.And(ir.CmpTest(wide, imm(I64, uint64_t{1} << 48)), ir.CmpLeU(n.value, imm(I64, 16)));
     } else {
       const Value by = as(n, a.type), back = from(width(a), n, a.type);
-      r = ir.Or(ir.Shl(a, by), ir.ShrU(b, back));
+      r = n.known >= 0 ? ir.FunnelShr(a, b, back) : ir.Or(ir.Shl(a, by), ir.ShrU(b, back));
       carry = ir.CmpTest(ir.ShrU(a, back), imm(a.type, 1));
     }
     write(0, r);
@@ -91,7 +91,7 @@ struct Shifts : Lifter {
                      ir.CmpLeU(n.value, imm(I64, 16)));
     } else {
       const Value by = as(n, a.type), back = from(width(a), n, a.type);
-      r = ir.Or(ir.ShrU(a, by), ir.Shl(b, back));
+      r = n.known >= 0 ? ir.FunnelShr(b, a, by) : ir.Or(ir.ShrU(a, by), ir.Shl(b, back));
       carry = ir.CmpTest(ir.ShrU(a, less_one(n, a.type)), imm(a.type, 1));
     }
     write(0, r);
