@@ -13,7 +13,6 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 
 #include "jit/engine.h"
 
@@ -45,7 +44,7 @@ class BlockTable {
   static constexpr unsigned kGroup = 6, kShift = 10;
   static constexpr uint64_t kFactor = 0x61c88647;
   static constexpr uint64_t kWithin = 0x30;
-  const Slot* slots() const { return slots_.get(); }
+  const Slot* slots() const { return slots_; }
   uint64_t home_mask() const { return (size_ << kSlotBits) - 64; }
 
  private:
@@ -57,7 +56,17 @@ class BlockTable {
   }
   size_t size_;  ///< homes; the slots are some more
   size_t used_ = 0, live_ = 0;
-  std::unique_ptr<Slot[]> slots_;
+  /// Large tables are huge pages where the host has them: probes are spread over all of it.
+  struct Memory {
+    explicit Memory(size_t bytes);
+    ~Memory();
+    Memory(const Memory&) = delete;
+    Memory& operator=(const Memory&) = delete;
+    size_t bytes;
+    void* at;
+  };
+  Memory memory_;
+  Slot* slots_;
 };
 
 }  // namespace lyrebird::jit

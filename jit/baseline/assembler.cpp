@@ -33,10 +33,19 @@ void BlockAssembler::start_block(CodeHolder& holder) {
     (void)holder.attach(this);
     (void)holder.reserveBuffer(&holder.textSection()->buffer(), 2 * kEnough);
   }
-  (void)align(AlignMode::kZero, 32);
-  start_ = BaseAssembler::offset();
+  make_room();
+  const size_t at = BaseAssembler::offset(), padding = -at % 32;
+  std::memset(_bufferPtr, 0, kLongest);
+  _bufferPtr += padding;
+  start_ = at + padding;
   count_ = 0;
   guarded_ = lost_ = false;
+}
+
+void BlockAssembler::start_with_zeros(unsigned count) {
+  make_room();
+  std::memset(_bufferPtr, 0, count);
+  _bufferPtr += count;
 }
 
 void BlockAssembler::make_room() {
@@ -44,32 +53,32 @@ void BlockAssembler::make_room() {
   (void)code()->growBuffer(&code()->textSection()->buffer(), kLongest);
 }
 
+/// Up to 8 bytes, the first one lowest. There is room for more than they take.
+void BlockAssembler::bytes(uint64_t value, unsigned count) {
+  std::memcpy(_bufferPtr, &value, sizeof value);
+  _bufferPtr += count;
+}
+
 void BlockAssembler::dword(uint32_t value) {
   std::memcpy(_bufferPtr, &value, sizeof value);
   _bufferPtr += sizeof value;
 }
 
-void BlockAssembler::qword(uint64_t value) {
-  std::memcpy(_bufferPtr, &value, sizeof value);
-  _bufferPtr += sizeof value;
-}
+void BlockAssembler::qword(uint64_t value) { bytes(value, 8); }
 
 // --- jumps
 
 uint32_t BlockAssembler::jump_long() {
   ++count_;
   make_room();
-  byte(0xe9);
-  dword(0);
+  bytes(0xe9, 5);
   return static_cast<uint32_t>(offset());
 }
 
 uint32_t BlockAssembler::jump_long_if(x86::CondCode cc) {
   ++count_;
   make_room();
-  byte(0x0f);
-  byte(static_cast<uint8_t>(0x80 | static_cast<uint8_t>(cc)));
-  dword(0);
+  bytes(0x800f | uint64_t{static_cast<uint8_t>(cc)} << 8, 6);
   return static_cast<uint32_t>(offset());
 }
 
@@ -81,8 +90,7 @@ void BlockAssembler::set_target(uint32_t end, uint32_t target) {
 void BlockAssembler::load_ecx(uint32_t value) {
   ++count_;
   make_room();
-  byte(0xb9);
-  dword(value);
+  bytes(0xb9 | uint64_t{value} << 8, 5);
 }
 
 void BlockAssembler::jump_to(uint32_t target) {
@@ -90,21 +98,16 @@ void BlockAssembler::jump_to(uint32_t target) {
   make_room();
   const int64_t distance = static_cast<int64_t>(target) - static_cast<int64_t>(offset());
   if (is_signed_byte(distance - 2)) {
-    byte(0xeb);
-    byte(static_cast<uint8_t>(distance - 2));
+    bytes(0xeb | uint64_t{static_cast<uint8_t>(distance - 2)} << 8, 2);
   } else {
-    byte(0xe9);
-    dword(static_cast<uint32_t>(distance - 5));
+    bytes(0xe9 | uint64_t{static_cast<uint32_t>(distance - 5)} << 8, 5);
   }
 }
 
 void BlockAssembler::load_rax_from_start() {
   ++count_;
   make_room();
-  byte(0x48);
-  byte(0x8b);
-  byte(0x05);
-  dword(static_cast<uint32_t>(-static_cast<int32_t>(offset() + 4)));
+  bytes(0x058b48 | uint64_t{static_cast<uint32_t>(-static_cast<int32_t>(offset() + 7))} << 24, 7);
 }
 
 uint32_t BlockAssembler::jump_if_rcx_zero() {
@@ -122,10 +125,9 @@ void BlockAssembler::set_short_target(uint32_t end, uint32_t target) {
 void BlockAssembler::set_byte_if(x86::CondCode cc, uint8_t base, int32_t displacement) {
   ++count_;
   make_room();
-  byte(0x0f);
-  byte(static_cast<uint8_t>(0x90 | static_cast<uint8_t>(cc)));
-  byte(static_cast<uint8_t>(0x80 | base));
-  dword(static_cast<uint32_t>(displacement));
+  bytes(0x80900f | uint64_t{static_cast<uint8_t>(cc)} << 8 | uint64_t{base} << 16 |
+            uint64_t{static_cast<uint32_t>(displacement)} << 24,
+        7);
 }
 
 void BlockAssembler::complement_carry() {
@@ -137,10 +139,7 @@ void BlockAssembler::complement_carry() {
 void BlockAssembler::call_in_frame(uint8_t displacement) {
   ++count_;
   make_room();
-  byte(0xff);
-  byte(0x54);
-  byte(0x24);
-  byte(displacement);
+  bytes(0x2454ff | uint64_t{displacement} << 24, 4);
 }
 
 void BlockAssembler::load_status() {
@@ -189,6 +188,15 @@ Error BlockAssembler::_emit(InstId id, const Operand_& o0, const Operand_& o1, c
     if (remainingSpace() >= kLongest && emit_fast(id, o0, o1)) return kErrorOk;
   }
   return Assembler::_emit(id, o0, o1, o2, more);
+}
+
+Error BlockAssembler::emit_two(InstId id, const Operand_& o0, const Operand_& o1) {
+  ++count_;
+  if (guarded_ && !keeps_host_flags(id)) lost_ = true;
+  if (remainingSpace() >= kLongest && instOptions() == InstOptions::kNone && emit_fast(id, o0, o1))
+    return kErrorOk;
+  static const Operand kNone[4];
+  return Assembler::_emit(id, o0, o1, kNone[0], kNone + 1);
 }
 
 bool BlockAssembler::emit_fast(InstId id, const Operand_& o0, const Operand_& o1) {
@@ -338,30 +346,40 @@ bool BlockAssembler::with_rm(uint8_t opcode, unsigned reg, bool wide, const Oper
 
 void BlockAssembler::with_register(uint8_t opcode, unsigned reg, bool wide, unsigned rm) {
   const unsigned rex = 0x40 | unsigned{wide} << 3 | (reg >> 3) << 2 | rm >> 3;
-  if (rex != 0x40) byte(static_cast<uint8_t>(rex));
-  byte(opcode);
-  byte(static_cast<uint8_t>(0xc0 | (reg & 7) << 3 | (rm & 7)));
+  const uint32_t code = opcode | (0xc0 | (reg & 7) << 3 | (rm & 7)) << 8;
+  if (rex != 0x40)
+    bytes(code << 8 | rex, 3);
+  else
+    bytes(code, 2);
 }
 
 /// Only 64-bit base, with or without a 64-bit index.
 bool BlockAssembler::with_memory(uint8_t opcode, unsigned reg, bool wide, const x86::Mem& m, bool two_bytes) {
-  if (m.baseType() != RegType::kX86_Gpq || m.hasSegment() || m.isRegHome() ||
-      (m.hasIndex() && m.indexType() != RegType::kX86_Gpq))
-    return false;
-  const unsigned base = m.baseId(), index = m.hasIndex() ? m.indexId() : 4;
+  using Signature = OperandSignature;
+  constexpr uint32_t kKinds = Signature::kMemBaseTypeMask | Signature::kMemIndexTypeMask |
+                              Signature::kMemRegHomeFlag | x86::Mem::kSignatureMemSegmentMask;
+  constexpr auto kBase = static_cast<uint32_t>(RegType::kX86_Gpq) << Signature::kMemBaseTypeShift;
+  constexpr auto kIndex = static_cast<uint32_t>(RegType::kX86_Gpq) << Signature::kMemIndexTypeShift;
+  const uint32_t kinds = m.signature().bits() & kKinds;
+  const bool has_index = kinds == (kBase | kIndex);
+  if (kinds != kBase && !has_index) return false;
+  const unsigned base = m.baseId(), index = has_index ? m.indexId() : 4;
   const int32_t displacement = m.offsetLo32();
   const unsigned rex = 0x40 | unsigned{wide} << 3 | (reg >> 3) << 2 | (index >> 3) << 1 | base >> 3;
-  if (rex != 0x40) byte(static_cast<uint8_t>(rex));
-  if (two_bytes) byte(0x0f);
-  byte(opcode);
   const unsigned mod = displacement == 0 && (base & 7) != 5 ? 0 : is_signed_byte(displacement) ? 1 : 2;
-  const bool sib = m.hasIndex() || (base & 7) == 4;
-  byte(static_cast<uint8_t>(mod << 6 | (reg & 7) << 3 | (sib ? 4 : base & 7)));
-  if (sib) byte(static_cast<uint8_t>((m.hasIndex() ? m.shift() : 0) << 6 | (index & 7) << 3 | (base & 7)));
-  if (mod == 1)
-    byte(static_cast<uint8_t>(displacement));
-  else if (mod == 2)
-    dword(static_cast<uint32_t>(displacement));
+  const bool sib = has_index || (base & 7) == 4;
+  uint8_t* to = _bufferPtr;
+  *to = static_cast<uint8_t>(rex);
+  to += rex != 0x40;
+  *to = 0x0f;
+  to += two_bytes;
+  *to++ = opcode;
+  *to++ = static_cast<uint8_t>(mod << 6 | (reg & 7) << 3 | (sib ? 4 : base & 7));
+  *to = static_cast<uint8_t>((has_index ? m.shift() : 0) << 6 | (index & 7) << 3 | (base & 7));
+  to += sib;
+  std::memcpy(to, &displacement, sizeof displacement);
+  to += mod == 1 ? 1 : mod == 2 ? 4 : 0;
+  _bufferPtr = to;
   return true;
 }
 

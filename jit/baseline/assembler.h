@@ -10,6 +10,7 @@
 #include <asmjit/x86.h>
 
 #include <cstdint>
+#include <type_traits>
 
 namespace lyrebird::jit::baseline {
 
@@ -17,6 +18,8 @@ class BlockAssembler final : public asmjit::x86::Assembler {
  public:
   /// The next block starts here.
   void start_block(asmjit::CodeHolder& holder);
+  /// At most 32 of them.
+  void start_with_zeros(unsigned count);
   size_t offset() const { return BaseAssembler::offset() - start_; }
   const uint8_t* block_data() const { return bufferData() + start_; }
   /// Instructions of the block so far.
@@ -50,10 +53,42 @@ class BlockAssembler final : public asmjit::x86::Assembler {
   /// mov rax, the 8 bytes at the block's start
   void load_rax_from_start();
 
+  // The commonest instructions without AsmJit's way to _emit().
+#define LYREBIRD_DIRECT(name, id)                                        \
+  template <typename A, typename B>                                      \
+  asmjit::Error name(const A& a, const B& b) {                           \
+    return emit_two(asmjit::x86::Inst::kId##id, operand(a), operand(b)); \
+  }
+  LYREBIRD_DIRECT(mov, Mov)
+  LYREBIRD_DIRECT(movzx, Movzx)
+  LYREBIRD_DIRECT(lea, Lea)
+  LYREBIRD_DIRECT(add, Add)
+  LYREBIRD_DIRECT(sub, Sub)
+  LYREBIRD_DIRECT(and_, And)
+  LYREBIRD_DIRECT(or_, Or)
+  LYREBIRD_DIRECT(xor_, Xor)
+  LYREBIRD_DIRECT(cmp, Cmp)
+  LYREBIRD_DIRECT(test, Test)
+#undef LYREBIRD_DIRECT
+  template <typename... Operands>
+  asmjit::Error emit(asmjit::InstId id, const Operands&... operands) {
+    if constexpr (sizeof...(Operands) == 2)
+      return emit_two(id, operand(operands)...);
+    else
+      return Assembler::emit(id, operands...);
+  }
+
   asmjit::Error _emit(asmjit::InstId id, const asmjit::Operand_& o0, const asmjit::Operand_& o1,
                       const asmjit::Operand_& o2, const asmjit::Operand_* more) override;
 
  private:
+  static const asmjit::Operand_& operand(const asmjit::Operand_& o) { return o; }
+  template <typename T>
+    requires std::is_arithmetic_v<T>
+  static asmjit::Imm operand(T value) {
+    return asmjit::Imm(value);
+  }
+  asmjit::Error emit_two(asmjit::InstId id, const asmjit::Operand_& o0, const asmjit::Operand_& o1);
   static constexpr size_t kEnough = size_t{64} << 10;  ///< bytes of blocks before all is thrown away
 
   bool emit_fast(asmjit::InstId id, const asmjit::Operand_& o0, const asmjit::Operand_& o1);
@@ -67,6 +102,7 @@ class BlockAssembler final : public asmjit::x86::Assembler {
                    bool two_bytes = false);
   void make_room();
   void byte(uint8_t value) { *_bufferPtr++ = value; }
+  void bytes(uint64_t value, unsigned count);
   void dword(uint32_t value);
   void qword(uint64_t value);
 

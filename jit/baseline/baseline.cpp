@@ -25,6 +25,8 @@ namespace baseline {
 
 BaselineBlock::~BaselineBlock() {
   delete interpreted;
+  // Its map may be gone, too, and another one have the same generation.
+  if (auto& missed = Baseline::missed_jump(); missed.from.block == this) missed.thread = nullptr;
   // Images stay.
   if (!code || !engine.cache_.contains(reinterpret_cast<uint64_t>(code))) return;
   if (engine.observer_) engine.observer_->gone(code);
@@ -94,6 +96,7 @@ Baseline::Baseline(const ir::StateLayout& layout, ir::HelperTable helpers, Basel
 
 Baseline::~Baseline() {
   for (auto& slot : images_) delete slot.load(std::memory_order_relaxed);
+  delete spare_emitter_.load(std::memory_order_relaxed);
 }
 
 void Baseline::install_runtime() {
@@ -114,6 +117,8 @@ void Baseline::install_runtime() {
 // --- compilation
 
 std::unique_ptr<Emitter> Baseline::take_emitter() {
+  if (Emitter* const spare = spare_emitter_.exchange(nullptr, std::memory_order_acquire))
+    return std::unique_ptr<Emitter>(spare);
   {
     const std::lock_guard lock(emitters_mutex_);
     if (!emitters_.empty()) {
@@ -126,6 +131,9 @@ std::unique_ptr<Emitter> Baseline::take_emitter() {
 }
 
 void Baseline::give_emitter(std::unique_ptr<Emitter> emitter) {
+  Emitter* const before = spare_emitter_.exchange(emitter.release(), std::memory_order_acq_rel);
+  if (!before) return;
+  emitter.reset(before);
   const std::lock_guard lock(emitters_mutex_);
   emitters_.push_back(std::move(emitter));
 }
@@ -193,16 +201,13 @@ Baseline::BlockPtr Baseline::install(const ir::Block& from, const Emitter& emitt
                         .moves = emitter.movable() ? &emitter.moves() : nullptr},
                        info))
     return nullptr;
-  const uint8_t* const code = cache_.allocate(size);
+  BlockPtr block = make_block(from.key, from.guest_size, from.guest_count, info.data(), info.size());
+  const uint8_t* const code = cache_.add(emitter.code(), size, block.get());
   if (!code) {
     no_room = size <= baseline::CodeCache::kSegment;
     return nullptr;
   }
-  BlockPtr block = make_block(from.key, from.guest_size, from.guest_count, info.data(), info.size());
   block->code = code;
-  cache_.write(code, emitter.code(), size);
-  const BaselineBlock* const owner = block.get();
-  cache_.write(code, &owner, sizeof owner);
   complete(*block);
   if (observer_)
     observer_->made({.key = from.key,
@@ -437,6 +442,20 @@ void Baseline::link(const Place& from, const ExitPlan& exit, const CompiledBlock
   counters_.links.fetch_add(1, std::memory_order_relaxed);
 }
 
+Baseline::MissedJump& Baseline::missed_jump() {
+  static thread_local MissedJump missed;
+  return missed;
+}
+
+void Baseline::link_missed(const CompiledBlock& target, const ThreadContext& thread) {
+  MissedJump& missed = missed_jump();
+  const bool same_thread = std::exchange(missed.thread, nullptr) == &thread;
+  if (!same_thread || !thread.chaining || missed.generation != thread.cached_generation) return;
+  // What is in no map runs only once.
+  const bool leads_here = target.place != 0 && target.key == ir::BlockKey{missed.site.pc, missed.site.mode};
+  if (leads_here) link(missed.from, missed.site, target);
+}
+
 void Baseline::unlink(BaselineBlock& block) {
   const std::lock_guard lock(link_mutex_);
   block.gone = true;
@@ -498,6 +517,7 @@ void collect_f80(ir::CpuHeader& cpu) {
 [[clang::no_sanitize("function")]] Stop Baseline::dispatch(const CompiledBlock& first, ir::CpuHeader& cpu,
                                                            ThreadContext& thread) {
   auto* block = static_cast<const BaselineBlock*>(&first);
+  if (missed_jump().thread) link_missed(first, thread);
   for (;;) {
     if (cpu.exit_request.load(std::memory_order_relaxed) != 0) {
       cpu.pc = block->key.pc;
@@ -540,7 +560,11 @@ void collect_f80(ir::CpuHeader& cpu) {
     }
     thread.refresh();
     const CompiledBlock* const next = thread.find_block(cpu);
-    if (!next) return {};
+    if (!next) {
+      if (jumped && from.block && !options_.system && thread.cached_generation == generation)
+        missed_jump() = {from, site, &thread, generation};
+      return {};
+    }
     const auto* const target = static_cast<const BaselineBlock*>(next);
     // After a change of the map the block that was left may be freed by now.
     if (thread.cached_generation != generation) jumped = false;

@@ -106,6 +106,15 @@ class Baseline final : public Engine {
     baseline::BlockInfo info;
     ir::BlockKey key;
   };
+  /// A jump of this thread that found no block. It is linked when run() is given one that it leads to.
+  struct MissedJump {
+    Place from;
+    ExitPlan site;
+    const ThreadContext* thread = nullptr;  ///< nullptr: there is none
+    uint64_t generation = 0;                ///< `from` is there as long as the thread sees no other
+  };
+  static MissedJump& missed_jump();
+  void link_missed(const CompiledBlock& target, const ThreadContext& thread);
 
   std::unique_ptr<baseline::Emitter> take_emitter();
   void give_emitter(std::unique_ptr<baseline::Emitter> emitter);
@@ -151,6 +160,7 @@ class Baseline final : public Engine {
   baseline::LinkPool links_;
   /// By the low bits of their ids; what is in use stays. Written under link_mutex_.
   std::array<std::atomic<Attached*>, 256> images_{};
+  std::atomic<baseline::Emitter*> spare_emitter_{nullptr};  ///< owned; the others are below
   std::mutex emitters_mutex_;
   std::vector<std::unique_ptr<baseline::Emitter>> emitters_;
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "jit/baseline/block.h"
 
+#include <algorithm>
+
 #include "jit/baseline/moves.h"
 
 namespace lyrebird::jit::baseline {
@@ -8,10 +10,12 @@ namespace lyrebird::jit::baseline {
 namespace {
 
 // Seven bits in a byte, the lowest first; the sign in the lowest bit.
-void put_number(std::vector<uint8_t>& out, int32_t value) {
+constexpr size_t kLongestNumber = 5;
+uint8_t* put_number(uint8_t* to, int32_t value) {
   uint32_t rest = (static_cast<uint32_t>(value) << 1) ^ static_cast<uint32_t>(value >> 31);
-  for (; rest >= 0x80; rest >>= 7) out.push_back(static_cast<uint8_t>(rest | 0x80));
-  out.push_back(static_cast<uint8_t>(rest));
+  for (; rest >= 0x80; rest >>= 7) *to++ = static_cast<uint8_t>(rest | 0x80);
+  *to++ = static_cast<uint8_t>(rest);
+  return to;
 }
 
 bool take_number(const uint8_t*& at, const uint8_t* end, uint32_t& sum) {
@@ -27,9 +31,9 @@ bool take_number(const uint8_t*& at, const uint8_t* end, uint32_t& sum) {
 }
 
 template <typename T>
-void put(std::vector<uint8_t>& out, const T& value) {
-  const auto* const bytes = reinterpret_cast<const uint8_t*>(&value);
-  out.insert(out.end(), bytes, bytes + sizeof value);
+uint8_t* put(uint8_t* to, const T& value) {
+  std::memcpy(to, &value, sizeof value);
+  return to + sizeof value;
 }
 
 bool has_pc(const ExitPlan& exit) {
@@ -61,6 +65,11 @@ bool BlockInfo::pack(const Source& source, std::vector<uint8_t>& out) {
   if (moves > kMostMoves) return false;
   if (source.code_size > kLimit || exits.size() > kMany || pointers > kMany) return false;
   const size_t start = out.size();
+  // Room for the most there can be; what is left goes at the end.
+  out.resize(start + sizeof(Head) + exits.size() * (sizeof(Exit) + sizeof(WideExit)) +
+             (pointers + moves) * sizeof(uint32_t) + source.faults->size() * 3 * kLongestNumber +
+             sizeof(uint32_t) + source.recovery.size());
+  uint8_t* to = out.data() + start + sizeof(Head);
   Head head{.code_size = source.code_size & 0x7fffff,
             .sums = source.sums,
             .region = source.region,
@@ -73,7 +82,6 @@ bool BlockInfo::pack(const Source& source, std::vector<uint8_t>& out) {
             .wide = 0,
             .pointers = static_cast<uint16_t>(pointers),
             .fault_bytes = 0};
-  put(out, head);
   for (const ExitPlan& exit : exits) {
     Exit packed{.pc = has_pc(exit) ? static_cast<int32_t>(exit.pc - source.key.pc) : 0,
                 .patch = exit.patch & kLimit,
@@ -89,36 +97,38 @@ bool BlockInfo::pack(const Source& source, std::vector<uint8_t>& out) {
       packed.wide = 1;
       packed.pc = head.wide++;
     }
-    put(out, packed);
+    to = put(to, packed);
   }
   for (const ExitPlan& exit : exits) {
+    if (head.wide == 0) break;
     if (!is_wide(exit, source.key)) continue;
     WideExit wide{{}, {}, exit.mode};
     const uint64_t distance = has_pc(exit) ? exit.pc - source.key.pc : 0;
     std::memcpy(wide.pc, &distance, sizeof wide.pc);
     std::memcpy(wide.detail, &exit.detail, sizeof wide.detail);
-    put(out, wide);
+    to = put(to, wide);
   }
-  for (size_t i = 0; i < pointers; ++i) put(out, (*source.pointers)[i]);
-  for (size_t i = 0; i < moves; ++i) put(out, (*source.moves)[i]);
-  const size_t faults = out.size();
+  for (size_t i = 0; i < pointers; ++i) to = put(to, (*source.pointers)[i]);
+  for (size_t i = 0; i < moves; ++i) to = put(to, (*source.moves)[i]);
+  const uint8_t* const faults = to;
   FaultPlan last{0, 0};
   for (const FaultPlan& fault : *source.faults) {
-    put_number(out, static_cast<int32_t>(flagged_offset(fault) - flagged_offset(last)));
-    put_number(out, static_cast<int32_t>(fault.guest - last.guest));
-    put_number(out, static_cast<int32_t>(fault.f80 - last.f80));
+    to = put_number(to, static_cast<int32_t>(flagged_offset(fault) - flagged_offset(last)));
+    to = put_number(to, static_cast<int32_t>(fault.guest - last.guest));
+    to = put_number(to, static_cast<int32_t>(fault.f80 - last.f80));
     last = fault;
   }
-  if (out.size() - faults > kMany) {
+  if (static_cast<size_t>(to - faults) > kMany) {
     out.resize(start);
     return false;
   }
-  head.fault_bytes = static_cast<uint16_t>(out.size() - faults);
+  head.fault_bytes = static_cast<uint16_t>(to - faults);
   std::memcpy(out.data() + start, &head, sizeof head);
   if (source.region) {
-    put(out, static_cast<uint32_t>(source.recovery.size()));
-    out.insert(out.end(), source.recovery.begin(), source.recovery.end());
+    to = put(to, static_cast<uint32_t>(source.recovery.size()));
+    to = std::copy(source.recovery.begin(), source.recovery.end(), to);
   }
+  out.resize(static_cast<size_t>(to - out.data()));
   return true;
 }
 

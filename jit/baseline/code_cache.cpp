@@ -83,9 +83,22 @@ const uint8_t* CodeCache::map_image(int fd, uint64_t offset, size_t size) {
 }
 
 uint8_t* CodeCache::allocate(size_t size) {
+  const std::lock_guard lock(mutex_);
+  return allocate_locked(size);
+}
+
+uint8_t* CodeCache::add(const uint8_t* code, size_t size, const void* owner) {
+  const std::lock_guard lock(mutex_);
+  uint8_t* const at = allocate_locked(size);
+  if (!at) return nullptr;
+  write_locked(at, code, size);
+  std::memcpy(write_ + (at - execute_), &owner, sizeof owner);
+  return at;
+}
+
+uint8_t* CodeCache::allocate_locked(size_t size) {
   size = rounded(size);
   if (!usable() || size > kSegment) return nullptr;
-  const std::lock_guard lock(mutex_);
   if (used_ + size > kSegment) {
     if (live_[current_] != 0) {
       if (free_.empty()) return nullptr;
@@ -144,6 +157,10 @@ void CodeCache::release(const uint8_t* code, size_t size) {
 
 void CodeCache::write(const uint8_t* code, const void* from, size_t size) {
   const std::lock_guard lock(mutex_);
+  write_locked(code, from, size);
+}
+
+void CodeCache::write_locked(const uint8_t* code, const void* from, size_t size) {
   if (!own(code, size)) no_memory();
   std::memcpy(write_ + (code - execute_), from, size);
 }

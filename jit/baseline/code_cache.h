@@ -33,6 +33,8 @@ class CodeCache {
   bool usable() const { return execute_ != nullptr; }
   /// Where to run `size` bytes of code, aligned to kAlignment; nullptr if the cache is full.
   uint8_t* allocate(size_t size);
+  /// The same, with the code in it, whose first 8 bytes are `owner`.
+  uint8_t* add(const uint8_t* code, size_t size, const void* owner);
   void release(const uint8_t* code, size_t size);
   /// Writes what runs at `code`: memory that no thread runs yet.
   void write(const uint8_t* code, const void* from, size_t size);
@@ -67,6 +69,9 @@ class CodeCache {
   static constexpr uint8_t kOwn = 0;        ///< (a granule's share_) not shared with another process
   static constexpr uint8_t kPatience = 64;  ///< optional patches that are left undone before a copy is made
 
+  // Under the mutex:
+  uint8_t* allocate_locked(size_t size);
+  void write_locked(const uint8_t* code, const void* from, size_t size);
   bool map(void* write_at, void* execute_at);
   template <typename T>
   bool patch_word(const uint8_t* code, T value, bool optional);

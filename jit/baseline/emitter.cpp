@@ -119,11 +119,18 @@ void Emitter::start_body() {
 }
 
 bool Emitter::emit_body() {
-  for (ValueId i = 0; i < block_->insts.size(); ++i) {
+  const ir::Inst* const insts = block_->insts.data();
+  for (ValueId i = 0, n = static_cast<ValueId>(block_->insts.size()); i < n; ++i) {
     now_ = i;
     if (i != early_) {
       locs_[i] = {};
-      emit_inst(block_->insts[i]);
+      // Nothing is emitted, and no delayed flags are to be settled.
+      const bool quiet = insts[i].op == Op::Const || insts[i].op == Op::Insn;
+      if (quiet && !status_incoming_ && !delays()) {
+        if (insts[i].op == Op::Insn) start_guest_instruction(insts[i]);
+        continue;
+      }
+      emit_inst(insts[i]);
     }
     end_of_instruction();
     if (failed_) return false;
@@ -132,8 +139,7 @@ bool Emitter::emit_body() {
 }
 
 void Emitter::emit_entry() {
-  constexpr uint8_t kHeader[kCodeHeader] = {};
-  (void)a_.embed(kHeader, sizeof kHeader);
+  a_.start_with_zeros(kCodeHeader);
   const unsigned exit =
       add_exit({.kind = ExitPlan::Kind::Entry, .mode = block_->key.mode, .pc = block_->key.pc});
   // exit_request and the engine's own request behind it, at once.
@@ -177,6 +183,12 @@ std::optional<int32_t> Emitter::imm32(ValueId id, Type type) const {
   return static_cast<int32_t>(value);
 }
 
+void Emitter::start_guest_instruction(const ir::Inst& inst) {
+  pc_ = inst.imm;
+  after_ = pc_ + inst.aux;
+  if (options_.marks) marks_.push_back({static_cast<uint32_t>(a_.offset()), pc_});
+}
+
 void Emitter::emit_inst(const ir::Inst& inst) {
   if (status_incoming_ && now_ > plan_.status_fault()) {
     status_incoming_ = false;
@@ -186,10 +198,7 @@ void Emitter::emit_inst(const ir::Inst& inst) {
   if (delays()) settle_status(inst);
   switch (inst.op) {
     case Op::Insn:
-      pc_ = inst.imm;
-      after_ = pc_ + inst.aux;
-      if (options_.marks) marks_.push_back({static_cast<uint32_t>(a_.offset()), pc_});
-      return;
+      return start_guest_instruction(inst);
     case Op::Const:
       return;
     case Op::GetState:

@@ -136,6 +136,7 @@ class Emitter {
   bool attempt();
   void start_body();
   bool emit_body();
+  void start_guest_instruction(const ir::Inst& inst);
   void emit_inst(const ir::Inst& inst);
   void emit_entry();
   void emit_tail();

@@ -89,8 +89,8 @@ void Plan::forget(uint32_t offset, uint32_t size) {
       if (at + ir::byte_size(block_->insts[known_at_[at]].type) > offset) set.reset(at, 1);
     });
   };
-  take_out(small_, 7);
-  take_out(large_, kLargest - 1);
+  if (!small_.empty()) take_out(small_, 7);
+  if (!large_.empty()) take_out(large_, kLargest - 1);
 }
 
 void Plan::note(uint32_t offset, ValueId value) {
@@ -106,7 +106,9 @@ void Plan::note(uint32_t offset, ValueId value) {
 bool Plan::forward(ValueId id) {
   const Inst& inst = block_->insts[id];
   const auto offset = static_cast<uint32_t>(inst.imm);
-  if (offset >= kTracked || (!small_.has(offset) && !large_.has(offset))) return false;
+  if (offset >= kTracked ||
+      ((small_.empty() || !small_.has(offset)) && (large_.empty() || !large_.has(offset))))
+    return false;
   const ValueId known = known_at_[offset];
   const Type type = block_->insts[known].type;
   const ValueClass cls = class_of(inst.type);
@@ -199,11 +201,17 @@ void Plan::find_views() {
       v.clean = clean;
     };
     switch (inst.op) {
+      case Op::Insn:
+        continue;
+      case Op::Const:
+        v.zeros_above = has_zeros_above(i);
+        continue;
       case Op::GetState: {
         const auto offset = static_cast<uint32_t>(inst.imm);
         if (pins_->at(offset)) {
           v.clean = inst.type == Type::I64;
-          break;
+          v.zeros_above = has_zeros_above(i);
+          continue;
         }
         if (!forward(i)) {
           v.root = i;
@@ -213,9 +221,9 @@ void Plan::find_views() {
       }
       case Op::SetState: {
         const auto offset = static_cast<uint32_t>(inst.imm);
-        if (pins_->at(offset)) break;
-        note(offset, inst.args[0]);
-        break;
+        if (!pins_->at(offset)) note(offset, inst.args[0]);
+        ++values_[values_[inst.args[0]].root].uses;
+        continue;
       }
       case Op::CallHelper:
         if (ir::effects(inst, helpers_) & ir::WritesState) {
@@ -481,28 +489,30 @@ ValueId Plan::status_maker(ValueId id) const {
   return kNoValue;
 }
 
-void Plan::use(ValueId value, uint32_t at) {
-  if (values_[values_[value].root].lazy) value = values_[value].root;
-  ValuePlan& v = values_[value];
-  if (v.lazy) {
-    v.needed = true;
-    v.last_use = std::max(v.last_use, at);
-    const Inst& inst = block_->insts[value];
-    if (v.maker != 0 && values_[v.maker - 1].only_flags) v.maker = 0;
-    if (v.maker != 0) {
-      values_[v.maker - 1].flags_used = true;
-      return use(v.maker - 1, at);
-    }
-    if (inst.op != Op::Not && inst.op != Op::Select) mark_flags(inst);
-    for (unsigned k = 0; k < value_args(inst); ++k) use(inst.args[k], at);
-    return;
-  }
-  ValuePlan& root = values_[v.root];
+inline void Plan::use(ValueId value, uint32_t at) {
+  const ValueId id = values_[value].root;
+  ValuePlan& root = values_[id];
   root.needed = true;
   root.last_use = std::max(root.last_use, at);
-  if (!root.only_flags) return;
+  if (root.lazy) return use_lazy(id, at);
   // It may have to be made again.
-  for (unsigned k = 0; k < 2; ++k) use(block_->insts[v.root].args[k], at);
+  if (root.only_flags) use_operands(block_->insts[id], at);
+}
+
+void Plan::use_lazy(ValueId id, uint32_t at) {
+  ValuePlan& v = values_[id];
+  const Inst& inst = block_->insts[id];
+  if (v.maker != 0 && values_[v.maker - 1].only_flags) v.maker = 0;
+  if (v.maker != 0) {
+    values_[v.maker - 1].flags_used = true;
+    return use(v.maker - 1, at);
+  }
+  if (inst.op != Op::Not && inst.op != Op::Select) mark_flags(inst);
+  for (unsigned k = 0, n = value_args(inst); k < n; ++k) use(inst.args[k], at);
+}
+
+void Plan::use_operands(const Inst& inst, uint32_t at) {
+  for (unsigned k = 0; k < 2; ++k) use(inst.args[k], at);
 }
 
 void Plan::count_flag_use(ValueId operand) {

@@ -140,8 +140,14 @@ class Plan {
   /// A set of bytes of the state; clear() costs nothing.
   class Bytes {
    public:
-    void clear() { ++epoch_; }
+    void clear() {
+      ++epoch_;
+      empty_ = true;
+    }
+    /// Nothing was set since clear().
+    bool empty() const { return empty_; }
     void set(uint32_t offset, uint32_t size) {
+      empty_ = false;
       each(offset, size, [&](Word& word, uint64_t mask) { word.bits |= mask; });
     }
     void reset(uint32_t offset, uint32_t size) {
@@ -168,19 +174,25 @@ class Plan {
       uint64_t bits = 0;
       uint64_t epoch = 0;
     };
+    Word& word_of(uint32_t offset) {
+      Word& word = words_[offset >> 6];
+      if (word.epoch != epoch_) word = {0, epoch_};
+      return word;
+    }
     template <typename F>
     void each(uint32_t offset, uint32_t size, F f) {
+      if (size != 0 && (offset & 63) + size <= 64)  // nearly always
+        return f(word_of(offset), (~uint64_t{0} >> (64 - size)) << (offset & 63));
       while (size != 0) {
         const uint32_t at = offset & 63, count = std::min(size, 64 - at);
-        Word& word = words_[offset >> 6];
-        if (word.epoch != epoch_) word = {0, epoch_};
-        f(word, (~uint64_t{0} >> (64 - count)) << at);
+        f(word_of(offset), (~uint64_t{0} >> (64 - count)) << at);
         offset += count;
         size -= count;
       }
     }
     Word words_[kTracked / 64];
     uint64_t epoch_ = 1;
+    bool empty_ = true;
   };
   static constexpr uint32_t kLargest = 32;  ///< bytes of a value
 
@@ -195,6 +207,8 @@ class Plan {
   void note(uint32_t offset, ir::ValueId value);
   bool forward(ir::ValueId get_state);
   void use(ir::ValueId value, uint32_t at);
+  void use_lazy(ir::ValueId root, uint32_t at);
+  void use_operands(const ir::Inst& inst, uint32_t at);
   void use_address(ir::ValueId value, uint32_t at);
   void mark_flags(const ir::Inst& compare);
   bool makes_status(const ir::Inst& inst, const ir::Inst& status) const;

@@ -17,6 +17,14 @@ using ir::Type;
 using ir::ValueId;
 
 namespace {
+/// Takes out the only occurrence; the order stays.
+void take_out(std::vector<ValueId>& list, ValueId id) {
+  for (size_t i = list.size(); i-- > 0;) {
+    if (list[i] != id) continue;
+    for (; i + 1 < list.size(); ++i) list[i] = list[i + 1];
+    return list.pop_back();
+  }
+}
 unsigned slot_index(unsigned size) { return size <= 8 ? 0 : size <= 16 ? 1 : 2; }
 // rax, rdx and rcx last: some instructions want them.
 constexpr uint8_t kOrder[] = {10, 3, 5, 6, 8, 9, 11, 12, 13, 14, 15, 0, 2, 1};
@@ -173,22 +181,26 @@ void Emitter::drop(ValueId id) {
   Loc& l = loc(id);
   if (l.gpr != kNoReg) {
     if (pins_.mask >> l.gpr & 1)
-      std::erase(aliases_[l.gpr], id);
+      take_out(aliases_[l.gpr], id);
     else
       gpr_owner_[l.gpr] = kNoValue;
   }
   if (l.xmm != kNoReg) xmm_owner_[l.xmm] = kNoValue;
   if (l.home == Home::Slot) give_slot(l.offset, slot_size(type_of(id)));
-  if (l.home == Home::State) std::erase(state_homes_, id);
+  if (l.home == Home::State) take_out(state_homes_, id);
   l = {};
 }
 
 void Emitter::end_of_instruction() {
-  for (size_t i = 0; i < touched_.size(); ++i)
-    if (plan_[touched_[i]].last_use <= now_) drop(touched_[i]);
-  touched_.clear();
-  for (const auto& [offset, size] : instruction_slots_) give_slot(offset, size);
-  instruction_slots_.clear();
+  if (!touched_.empty()) {
+    for (size_t i = 0; i < touched_.size(); ++i)
+      if (plan_[touched_[i]].last_use <= now_) drop(touched_[i]);
+    touched_.clear();
+  }
+  if (!instruction_slots_.empty()) {
+    for (const auto& [offset, size] : instruction_slots_) give_slot(offset, size);
+    instruction_slots_.clear();
+  }
   locked_gpr_ = 0;
   locked_xmm_ = 0;
 }
