@@ -25,7 +25,15 @@ struct DataTransfer : SegmentLoader {
   }
 
   bool MOVSX() {
-    write(0, ir.SExt(read(1), type(0)));
+    const Type as = type(0);
+    const bool extends = operand(1).size < operand(0).size;
+    if (is_memory(1) && extends && as != I16) {
+      MemInfo info = load_rule(type(1));
+      info.sign = true;
+      write(0, ir.Load(as, address(operand(1).size, false), info));
+    } else {
+      write(0, ir.SExt(read(1), as));
+    }
     return true;
   }
   bool MOVSXD() { return MOVSX(); }
