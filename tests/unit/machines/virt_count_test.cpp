@@ -33,6 +33,14 @@ struct Counting {
   std::unique_ptr<VirtMachine> machine;
 };
 
+void run_until(system::EventLoop& loop, Counting& counting, int64_t then) {
+  while (counting.clock->now_ns() < then) {
+    counting.machine->resume();
+    loop.run_once(1);
+    counting.machine->pause();
+  }
+}
+
 TEST(VirtCount, AMovedMachinesClockGoesOnWhereItWas) {
   system::EventLoop loop;
   const std::string state = testing::TempDir() + "virt-count-state";
@@ -41,9 +49,7 @@ TEST(VirtCount, AMovedMachinesClockGoesOnWhereItWas) {
   constexpr uint32_t kBranchToItself = 0x14000000;
   ASSERT_TRUE(one.machine->memory().load_bytes(kCode, &kBranchToItself, sizeof kBranchToItself));
   one.machine->state(0).header.pc = kCode;
-  one.machine->resume();
-  while (one.clock->now_ns() < 1'000'000) loop.run_once(1);
-  one.machine->pause();
+  run_until(loop, one, 1'000'000);
   // In the middle of a slice, whose rest must not count.
   const int64_t then = one.clock->now_ns();
   ASSERT_TRUE(save_machine(*one.machine, true, state).ok());
@@ -54,9 +60,7 @@ TEST(VirtCount, AMovedMachinesClockGoesOnWhereItWas) {
   unlink(state.c_str());
   ASSERT_TRUE(loaded.ok()) << loaded.error().message;
   EXPECT_EQ(other.clock->now_ns(), then);
-  other.machine->resume();
-  while (other.clock->now_ns() < then + 1'000'000) loop.run_once(1);
-  other.machine->pause();
+  run_until(loop, other, then + 1'000'000);
   EXPECT_EQ(other.machine->state(0).header.pc, kCode);
 }
 
