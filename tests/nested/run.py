@@ -379,11 +379,23 @@ def boot(arguments, work):
     return peer.lines, dead
 
 
+def without_signs_of_life(lines):
+    """(seconds, text) of each line. That the kernel outside lives may be said between any two bytes of a line from inside."""
+    begun = ""
+    for _, when, text in lines:
+        before, sign, _ = text.partition("OUTER lives")
+        if sign:
+            begun += before
+            continue
+        yield when, begun + text
+        begun = ""
+
+
 def judge(arguments, lines):
     """Prints a line for each run; what is wrong comes back."""
     before, after = disk_sums()
     problems, current, found = [], None, {}
-    for _, when, text in lines:
+    for when, text in without_signs_of_life(lines):
         if m := re.search(r"OUTER begin (.+)", text):
             current = m[1]
             found[current] = {"begin": when}
