@@ -551,8 +551,10 @@ constexpr uint16_t StatusOfSub(U a, U b, bool borrow) {
 
 inline constexpr uint16_t kStatusFlags =
     kStatusOverflow | kStatusCarry | kStatusParity | kStatusAdjust | kStatusZero | kStatusSign;
-/// Ways of StatusOfShift: its aux.
+/// Ways of StatusOfShift: its aux, with kFirstStep if overflow is the first step's and bit 12 of a shift is clear.
 enum ShiftWay : uint32_t { kShiftLeft, kShiftRight, kShiftRightSigned, kTurnLeft, kTurnRight, kShiftWays };
+inline constexpr uint32_t kFirstStep = 8;
+constexpr uint32_t shift_way(uint32_t aux) { return aux & ~kFirstStep; }
 template <typename U>
 constexpr U shifted_by_steps(U a, unsigned n, uint32_t way) {
   constexpr unsigned kBits = 8 * sizeof(U);
@@ -570,16 +572,19 @@ constexpr U shifted_by_steps(U a, unsigned n, uint32_t way) {
   }
 }
 template <typename U>
-constexpr uint16_t StatusOfShift(U a, U b, uint16_t old, uint32_t way) {
+constexpr uint16_t StatusOfShift(U a, U b, uint16_t old, uint32_t aux) {
+  const uint32_t way = shift_way(aux);
+  const bool first = (aux & kFirstStep) != 0;
   const auto n = static_cast<unsigned>(b & (sizeof(U) == 8 ? 63 : 31));
   old = static_cast<uint16_t>((old & kStatusFlags) | kStatusOne);
   if (n == 0) return old;
   const U before = shifted_by_steps(a, n - 1, way), r = shifted_by_steps(before, 1, way);
   const bool left = way == kShiftLeft || way == kTurnLeft;
   const bool carry = left ? (before & kSignBit<U>) != 0 : (before & 1) != 0;
-  const bool overflow = ((before ^ r) & kSignBit<U>) != 0;
-  const auto others =
-      way >= kTurnLeft ? old & ~(kStatusCarry | kStatusOverflow) : StatusOfValue(r) | kStatusAdjust;
+  const U change = first ? a ^ shifted_by_steps(a, 1, way) : before ^ r;
+  const bool overflow = (change & kSignBit<U>) != 0;
+  const auto others = way >= kTurnLeft ? old & ~(kStatusCarry | kStatusOverflow)
+                                       : StatusOfValue(r) | (first ? 0 : kStatusAdjust);
   return static_cast<uint16_t>(others | (carry ? kStatusCarry : 0) | (overflow ? kStatusOverflow : 0));
 }
 template <typename U>

@@ -304,9 +304,8 @@ const char* special_error(const Inst& inst, const Type* operands, HelperTable he
     case Op::StatusOfValue:
     case Op::StatusOfShift:
     case Op::StatusOfStep:
-      if (inst.aux >= (inst.op == Op::StatusOfShift  ? static_cast<uint32_t>(eval::kShiftWays)
-                       : inst.op == Op::StatusOfStep ? 2u
-                                                     : 1u))
+      if (inst.op == Op::StatusOfShift ? eval::shift_way(inst.aux) >= eval::kShiftWays
+                                       : inst.aux >= (inst.op == Op::StatusOfStep ? 2u : 1u))
         return "aux says no way";
       if (!is_int(inst.elem) || inst.elem == Type::I1 || inst.elem == Type::I128)
         return "needs ints of 8 to 64 bits";

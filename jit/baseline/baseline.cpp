@@ -44,12 +44,13 @@ using baseline::Leave;
 
 namespace {
 
-baseline::Pins pins_of(const ir::StateLayout& layout) {
+baseline::Pins pins_of(const ir::StateLayout& layout, const BaselineOptions& options) {
   std::vector<ir::StateField> hot;
   for (const ir::StateField& field : layout.fields)
     if (field.hot && field.type == ir::Type::I64) hot.push_back(field);
   std::sort(hot.begin(), hot.end(), [](const auto& a, const auto& b) { return a.hot < b.hot; });
   baseline::Pins pins;
+  pins.cut_addresses = !options.system;
   for (size_t i = 0; i < hot.size() && i < std::size(abi::kPinned); ++i) {
     pins.add({hot[i].offset, abi::kPinned[i]});
   }
@@ -57,7 +58,7 @@ baseline::Pins pins_of(const ir::StateLayout& layout) {
   for (const ir::StateField& field : layout.fields)
     if (field.type == ir::Type::I16 && field.name == "status") {
       pins.set_status(field.offset, 2);
-      pins.shift_status = baseline::has_shift_status();
+      pins.shift_status = baseline::host_shift_status();
     }
   // Or four flags.
   constexpr std::string_view kFlags[] = {"n", "z", "c", "v"};
@@ -87,7 +88,7 @@ Baseline::Baseline(const ir::StateLayout& layout, ir::HelperTable helpers, Basel
       helpers_(helpers),
       options_(options),
       host_(baseline::host_features()),
-      pins_(pins_of(layout)),
+      pins_(pins_of(layout, options)),
       interpreter_(helpers, options.system),
       cache_(options.code_bytes, kImageRoom) {
   usable_ = host_.sse42 && cache_.usable();

@@ -416,7 +416,8 @@ void Emitter::emit_step(const ir::Inst& inst, InstId id) {
 void Emitter::emit_shift_for_status(const ir::Inst& inst, const ir::Inst& status) {
   constexpr InstId kIds[] = {hi::kIdShl, hi::kIdShr, hi::kIdSar, hi::kIdRol, hi::kIdRor};
   const ValueId by = status.args[1], old = status.args[2];
-  const bool known = is_const(by), turn = status.aux >= ir::eval::kTurnLeft;
+  const uint32_t way = ir::eval::shift_way(status.aux);
+  const bool known = is_const(by), turn = way >= ir::eval::kTurnLeft;
   if (!known) {
     take_this_gpr(1);
     move_to(1, plan_.shift_amount(inst));
@@ -424,16 +425,16 @@ void Emitter::emit_shift_for_status(const ir::Inst& inst, const ir::Inst& status
   if ((turn || !known) && !is_live(old)) load_status_flags(old, !known);
   const Gp d = gp(def_copy(inst.args[0]), inst.type);
   if (known)
-    (void)a_.emit(kIds[status.aux], d, Imm(constant(by)));
+    (void)a_.emit(kIds[way], d, Imm(constant(by)));
   else
-    (void)a_.emit(kIds[status.aux], d, x86::cl);
+    (void)a_.emit(kIds[way], d, x86::cl);
   flags_ = {Flags::Kind::Other,
             inst.type,
             root(inst.args[0]),
             root(by),
             turn || !known ? kNoValue : now_,
             kNoValue};
-  flags_.way = static_cast<uint8_t>(status.aux);
+  flags_.way = static_cast<uint8_t>(way);
   flags_.maker = now_;
   kept_flags_ = true;
 }

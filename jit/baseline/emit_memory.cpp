@@ -89,12 +89,13 @@ bool Emitter::emit_memory(const ir::Inst& inst) {
 uint8_t Emitter::guest_address(ValueId value) {
   const Address address = plan_.address(value);
   const uint8_t base = use_gpr(address.base);
-  if (address.index == kNoValue && address.displacement == 0) return base;
+  if (address.index == kNoValue && address.displacement == 0 && !address.cut) return base;
   const uint8_t index = address.index == kNoValue ? kNoReg : use_gpr(address.index);
   const uint8_t t = take_gpr();
-  (void)a_.lea(gp64(t), index == kNoReg
-                            ? x86::ptr(gp64(base), address.displacement)
-                            : x86::ptr(gp64(base), gp64(index), address.shift, address.displacement));
+  const Mem sum = index == kNoReg
+                      ? x86::ptr(gp64(base), address.displacement)
+                      : x86::ptr(gp64(base), gp64(index), address.shift, address.displacement);
+  (void)a_.lea(gp(t, address.cut ? Type::I32 : Type::I64), sum);
   return t;
 }
 
@@ -103,10 +104,11 @@ Emitter::Mem Emitter::guest_memory(ValueId value, const MemInfo& info) {
   const bool narrow = info.address == AddressRule::Low32 || info.address == AddressRule::Low16;
   if (!strip && !narrow && options_.zero_base) {
     const Address address = plan_.address(value);
+    const Type type = address.cut ? Type::I32 : Type::I64;
     const uint8_t base = use_gpr(address.base);
-    if (address.index == kNoValue) return x86::ptr(gp64(base), address.displacement, info.size);
+    if (address.index == kNoValue) return x86::ptr(gp(base, type), address.displacement, info.size);
     const uint8_t index = use_gpr(address.index);
-    return x86::ptr(gp64(base), gp64(index), address.shift, address.displacement, info.size);
+    return x86::ptr(gp(base, type), gp(index, type), address.shift, address.displacement, info.size);
   }
   const uint8_t address = guest_address(value);
   const uint8_t t = take_gpr();

@@ -273,19 +273,20 @@ bool Emitter::status_flags(const ir::Inst& inst) {
 
 /// The same of a shift, by the host's own.
 bool Emitter::shift_status_flags(const ir::Inst& inst) {
-  if (!pins_.shift_status) return false;
+  if (!pins_.shifts_alike(inst)) return false;
+  const uint32_t way = ir::eval::shift_way(inst.aux);
   const ValueId a = inst.args[0], b = inst.args[1], old = inst.args[2];
   const Type type = inst.elem;
   if (const uint32_t maker = plan_[now_].maker) {
     touch(maker - 1);
     touch(root(old));
-    if (flags_.way != inst.aux || flags_.maker != maker - 1) failed_ = true;
+    if (flags_.way != way || flags_.maker != maker - 1) failed_ = true;
     return true;
   }
-  const bool known = at(root(b)).op == Op::Const, turn = inst.aux >= ir::eval::kTurnLeft;
+  const bool known = at(root(b)).op == Op::Const, turn = way >= ir::eval::kTurnLeft;
   const uint64_t by = known ? constant(b) & (type == Type::I64 ? 63 : 31) : 0;
   if (known && by == 0) return false;
-  if (!turn && flags_.kind == Flags::Kind::Other && flags_.way == inst.aux && flags_.type == type &&
+  if (!turn && flags_.kind == Flags::Kind::Other && flags_.way == way && flags_.type == type &&
       flags_.result != kNoValue && flags_.a == root(a) && at(flags_.b).op == Op::Const &&
       constant(flags_.b) == by)
     return true;
@@ -297,9 +298,9 @@ bool Emitter::shift_status_flags(const ir::Inst& inst) {
   if ((turn || !known) && !is_live(old)) load_status_flags(old, !known);
   const Gp t = gp(copy_gpr(a), type);
   if (known)
-    (void)a_.emit(kIds[inst.aux], t, Imm(by));
+    (void)a_.emit(kIds[way], t, Imm(by));
   else
-    (void)a_.emit(kIds[inst.aux], t, x86::cl);
+    (void)a_.emit(kIds[way], t, x86::cl);
   flags_ = {Flags::Kind::Other};
   return true;
 }

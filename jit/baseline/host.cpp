@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "base/host_shifts.h"
 #include "ir/eval_scalar.h"
 
 namespace lyrebird::jit::baseline {
@@ -46,7 +47,7 @@ uint16_t host_status(uint32_t way, U a, uint8_t n, uint16_t old) {
 }
 
 template <typename U>
-bool shifts_as_said() {
+bool shifts_as_said(uint32_t first) {
   constexpr uint64_t kValues[] = {
       0, 1, 0x12345678'9abcdef0, 0xfedcba98'87654321, 0x80808080'80808080, ~uint64_t{0}};
   // None, one, around the widths and the most: this runs at each start of the program.
@@ -58,7 +59,7 @@ bool shifts_as_said() {
         if (n >= (sizeof(U) == 8 ? 64 : 32)) break;
         for (const uint16_t old : kWords) {
           const auto a = static_cast<U>(value);
-          if (host_status<U>(way, a, n, old) != ir::eval::StatusOfShift<U>(a, U{n}, old, way)) return false;
+          if (host_status<U>(way, a, n, old) != ir::eval::StatusOfShift<U>(a, U{n}, old, way | first)) return false;
         }
       }
   return true;
@@ -66,10 +67,14 @@ bool shifts_as_said() {
 
 }  // namespace
 
-bool has_shift_status() {
-  static const bool there = shifts_as_said<uint8_t>() && shifts_as_said<uint16_t>() &&
-                            shifts_as_said<uint32_t>() && shifts_as_said<uint64_t>();
-  return there;
+std::optional<uint32_t> host_shift_status() {
+  static const auto status = []() -> std::optional<uint32_t> {
+    const uint32_t first = host_shifts_tell_first_step() ? ir::eval::kFirstStep : 0;
+    const bool there = shifts_as_said<uint8_t>(first) && shifts_as_said<uint16_t>(first) &&
+                       shifts_as_said<uint32_t>(first) && shifts_as_said<uint64_t>(first);
+    return there ? std::optional(first) : std::nullopt;
+  }();
+  return status;
 }
 
 HostFeatures host_features() {

@@ -2,6 +2,9 @@
 /// What the host's processor offers beyond SSE4.2, which is required.
 #pragma once
 
+#include <cstdint>
+#include <optional>
+
 namespace lyrebird::jit::baseline {
 
 struct HostFeatures {
@@ -14,7 +17,8 @@ struct HostFeatures {
 
 /// Of this machine; LYREBIRD_HOST_FEATURES=sse4.2 or avx2 in the environment takes what is above away.
 HostFeatures host_features();
-/// Whether shifts and turns leave the flags that StatusOfShift says. Asks the processor when first called.
-bool has_shift_status();
+/// The kFirstStep with which StatusOfShift says what shifts and turns of this processor leave in its flags, or nothing
+/// if neither does. Asks the processor when first called.
+std::optional<uint32_t> host_shift_status();
 
 }  // namespace lyrebird::jit::baseline

@@ -5,6 +5,7 @@
 #include <numeric>
 #include <type_traits>
 
+#include "base/host_shifts.h"
 #include "jit/baseline/baseline.h"
 #include "jit/baseline/moves.h"
 #include "jit/persist/build.h"
@@ -91,7 +92,8 @@ uint64_t Baseline::keep_key() const {
   if (!usable_ || id.empty()) return 0;
   static_assert(std::has_unique_object_representations_v<baseline::HostFeatures>);
   uint64_t key = persist::hash_bytes(&host_, sizeof host_,
-                                     1 + options_.zero_base + 2 * layout_.sse_floats + 4 * options_.system);
+                                     1 + options_.zero_base + 2 * layout_.sse_floats + 4 * options_.system +
+                                         8 * host_shifts_tell_first_step());
   for (const baseline::Pin& pin : pins_.pins)
     key = persist::mix(key ^ pin.offset, pin.reg + 0x9e3779b97f4a7c15);
   return persist::hash_bytes(id.data(), id.size(), key) | 1;

@@ -425,7 +425,7 @@ bool Plan::makes_status(const Inst& inst, const Inst& status) const {
   if (inst.type != status.elem || ir::arg_count(inst) < 2 ||
       values_[inst.args[0]].root != values_[status.args[0]].root)
     return false;
-  const uint32_t way = status.aux;
+  const uint32_t way = ir::eval::shift_way(status.aux);
   switch (status.op) {
     case Op::StatusOfAdd:
     case Op::StatusOfSub: {
@@ -438,7 +438,7 @@ bool Plan::makes_status(const Inst& inst, const Inst& status) const {
       return inst.op == (way == 0 ? Op::Add : Op::Sub) && is(inst.args[1], 1);
     default: {
       constexpr Op kShifts[] = {Op::Shl, Op::ShrU, Op::ShrS, Op::RotR, Op::RotR};
-      if (!pins_->shift_status || inst.op != kShifts[way]) return false;
+      if (!pins_->shifts_alike(status) || inst.op != kShifts[way]) return false;
       const unsigned width = ir::bit_width(inst.type);
       const Inst& by = block_->insts[status.args[1]];
       if (way == ir::eval::kTurnLeft)
@@ -550,31 +550,46 @@ void Plan::use_address(ValueId value, uint32_t at) {
 
 Address Plan::address(ValueId value) const {
   Address a{.base = value};
-  const auto fold = [&](ValueId id) -> const Inst* {
-    const Inst& inst = block_->insts[id];
-    return inst.op == Op::Add && inst.type == Type::I64 ? &inst : nullptr;
-  };
-  while (const Inst* add = fold(a.base)) {
+  const Inst& whole = block_->insts[value];
+  if (pins_->cut_addresses && whole.op == Op::ZExt && whole.elem == Type::I32) {
+    const ValueId low = whole.args[0];
+    if (block_->insts[low].op == Op::Add || !values_[low].clean) a = {.base = low, .cut = true};
+  }
+  fold_displacement(a);
+  fold_index(a);
+  return a;
+}
+
+/// The sum, of the address's width, that the base is, or nullptr.
+const Inst* Plan::sum_of(const Address& a) const {
+  const Inst& inst = block_->insts[a.base];
+  return inst.op == Op::Add && inst.type == (a.cut ? Type::I32 : Type::I64) ? &inst : nullptr;
+}
+
+void Plan::fold_displacement(Address& a) const {
+  while (const Inst* add = sum_of(a)) {
     const Inst& constant = block_->insts[add->args[1]];
     if (constant.op != Op::Const || ir::moves(constant)) break;
-    const int64_t sum = static_cast<int64_t>(constant.imm) + a.displacement;
-    if (static_cast<int64_t>(constant.imm) != static_cast<int32_t>(constant.imm) ||
-        sum != static_cast<int32_t>(sum))
-      break;
+    // 32 bits wrap as the address does.
+    const auto part = a.cut ? static_cast<int32_t>(constant.imm) : static_cast<int64_t>(constant.imm);
+    const int64_t sum = a.cut ? static_cast<int32_t>(part + a.displacement) : part + a.displacement;
+    if (part != static_cast<int32_t>(part) || sum != static_cast<int32_t>(sum)) break;
     a.displacement = static_cast<int32_t>(sum);
     a.base = add->args[0];
   }
-  if (const Inst* add = fold(a.base); add && !is_const(add->args[0]) && !is_const(add->args[1])) {
-    a.base = add->args[0];
-    a.index = add->args[1];
-    const Inst& shift = block_->insts[a.index];
-    if (shift.op == Op::Shl && is_const(shift.args[1]) && block_->insts[shift.args[1]].imm <= 3 &&
-        !is_const(shift.args[0])) {
-      a.index = shift.args[0];
-      a.shift = static_cast<uint8_t>(block_->insts[shift.args[1]].imm);
-    }
+}
+
+void Plan::fold_index(Address& a) const {
+  const Inst* const add = sum_of(a);
+  if (!add || is_const(add->args[0]) || is_const(add->args[1])) return;
+  a.base = add->args[0];
+  a.index = add->args[1];
+  const Inst& shift = block_->insts[a.index];
+  if (shift.op == Op::Shl && is_const(shift.args[1]) && block_->insts[shift.args[1]].imm <= 3 &&
+      !is_const(shift.args[0])) {
+    a.index = shift.args[0];
+    a.shift = static_cast<uint8_t>(block_->insts[shift.args[1]].imm);
   }
-  return a;
 }
 
 /// Conversions between F80 and memory are one host instruction: what loads is done with the conversion

@@ -15,9 +15,11 @@
 #include <algorithm>
 #include <bit>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "ir/block.h"
+#include "ir/eval_scalar.h"
 
 namespace lyrebird::jit::baseline {
 
@@ -36,7 +38,8 @@ struct Pins {
   uint32_t status = 0;        ///< offset of the guest's flags, 0: none that the host's flags can hold
   /// 2: a status word (StatusOfAdd ..). 4: negative, zero, carry, overflow, a byte each; carry is no borrow.
   uint32_t status_size = 0;
-  bool shift_status = false;         ///< has_shift_status()
+  std::optional<uint32_t> shift_status = {};  ///< host_shift_status()
+  bool cut_addresses = false;        ///< an Address may be one of 32 bits
   uint16_t mask = 0;                 ///< of host registers
   uint8_t by_word[kReach / 8] = {};  ///< index + 1, of each 8 bytes of state
   void add(Pin pin) {
@@ -44,6 +47,10 @@ struct Pins {
     pins.push_back(pin);
     mask |= static_cast<uint16_t>(1u << pin.reg);
     by_word[pin.offset / 8] = static_cast<uint8_t>(pins.size());
+  }
+  /// Whether the host's shift leaves the word of that StatusOfShift in its flags.
+  bool shifts_alike(const ir::Inst& status) const {
+    return shift_status == (status.aux & ir::eval::kFirstStep);
   }
   bool four_flags() const { return status_size == 4; }
   bool is_status(uint32_t offset, uint32_t size) const {
@@ -105,10 +112,11 @@ struct ValuePlan {
   bool zeros_above = false;  ///< (roots) a vector register that holds it has zeros above the type
 };
 
-/// Of a memory access: base + (index << shift) + displacement.
+/// Of a memory access: base + (index << shift) + displacement, of 32-bit values if it is cut to 32 bits.
 struct Address {
   ir::ValueId base = ir::kNoValue, index = ir::kNoValue;
   uint8_t shift = 0;
+  bool cut = false;
   int32_t displacement = 0;
 };
 
@@ -124,6 +132,7 @@ class Plan {
   void make(const ir::Block& block, ir::HelperTable helpers, const Pins& pins);
 
   const ValuePlan& operator[](ir::ValueId id) const { return values_[id]; }
+  /// How the host's instruction finds it.
   Address address(ir::ValueId value) const;
   /// The amount of a shift of a word, without a mask that the host's instruction has as well.
   ir::ValueId shift_amount(const ir::Inst& shift) const;
@@ -209,6 +218,9 @@ class Plan {
   void use(ir::ValueId value, uint32_t at);
   void use_lazy(ir::ValueId root, uint32_t at);
   void use_operands(const ir::Inst& inst, uint32_t at);
+  const ir::Inst* sum_of(const Address& a) const;
+  void fold_displacement(Address& a) const;
+  void fold_index(Address& a) const;
   void use_address(ir::ValueId value, uint32_t at);
   void mark_flags(const ir::Inst& compare);
   bool makes_status(const ir::Inst& inst, const ir::Inst& status) const;

@@ -293,6 +293,7 @@ Lowering::Value* Lowering::lower_status(const ir::Inst& inst) {
 /// What the last step of a shift leaves; of a count of 0 nothing but the old word is chosen.
 Lowering::Value* Lowering::lower_shift_status(const ir::Inst& inst) {
   using namespace ir::eval;
+  const uint32_t way = shift_way(inst.aux);
   Value* const a = arg(inst, 0);
   Value* const old =
       b_.CreateOr(b_.CreateAnd(arg(inst, 2), imm(int_type(16), kStatusFlags)), imm(int_type(16), kStatusOne));
@@ -303,36 +304,39 @@ Lowering::Value* Lowering::lower_shift_status(const ir::Inst& inst) {
   // All counts less one are below 32.
   LType* const wide = width < 32 ? int_type(32) : type;
   Value *const by = b_.CreateZExt(less, wide), *const one = imm(type, 1);
-  Value *before = nullptr, *r = nullptr;
-  switch (inst.aux) {
+  const I::ID turn = way == kTurnLeft ? I::fshl : I::fshr;
+  const auto step = [&](Value* v) -> Value* {
+    if (way >= kTurnLeft) return call(turn, {type}, {v, v, one});
+    return way == kShiftLeft    ? b_.CreateShl(v, one)
+           : way == kShiftRight ? b_.CreateLShr(v, one)
+                                : b_.CreateAShr(v, one);
+  };
+  Value* before = nullptr;
+  switch (way) {
     case kShiftLeft:
       before = b_.CreateTrunc(b_.CreateShl(b_.CreateZExt(a, wide), by), type);
-      r = b_.CreateShl(before, one);
       break;
     case kShiftRight:
       before = b_.CreateTrunc(b_.CreateLShr(b_.CreateZExt(a, wide), by), type);
-      r = b_.CreateLShr(before, one);
       break;
     case kShiftRightSigned:
       before = b_.CreateTrunc(b_.CreateAShr(b_.CreateSExt(a, wide), by), type);
-      r = b_.CreateAShr(before, one);
       break;
-    default: {
-      const I::ID turn = inst.aux == kTurnLeft ? I::fshl : I::fshr;
+    default:
       before = call(turn, {type}, {a, a, less});
-      r = call(turn, {type}, {before, before, one});
       break;
-    }
   }
-  const bool left = inst.aux == kShiftLeft || inst.aux == kTurnLeft;
+  Value* const r = step(before);
+  const bool first = (inst.aux & kFirstStep) != 0;
+  const bool left = way == kShiftLeft || way == kTurnLeft;
   LType* const word = int_type(16);
-  Value* const sign = b_.CreateICmpSLT(before, imm(type, 0));
-  Value* const carry = left ? sign : b_.CreateTrunc(before, int_type(1));
-  Value* sum = inst.aux >= kTurnLeft
+  Value* const carry = left ? b_.CreateICmpSLT(before, imm(type, 0)) : b_.CreateTrunc(before, int_type(1));
+  Value* sum = way >= kTurnLeft
                    ? b_.CreateAnd(old, imm(word, static_cast<uint16_t>(~(kStatusCarry | kStatusOverflow))))
-                   : b_.CreateOr(value_status(r), imm(word, kStatusAdjust));
+                   : b_.CreateOr(value_status(r), imm(word, first ? 0 : kStatusAdjust));
   sum = put_status(sum, carry, kStatusCarry);
-  sum = put_status(sum, b_.CreateXor(sign, b_.CreateICmpSLT(r, imm(type, 0))), kStatusOverflow);
+  Value* const change = first ? b_.CreateXor(a, step(a)) : b_.CreateXor(before, r);
+  sum = put_status(sum, b_.CreateICmpSLT(change, imm(type, 0)), kStatusOverflow);
   return b_.CreateSelect(b_.CreateICmpNE(n, imm(type, 0)), sum, old);
 }
 

@@ -164,7 +164,7 @@ struct Shifts : Lifter {
     return true;
   }
 
-  /// The flags of a shift. AF is undefined; AMD's set it.
+  /// The flags of a shift by two registers. AF is undefined; AMD's set it.
   bool shifted(const Count& n, Value r, Value carry, Value overflow) {
     set_flags_of_result(r, {{Flag::CF, carry}, {Flag::AF, ir.True()}, {Flag::OF, overflow}}, n.nonzero);
     return true;
@@ -182,7 +182,8 @@ struct Shifts : Lifter {
                     : op == Op::ShrS ? ir.ShrS(a, amount)
                                      : ir.RotR(a, amount);
     write(0, r);
-    const Value word = ir.StatusOfShift(way, a, by, keeps ? old : imm(I16, 0));
+    const uint32_t first = ctx.first_step ? ir::eval::kFirstStep : 0;
+    const Value word = ir.StatusOfShift(way | first, a, by, keeps ? old : imm(I16, 0));
     if (n.known < 0)
       set_status(word);
     else

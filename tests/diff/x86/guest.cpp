@@ -133,8 +133,9 @@ bool Guest::Source::fetch(uint64_t pc, void* to, unsigned size) {
   return true;
 }
 
-Guest::Guest(const x86::CpuModel& cpu, accel::Executor executor, bool optimise, bool single_step)
-    : frontend_(cpu),
+Guest::Guest(const x86::CpuModel& cpu, accel::Executor executor, bool optimise, bool single_step,
+             bool first_step)
+    : frontend_(cpu, first_step),
       accelerator_(frontend_, source_, {.executor = executor, .zero_base = true, .optimise = optimise}),
       vcpu_(accelerator_.create_vcpu(state_.header)),
       single_step_(single_step) {

@@ -16,7 +16,9 @@ void prepare_guests();
 
 class Guest {
  public:
-  Guest(const x86::CpuModel& cpu, accel::Executor executor, bool optimise = true, bool single_step = false);
+  /// `first_step`: of X86Frontend.
+  Guest(const x86::CpuModel& cpu, accel::Executor executor, bool optimise = true, bool single_step = false,
+        bool first_step = host_shifts_tell_first_step());
   ~Guest();
   /// Runs the case's instruction from `in`.
   Ending run(const Case& c, Machine& out);

@@ -316,7 +316,7 @@ TEST(EvalInt, StatusWordsOfShiftsAndSteps) {
                 (by_status(Op::StatusOfSub, false) & ~0x100u) | (old & 0x100));
       for (uint32_t way = 0; way < eval::kShiftWays; ++way)
         for (unsigned n = 0; n < 64; ++n) {
-          unsigned r = a, carry = 0, overflow = 0;
+          unsigned r = a, carry = 0, overflow = 0, first = 0;
           for (unsigned k = 0; k < n % 32; ++k) {
             const unsigned top = r >> 7, low = r & 1;
             const bool left = way == eval::kShiftLeft || way == eval::kTurnLeft;
@@ -326,6 +326,7 @@ TEST(EvalInt, StatusWordsOfShiftsAndSteps) {
             else
               r = left ? ((r << 1) & 255) | top : r >> 1 | (way == eval::kTurnRight ? low : top) << 7;
             overflow = (r >> 7) ^ top;
+            if (k == 0) first = overflow;
           }
           const bool turn = way >= eval::kTurnLeft;
           unsigned expected =
@@ -334,6 +335,9 @@ TEST(EvalInt, StatusWordsOfShiftsAndSteps) {
           expected |= carry << 8 | overflow;
           if (n % 32 == 0) expected = static_cast<unsigned>(old);
           ASSERT_EQ(result(Op::StatusOfShift, way, a, n, old), expected) << a << ' ' << n << ' ' << way;
+          if (n % 32 != 0) expected = (expected & ~(turn ? 1u : 0x1001u)) | first;
+          ASSERT_EQ(result(Op::StatusOfShift, way | eval::kFirstStep, a, n, old), expected)
+              << a << ' ' << n << ' ' << way;
         }
     }
   }
