@@ -238,19 +238,31 @@ class Check {
         {"0f2b", "SSE4a is absent"},
         {"0f78", "SSE4a is absent"},
         {"0f79", "SSE4a is absent"},
-        {"0f01", "AMD's SKINIT, CLZERO, MONITORX, RDPRU are absent, Intel's RDPKRU too"},
+        {"0f01",
+         "AMD's SKINIT, CLZERO, MONITORX, RDPRU are absent, Intel's RDPKRU, XEND, XTEST, SERIALIZE too"},
+        {"c6f8", "Intel's TSX (XABORT, XBEGIN) is absent"},
+        {"c7f8", "Intel's TSX (XABORT, XBEGIN) is absent"},
         {"0fc7", "an access faults before the host looks at the prefix"},
         {"0f38f8", "MOVDIR64B and MOVDIRI are absent"},
         {"0f38f9", "MOVDIR64B and MOVDIRI are absent"},
         {"v1:4", "AVX-512's mask instructions are absent"},
         {"v1:9", "AVX-512's mask instructions are absent"},
         {"v3:3", "AVX-512's mask instructions are absent"},
+        {"v2:49", "Intel's AMX is absent"},
+        {"v2:4b", "Intel's AMX is absent"},
+        {"v2:5c", "Intel's AMX is absent"},
+        {"v2:5e", "Intel's AMX is absent"},
         {"v2:5", "AVX-VNNI is absent"},
         {"v3:00", "AMD executes VPERMQ with VEX.W0 (SDM 2C: W1)"},
         {"v3:01", "AMD executes VPERMPD with VEX.W0 (SDM 2C: W1)"}};
     const std::string code = opcode(mode, bytes);
     for (const auto& [prefix, why] : kKnown)
       if (code.starts_with(prefix)) return why;
+    if (code.starts_with("0fae")) {
+      const unsigned digit = static_cast<unsigned>(std::stoul(code.substr(4), nullptr, 16)) >> 3 & 7;
+      if (digit == 4) return "Intel's PTWRITE is absent";
+      if (digit == 6) return "Intel's TPAUSE, UMONITOR and UMWAIT are absent";
+    }
     return nullptr;
   }
 

@@ -144,15 +144,32 @@ bool set_field(const std::string& name, const std::string& value, Machine& m) {
   return true;
 }
 
+/// `?`: what is not compared.
+bool set_any(const std::string& name, X86Case& c) {
+  if (name.compare(0, 4, "mem+") == 0) {
+    const auto offset = parse_hex(name.substr(4));
+    if (!offset || *offset >= kPage) return false;
+    c.any_byte.insert(static_cast<unsigned>(*offset));
+    return true;
+  }
+  c.any.insert(name);
+  return name == "flags" || name == "mem" || name == "c1";
+}
+
 const char* parse_fields(const std::string& text, X86Case& c, bool out) {
   std::istringstream words(text);
   for (std::string word; words >> word;) {
     const size_t equals = word.find('=');
     if (equals == std::string::npos || equals == 0) return "a field is not name=value";
-    const std::string name = word.substr(0, equals), value = word.substr(equals + 1);
+    const std::string name = word.substr(0, equals);
+    std::string value = word.substr(equals + 1);
     if (name == "mode") continue;
+    if (const auto n = numbered(name, "st", 8); out && n && value.ends_with('~')) {
+      c.near.insert(*n);
+      value.pop_back();
+    }
     if (out && value == "?") {
-      c.any.insert(name);
+      if (!set_any(name, c)) return "this field can't be ?";
     } else if (out && name == "pc") {
       const auto pc = parse_number(value[0] == '+' || value[0] == '-' ? "code" + value : value);
       if (!pc) return "pc= wants +offset, -offset or an address";

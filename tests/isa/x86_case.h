@@ -15,8 +15,10 @@ struct X86Case {
   std::string file;
   unsigned line = 0;
   std::string text;
-  x86diff::Case run;          ///< in, out and ending as the line has them
-  std::set<std::string> any;  ///< fields that are not compared
+  x86diff::Case run;            ///< in, out and ending as the line has them
+  std::set<std::string> any;    ///< fields that are not compared: flags, mem, c1
+  std::set<unsigned> any_byte;  ///< bytes of memory that are not compared
+  std::set<unsigned> near;      ///< STs that may be one unit in the last place off
 
   std::string where() const { return file + ":" + std::to_string(line); }
 };

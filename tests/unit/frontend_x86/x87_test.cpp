@@ -7,6 +7,7 @@
 
 #include <cstdio>
 #include <cstring>
+#include <fstream>
 #include <string>
 
 #include "frontend/x86/x87_functions.h"
@@ -257,11 +258,33 @@ void from_state(const X86State& s, Image& image) {
     std::memcpy(image.st[i], s.x87[(x87_top_of_mode(s.header.mode) + i) & 7], 10);
 }
 
+bool host_is_intel() {
+  std::ifstream in("/proc/cpuinfo");
+  for (std::string line; std::getline(in, line);)
+    if (line.starts_with("vendor_id")) return line.ends_with("GenuineIntel");
+  return false;
+}
+
+/// FSCALE by zero, and FPREM and FPREM1 by infinity, leave ST0 as it is. Where it is denormal and #U is
+/// unmasked, AMD's processors report the tiny result and store it with its exponent adjusted (SDM 1,
+/// 8.5.5; so do we), Intel's return it with #D alone, as if #U were masked.
+bool hides_underflow_on_intel(const X87Insn& insn, const Image& before) {
+  uint64_t significand;
+  uint16_t exponent;
+  std::memcpy(&significand, before.st[1], 8);
+  std::memcpy(&exponent, before.st[1] + 8, 2);
+  exponent &= 0x7fff;
+  if (insn.op == Scale) return exponent == 0 && significand == 0;
+  return (insn.op == Remainder || insn.op == RemainderNearest) && exponent == 0x7fff &&
+         significand == uint64_t{1} << 63;
+}
+
 class X87Host : public testing::TestWithParam<size_t> {};
 
 TEST_P(X87Host, Agrees) {
   const Case& c = kCases[GetParam()];
   Host host;
+  const bool intel = host_is_intel();
   Random random(GetParam() + 1);
   unsigned wrong = 0;
   for (unsigned n = 0; n < 20000 && wrong < 4; ++n) {
@@ -282,6 +305,8 @@ TEST_P(X87Host, Agrees) {
     const auto condition = static_cast<uint32_t>(random.below(2));
     X86State s;
     to_state(before, s);
+    constexpr uint16_t kUnderflowMask = 0x10;
+    if (intel && hides_underflow_on_intel(c.insn, before)) s.x87_control |= kUnderflowMask;
     std::memcpy(expected, memory, sizeof expected);
     uint64_t low, high = 0;
     std::memcpy(&low, memory, 8);
