@@ -50,9 +50,12 @@ uint64_t hash_text(std::string_view text, uint64_t hash = 0xcbf29ce484222325) {
 }
 
 /// The same for copies of a file that a package manager or a container brought here; what
-/// relies on the contents looks at these.
-uint64_t identity_of(std::string_view path, const struct stat& st) {
-  uint64_t hash = hash_text(base_name(path));
+/// relies on the contents looks at these. Debian gives two builds of one source the same time, and ld.so
+/// often the same size: where an ELF file begins stands its build id.
+uint64_t identity_of(std::string_view path, const struct stat& st, int fd) {
+  char head[1024];
+  const ssize_t size = ::pread(fd, head, sizeof head, 0);
+  uint64_t hash = hash_text({head, static_cast<size_t>(std::max<ssize_t>(size, 0))}, hash_text(base_name(path)));
   for (const auto part : {static_cast<uint64_t>(st.st_size), static_cast<uint64_t>(st.st_mtim.tv_sec),
                           static_cast<uint64_t>(st.st_mtim.tv_nsec)})
     hash = (hash ^ part) * 0x9e3779b97f4a7c15, hash ^= hash >> 29;
@@ -392,7 +395,7 @@ int64_t AddressSpace::place_locked(const MapRequest& request, uint64_t size, int
     if (known) region.device = st.st_dev, region.inode = st.st_ino;
     region.offset = request.offset;
     region.name = file_name(request.fd);
-    if (known && S_ISREG(st.st_mode)) region.identity = identity_of(*region.name, st);
+    if (known && S_ISREG(st.st_mode)) region.identity = identity_of(*region.name, st, request.fd);
   }
   insert_locked(std::move(region));
   return static_cast<int64_t>(request.address);

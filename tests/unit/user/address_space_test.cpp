@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "user/memory/address_space.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <ctime>
+#include <string>
 
 #include "base/fault_guard.h"
 
@@ -160,6 +164,35 @@ TEST_F(AddressSpaceTest, GuardedPagesAreKnown) {
   space.protect(at, kPage, PROT_READ | PROT_EXEC, true);
   EXPECT_TRUE(space.guarded(at + 8));
   EXPECT_FALSE(space.guarded(at + kPage));
+}
+
+/// Where code comes from that a file of that name in a directory of its own holds, all written at the same time.
+uint64_t identity_of_file(AddressSpace& space, const std::string& contents) {
+  char directory[] = "/tmp/lyrebird-identity-XXXXXX";
+  EXPECT_NE(::mkdtemp(directory), nullptr);
+  const std::string path = std::string(directory) + "/ld.so";
+  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0700);
+  EXPECT_EQ(::write(fd, contents.data(), contents.size()), static_cast<ssize_t>(contents.size()));
+  const timespec times[2] = {{.tv_sec = 1'777'320'873}, {.tv_sec = 1'777'320'873}};
+  EXPECT_EQ(::futimens(fd, times), 0);
+  MapRequest request;
+  request.size = kPage;
+  request.prot = PROT_READ | PROT_EXEC;
+  request.flags = MAP_PRIVATE;
+  request.fd = fd;
+  const int64_t at = space.map(request);
+  frontend::CodeOrigin origin;
+  EXPECT_TRUE(at > 0 && space.origin(static_cast<uint64_t>(at), origin));
+  ::close(fd);
+  ::unlink(path.c_str());
+  ::rmdir(directory);
+  return origin.identity;
+}
+
+TEST_F(AddressSpaceTest, CopiesOfAFileAreOneOtherBuildsAreNot) {
+  const uint64_t one = identity_of_file(space, std::string(kPage, 'a'));
+  EXPECT_EQ(identity_of_file(space, std::string(kPage, 'a')), one);
+  EXPECT_NE(identity_of_file(space, std::string(kPage, 'b')), one);
 }
 
 TEST_F(AddressSpaceTest, AccessToUnmappedAndUnreadableMemoryFails) {
