@@ -543,15 +543,35 @@ void Plan::find_only_flags() {
 }
 
 void Plan::use_address(ValueId value, uint32_t at) {
-  const Address address = this->address(value);
+  use_parts(address(value), at);
+}
+
+void Plan::use_parts(const Address& address, uint32_t at) {
   use(address.base, at);
   if (address.index != kNoValue) use(address.index, at);
+}
+
+/// Whether one LEA does the work of several instructions.
+bool Plan::is_sum(ValueId add) const {
+  const Inst& inst = block_->insts[add];
+  const ValuePlan& v = values_[add];
+  if (!pins_->folds_sums || inst.op != Op::Add || !is_word(inst.type) || v.flags_used || v.maker != 0)
+    return false;
+  const Address a = sum(add);
+  return a.index != kNoValue && (a.shift != 0 || a.displacement != 0);
+}
+
+Address Plan::sum(ValueId add) const {
+  Address a{.base = add, .cut = block_->insts[add].type == Type::I32};
+  fold_displacement(a);
+  fold_index(a);
+  return a;
 }
 
 Address Plan::address(ValueId value) const {
   Address a{.base = value};
   const Inst& whole = block_->insts[value];
-  if (pins_->cut_addresses && whole.op == Op::ZExt && whole.elem == Type::I32) {
+  if (pins_->folds_sums && whole.op == Op::ZExt && whole.elem == Type::I32) {
     const ValueId low = whole.args[0];
     if (block_->insts[low].op == Op::Add || !values_[low].clean) a = {.base = low, .cut = true};
   }
@@ -561,13 +581,13 @@ Address Plan::address(ValueId value) const {
 }
 
 /// The sum, of the address's width, that the base is, or nullptr.
-const Inst* Plan::sum_of(const Address& a) const {
+const Inst* Plan::add_of(const Address& a) const {
   const Inst& inst = block_->insts[a.base];
   return inst.op == Op::Add && inst.type == (a.cut ? Type::I32 : Type::I64) ? &inst : nullptr;
 }
 
 void Plan::fold_displacement(Address& a) const {
-  while (const Inst* add = sum_of(a)) {
+  while (const Inst* add = add_of(a)) {
     const Inst& constant = block_->insts[add->args[1]];
     if (constant.op != Op::Const || ir::moves(constant)) break;
     // 32 bits wrap as the address does.
@@ -580,7 +600,7 @@ void Plan::fold_displacement(Address& a) const {
 }
 
 void Plan::fold_index(Address& a) const {
-  const Inst* const add = sum_of(a);
+  const Inst* const add = add_of(a);
   if (!add || is_const(add->args[0]) || is_const(add->args[1])) return;
   a.base = add->args[0];
   a.index = add->args[1];
@@ -755,6 +775,10 @@ void Plan::find_uses() {
       }
     }
     const uint32_t used_at = v.fused != 0 ? v.fused : i;
+    if ((v.sum = is_sum(i))) {
+      use_parts(sum(i), used_at);
+      continue;
+    }
     unsigned first = 0;
     if (is_memory_access(inst.op)) {
       use_address(inst.args[0], used_at);

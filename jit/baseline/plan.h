@@ -39,7 +39,7 @@ struct Pins {
   /// 2: a status word (StatusOfAdd ..). 4: negative, zero, carry, overflow, a byte each; carry is no borrow.
   uint32_t status_size = 0;
   std::optional<uint32_t> shift_status = {};  ///< host_shift_status()
-  bool cut_addresses = false;        ///< an Address may be one of 32 bits
+  bool folds_sums = false;           ///< an Address may be one of 32 bits, and what a sum is
   uint16_t mask = 0;                 ///< of host registers
   uint8_t by_word[kReach / 8] = {};  ///< index + 1, of each 8 bytes of state
   void add(Pin pin) {
@@ -106,13 +106,14 @@ struct ValuePlan {
   bool clean = true;         ///< the register's bits above the type are zero
   bool flags_used = false;   ///< (Add, Sub, And) a lazy compare would like its host flags
   bool only_flags = false;   ///< (Sub, And, FCompare) nothing but such compares uses it
+  bool sum = false;          ///< (Add) of more than two, or with a shift: Plan::sum()
   bool skipped = false;      ///< (SetState) dead, or its value is made in its place
   bool choice = false;       ///< (such a SetState) of Selects: what `maker` leaves, or constants
   bool four_flags = false;   ///< (SetState) the first of four, one after the other, that write all flags
   bool zeros_above = false;  ///< (roots) a vector register that holds it has zeros above the type
 };
 
-/// Of a memory access: base + (index << shift) + displacement, of 32-bit values if it is cut to 32 bits.
+/// Of a memory access or a sum: base + (index << shift) + displacement, of 32-bit values if it is cut to 32 bits.
 struct Address {
   ir::ValueId base = ir::kNoValue, index = ir::kNoValue;
   uint8_t shift = 0;
@@ -134,6 +135,8 @@ class Plan {
   const ValuePlan& operator[](ir::ValueId id) const { return values_[id]; }
   /// How the host's instruction finds it.
   Address address(ir::ValueId value) const;
+  /// The same of an Add that is one LEA (ValuePlan::sum).
+  Address sum(ir::ValueId add) const;
   /// The amount of a shift of a word, without a mask that the host's instruction has as well.
   ir::ValueId shift_amount(const ir::Inst& shift) const;
   /// The value is certainly smaller.
@@ -218,7 +221,9 @@ class Plan {
   void use(ir::ValueId value, uint32_t at);
   void use_lazy(ir::ValueId root, uint32_t at);
   void use_operands(const ir::Inst& inst, uint32_t at);
-  const ir::Inst* sum_of(const Address& a) const;
+  void use_parts(const Address& address, uint32_t at);
+  bool is_sum(ir::ValueId add) const;
+  const ir::Inst* add_of(const Address& a) const;
   void fold_displacement(Address& a) const;
   void fold_index(Address& a) const;
   void use_address(ir::ValueId value, uint32_t at);
