@@ -59,6 +59,7 @@ unsigned memory_size(const x86::Insn& insn) {
   return 0;
 }
 
+/// Or its only operand, which it may read instead.
 bool stores(const x86::Insn& insn) {
   return insn.operand_count > 0 && insn.operands[0].kind == x86::OperandKind::Memory;
 }
@@ -97,8 +98,9 @@ const char* difference_of_intel_alignment(const x86::Insn& insn, const Case& c) 
 const char* difference_of_intel_stores(const x86::Insn& insn, const Case& c) {
   constexpr uint16_t kErrorSummary = 1 << 7;
   if (!stores(insn)) return nullptr;
-  const bool fpu = x86::name_of(insn.row).starts_with('F') && !is_image(insn);
-  const bool halves = x86::name_of(insn.row) == "VCVTPS2PH";
+  const std::string_view name = x86::name_of(insn.row);
+  const bool fpu = name.starts_with("FST") || name.starts_with("FIST") || name == "FBSTP";
+  const bool halves = name == "VCVTPS2PH";
   const bool raises = fpu ? (c.out.legacy.status & kErrorSummary) != 0 : halves && c.ending.signal == SIGFPE;
   if (raises && may_not_store(insn, c))
     return "Intel's stores that raise what is not masked do not ask for their memory";
@@ -125,7 +127,9 @@ const char* difference_of_intel_x87(const x86::Insn& insn, const Case& c) {
 /// What the manual leaves open, or where Intel's do otherwise.
 const char* difference_of_intel(const x86::Insn& insn, const Case& c) {
   if (is_undefined(insn, c)) return "a double shift by more than there are bits";
-  if (x86::name_of(insn.row) == "XCHG" && insn.has(x86::kPrefixRep) && c.code[insn.length - 1] == 0x90)
+  const x86::RowText text = x86::text_of(x86::row(insn.row));
+  if (text.name == "XCHG" && text.encoding == "90+r" && insn.has(x86::kPrefixRep) &&
+      c.code[insn.length - 1] == 0x90)
     return "Intel's F3 90 is PAUSE with REX.B, too";
   if (const char* const why = difference_of_intel_strings(insn, c)) return why;
   if (const char* const why = difference_of_intel_alignment(insn, c)) return why;
