@@ -194,40 +194,32 @@ struct SseInteger : Vector {
   }
 
   bool SHA1RNDS4() {
-    allow_unaligned();
     return binary([&](Value a, Value b) { return ir.Sha1FourRounds(a, b, Type::None, control() & 3); });
   }
-  // SHA's memory operands may be unaligned on the processors that we compare with.
   /// A vector with only lane 3 of it.
   Value top_lane(Value a) { return ir.And(a, ir.ConstVec(V128, 0, 0xffffffff00000000)); }
   Value rotated_left(Value a, unsigned by) { return ir.RotR(a, splat(V128, I32, 32 - by), I32); }
   bool SHA1NEXTE() {
-    allow_unaligned();
     return binary([&](Value a, Value b) { return ir.Add(b, top_lane(rotated_left(a, 30)), I32); });
   }
   bool SHA1MSG1() {
-    allow_unaligned();
     return binary([&](Value a, Value b) { return ir.Xor(a, ir.ByteExtract(b, a, I8, 8)); });
   }
   bool SHA1MSG2() {
-    allow_unaligned();
     return binary([&](Value a, Value b) {
       const Value t = rotated_left(ir.Xor(a, ir.ByteExtract(zero(), b, I8, 12)), 1);
       return ir.Xor(t, rotated_left(ir.ByteExtract(t, zero(), I8, 12), 1));
     });
   }
   bool SHA256RNDS2() {
-    allow_unaligned();
     const Value a = vector(0).part[0], b = vector(1).part[0];
     set_vector(0, ir.Sha256TwoRounds(a, b, xmm(0)));
     return true;
   }
   bool SHA256MSG1() {
-    allow_unaligned();
     return binary([&](Value a, Value b) { return ir.Sha256Schedule0(a, b); });
   }
   bool SHA256MSG2() {
-    allow_unaligned();
     return binary([&](Value a, Value b) { return ir.Sha256Schedule2(a, b); });
   }
 

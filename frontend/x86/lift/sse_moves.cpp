@@ -228,7 +228,8 @@ struct SseMoves : Vector {
   bool VPMASKMOVD() { return masked_move(I32); }
   bool VPMASKMOVQ() { return masked_move(I64); }
 
-  // --- gathers: lane by lane, so that a fault leaves the lanes before it done and their mask clear
+  // --- gathers: lane by lane, so that a fault leaves the lanes before it done and their mask clear, and in
+  // that of the others nothing but copies of their signs
 
   bool gather(Type index_type, Type elem) {
     const MemoryOperand& m = insn.memory;
@@ -267,8 +268,9 @@ struct SseMoves : Vector {
     Value first_index = index_at(0);
     for (unsigned i = 1; i < count; ++i)
       first_index = ir.Select(ir.CmpEq(first, imm(I64, i)), index_at(i), first_index);
+    for (unsigned h = 0; h < 2; ++h) ir.SetState(ymm_offset(mask_reg) + 16 * h, zero());
     for (unsigned i = 0; i < count; ++i)
-      set_lane(mask_reg, i, ir.Select(ir.CmpLtU(imm(I64, i), first), imm(elem, 0), lane_of(masks, i)));
+      set_lane(mask_reg, i, ir.ShrS(lane_of(masks, i), imm(elem, 8 * size - 1)));
     commit();
     // Alignment is not checked for elements that are gathered.
     const uint32_t mode = ctx.mode;

@@ -177,7 +177,7 @@ struct X87Arithmetic : X87Unit {
     return done(0);
   }
 
-  /// C1 is cleared as the manual says; AMD's processors leave it.
+  /// C1 is cleared as the manual says; AMD's and Intel's processors leave it.
   bool compare_to_flags(X87Op op, uint8_t pops) {
     const uint8_t i = operand(1).reg;
     if (is_simple({0, i})) {

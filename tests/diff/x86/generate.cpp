@@ -7,6 +7,7 @@
 
 #include "base/bits.h"
 #include "frontend/x86/x86_state.h"
+#include "tests/diff/x86/host.h"
 #include "tests/diff/x86/undefined.h"
 #include "tests/isa/x86_case.h"
 
@@ -65,7 +66,7 @@ const char* why_not(const Row& row) {
   };
   for (const auto& reason : kReasons)
     if (reason.name == name) return reason.why;
-  if (name == "NOP" && x86::text_of(row).encoding == "0F 0D")
+  if (is_amd() && name == "NOP" && x86::text_of(row).encoding == "0F 0D")
     return "AMD's processors have none with registers";
   for (unsigned i = 0; i < row.operand_count; ++i) {
     const x86::Method method = row.operands[i].method;
@@ -518,11 +519,11 @@ bool Generator::make(const Row& row, Mode mode, const x86::Features& features, C
   const std::string_view mnemonic = x86::name_of(insn.row);
   if (mnemonic == "ARPL" && insn.memory.segment == Segment::CS) return false;
   // AMD's processors shorten near branches in 64-bit mode, and read 32 bits for a 16-bit MOVSXD.
-  if (mode == Mode::k64 && insn.has(x86::kPrefixOperandSize) &&
+  if (is_amd() && mode == Mode::k64 && insn.has(x86::kPrefixOperandSize) &&
       (mnemonic == "MOVSXD" || (row.has(x86::RowFlag::F64) && row.map != x86::Map::M0F38)))
     return false;
   // F2 and F3 turn LOOPE and LOOPNE into each other there.
-  if (mnemonic.starts_with("LOOP") && (insn.has(x86::kPrefixRep) || insn.has(x86::kPrefixRepne)))
+  if (is_amd() && mnemonic.starts_with("LOOP") && (insn.has(x86::kPrefixRep) || insn.has(x86::kPrefixRepne)))
     return false;
   // FS and GS are null in 32-bit code.
   const bool extra = insn.memory.segment == Segment::FS || insn.memory.segment == Segment::GS;

@@ -15,6 +15,10 @@ namespace lyrebird::x86diff {
 
 inline constexpr unsigned kBatch = 256;
 
+/// Ours are the undefined flags of AMD's processors; of another maker's, no more counts than what the manual
+/// says.
+inline bool is_amd() { return __builtin_cpu_is("amd") != 0; }
+
 class Host {
  public:
   Host();

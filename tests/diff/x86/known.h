@@ -13,12 +13,23 @@ const char* known_difference(const x86::Insn& insn, const Case& c);
 /// is compared, not where.
 bool is_image(const x86::Insn& insn);
 
+/// Whether the address of a fault counts. On Intel's processors it is not the first byte of a masked store
+/// that faults, and CMPS reads its second operand first.
+bool has_exact_address(const x86::Insn& insn);
+
 /// In the host's memory, MXCSR_MASK of an FXSAVE or XSAVE image may have AMD's MXCSR.MM, which we have not.
 void forget_mm(const x86::Insn& insn, Case& c, const Machine& ours);
 
-/// Where an overflow or underflow that is not masked traps, PE says whether the result would be inexact if exponents
-/// had no end; ours is that of the masked case.
+/// Where an overflow or underflow that is not masked traps, PE says whether the result would be inexact if
+/// exponents had no end; ours is that of the masked case.
 void forget_precision(Case& c, const Machine& ours);
+
+/// The lanes of a gather's mask that a fault leaves become copies of their signs first, says the manual;
+/// AMD's processors leave them as they are, Intel's also write such above the lanes that count.
+void forget_mask(const x86::Insn& insn, Case& c);
+
+/// Which of several NaNs a dot product gives, and where, is "implementation dependent".
+void forget_nans(const x86::Insn& insn, Case& c, const Machine& ours);
 
 /// The linear address of the memory operand.
 uint64_t memory_address(const x86::Insn& insn, const Case& c);
