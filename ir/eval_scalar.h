@@ -551,10 +551,15 @@ constexpr uint16_t StatusOfSub(U a, U b, bool borrow) {
 
 inline constexpr uint16_t kStatusFlags =
     kStatusOverflow | kStatusCarry | kStatusParity | kStatusAdjust | kStatusZero | kStatusSign;
-/// Ways of StatusOfShift: its aux, with kFirstStep if overflow is the first step's and bit 12 of a shift is clear.
+/// Ways of StatusOfShift: its aux, with kFirstStep if overflow is the first step's and bit 12 of a shift is clear, and
+/// with both others if a turn leaves overflow as it was.
 enum ShiftWay : uint32_t { kShiftLeft, kShiftRight, kShiftRightSigned, kTurnLeft, kTurnRight, kShiftWays };
-inline constexpr uint32_t kFirstStep = 8;
-constexpr uint32_t shift_way(uint32_t aux) { return aux & ~kFirstStep; }
+inline constexpr uint32_t kFirstStep = 8, kOldOverflow = 16;
+constexpr uint32_t shift_way(uint32_t aux) { return aux & ~(kFirstStep | kOldOverflow); }
+constexpr bool is_shift_aux(uint32_t aux) {
+  const bool old = (aux & kOldOverflow) != 0, first = (aux & kFirstStep) != 0;
+  return shift_way(aux) < kShiftWays && (!old || (first && shift_way(aux) >= kTurnLeft));
+}
 template <typename U>
 constexpr U shifted_by_steps(U a, unsigned n, uint32_t way) {
   constexpr unsigned kBits = 8 * sizeof(U);
@@ -582,7 +587,7 @@ constexpr uint16_t StatusOfShift(U a, U b, uint16_t old, uint32_t aux) {
   const bool left = way == kShiftLeft || way == kTurnLeft;
   const bool carry = left ? (before & kSignBit<U>) != 0 : (before & 1) != 0;
   const U change = first ? a ^ shifted_by_steps(a, 1, way) : before ^ r;
-  const bool overflow = (change & kSignBit<U>) != 0;
+  const bool overflow = aux & kOldOverflow ? (old & kStatusOverflow) != 0 : (change & kSignBit<U>) != 0;
   const auto others = way >= kTurnLeft ? old & ~(kStatusCarry | kStatusOverflow)
                                        : StatusOfValue(r) | (first ? 0 : kStatusAdjust);
   return static_cast<uint16_t>(others | (carry ? kStatusCarry : 0) | (overflow ? kStatusOverflow : 0));

@@ -304,7 +304,7 @@ const char* special_error(const Inst& inst, const Type* operands, HelperTable he
     case Op::StatusOfValue:
     case Op::StatusOfShift:
     case Op::StatusOfStep:
-      if (inst.op == Op::StatusOfShift ? eval::shift_way(inst.aux) >= eval::kShiftWays
+      if (inst.op == Op::StatusOfShift ? !eval::is_shift_aux(inst.aux)
                                        : inst.aux >= (inst.op == Op::StatusOfStep ? 2u : 1u))
         return "aux says no way";
       if (!is_int(inst.elem) || inst.elem == Type::I1 || inst.elem == Type::I128)

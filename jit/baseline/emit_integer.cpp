@@ -428,7 +428,8 @@ void Emitter::emit_shift_for_status(const ir::Inst& inst, const ir::Inst& status
     take_this_gpr(1);
     move_to(1, plan_.shift_amount(inst));
   }
-  if ((turn || !known) && !is_live(old)) load_status_flags(old, !known);
+  if ((turn || !known) && !is_live(old))
+    load_status_flags(old, !known || (status.aux & ir::eval::kOldOverflow) != 0);
   const Gp d = gp(def_copy(inst.args[0]), inst.type);
   if (known)
     (void)a_.emit(kIds[way], d, Imm(constant(by)));

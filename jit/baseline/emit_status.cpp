@@ -273,7 +273,6 @@ bool Emitter::status_flags(const ir::Inst& inst) {
 
 /// The same of a shift, by the host's own.
 bool Emitter::shift_status_flags(const ir::Inst& inst) {
-  if (!pins_.shifts_alike(inst)) return false;
   const uint32_t way = ir::eval::shift_way(inst.aux);
   const ValueId a = inst.args[0], b = inst.args[1], old = inst.args[2];
   const Type type = inst.elem;
@@ -285,6 +284,7 @@ bool Emitter::shift_status_flags(const ir::Inst& inst) {
   }
   const bool known = at(root(b)).op == Op::Const, turn = way >= ir::eval::kTurnLeft;
   const uint64_t by = known ? constant(b) & (type == Type::I64 ? 63 : 31) : 0;
+  if (!pins_.shifts_alike(inst, known ? std::optional(by) : std::nullopt)) return false;
   if (known && by == 0) return false;
   if (!turn && flags_.kind == Flags::Kind::Other && flags_.way == way && flags_.type == type &&
       flags_.result != kNoValue && flags_.a == root(a) && at(flags_.b).op == Op::Const &&
@@ -295,7 +295,7 @@ bool Emitter::shift_status_flags(const ir::Inst& inst) {
     take_this_gpr(1);
     move_to(1, b);
   }
-  if ((turn || !known) && !is_live(old)) load_status_flags(old, !known);
+  if ((turn || !known) && !is_live(old)) load_status_flags(old, !known || (inst.aux & ir::eval::kOldOverflow) != 0);
   const Gp t = gp(copy_gpr(a), type);
   if (known)
     (void)a_.emit(kIds[way], t, Imm(by));

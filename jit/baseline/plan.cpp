@@ -438,9 +438,10 @@ bool Plan::makes_status(const Inst& inst, const Inst& status) const {
       return inst.op == (way == 0 ? Op::Add : Op::Sub) && is(inst.args[1], 1);
     default: {
       constexpr Op kShifts[] = {Op::Shl, Op::ShrU, Op::ShrS, Op::RotR, Op::RotR};
-      if (!pins_->shifts_alike(status) || inst.op != kShifts[way]) return false;
       const unsigned width = ir::bit_width(inst.type);
       const Inst& by = block_->insts[status.args[1]];
+      const auto amount = by.op == Op::Const ? std::optional(by.imm) : std::nullopt;
+      if (!pins_->shifts_alike(status, amount) || inst.op != kShifts[way]) return false;
       if (way == ir::eval::kTurnLeft)
         return by.op == Op::Const && by.imm != 0 && by.imm < width && is(inst.args[1], width - by.imm);
       if (by.op == Op::Const) return by.imm != 0 && by.imm < width && is(inst.args[1], by.imm);

@@ -48,9 +48,13 @@ struct Pins {
     mask |= static_cast<uint16_t>(1u << pin.reg);
     by_word[pin.offset / 8] = static_cast<uint8_t>(pins.size());
   }
-  /// Whether the host's shift leaves the word of that StatusOfShift in its flags.
-  bool shifts_alike(const ir::Inst& status) const {
-    return shift_status == (status.aux & ir::eval::kFirstStep);
+  /// Whether the host's shift leaves the word of that StatusOfShift in its flags; `by`: its amount, if that is known.
+  bool shifts_alike(const ir::Inst& status, std::optional<uint64_t> by) const {
+    using namespace ir::eval;
+    if (shift_status != (status.aux & kFirstStep)) return false;
+    // By an immediate above 1 turns of Intel's processors leave overflow, by CL they do not.
+    const bool keeps = shift_status == kFirstStep && shift_way(status.aux) >= kTurnLeft && by && *by != 1;
+    return keeps == ((status.aux & kOldOverflow) != 0);
   }
   bool four_flags() const { return status_size == 4; }
   bool is_status(uint32_t offset, uint32_t size) const {

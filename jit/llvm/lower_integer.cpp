@@ -335,6 +335,9 @@ Lowering::Value* Lowering::lower_shift_status(const ir::Inst& inst) {
                    ? b_.CreateAnd(old, imm(word, static_cast<uint16_t>(~(kStatusCarry | kStatusOverflow))))
                    : b_.CreateOr(value_status(r), imm(word, first ? 0 : kStatusAdjust));
   sum = put_status(sum, carry, kStatusCarry);
+  if (inst.aux & kOldOverflow)
+    return b_.CreateSelect(b_.CreateICmpNE(n, imm(type, 0)),
+                           b_.CreateOr(sum, b_.CreateAnd(old, imm(word, kStatusOverflow))), old);
   Value* const change = first ? b_.CreateXor(a, step(a)) : b_.CreateXor(before, r);
   sum = put_status(sum, b_.CreateICmpSLT(change, imm(type, 0)), kStatusOverflow);
   return b_.CreateSelect(b_.CreateICmpNE(n, imm(type, 0)), sum, old);

@@ -170,6 +170,12 @@ struct Shifts : Lifter {
     return true;
   }
 
+  /// What the host's own instruction does. Turns of a register by an immediate leave OF on Intel's processors.
+  uint32_t undefined_flags(const Count& n, bool turn) const {
+    if (!ctx.first_step) return 0;
+    return ir::eval::kFirstStep | (turn && n.known > 1 && !is_memory(0) ? ir::eval::kOldOverflow : 0);
+  }
+
   bool shift(Op op, uint32_t way) {
     const Count n = count(1);
     const bool turn = op == Op::RotR, keeps = turn || n.known < 0;
@@ -182,8 +188,7 @@ struct Shifts : Lifter {
                     : op == Op::ShrS ? ir.ShrS(a, amount)
                                      : ir.RotR(a, amount);
     write(0, r);
-    const uint32_t first = ctx.first_step ? ir::eval::kFirstStep : 0;
-    const Value word = ir.StatusOfShift(way | first, a, by, keeps ? old : imm(I16, 0));
+    const Value word = ir.StatusOfShift(way | undefined_flags(n, turn), a, by, keeps ? old : imm(I16, 0));
     if (n.known < 0)
       set_status(word);
     else

@@ -338,6 +338,10 @@ TEST(EvalInt, StatusWordsOfShiftsAndSteps) {
           if (n % 32 != 0) expected = (expected & ~(turn ? 1u : 0x1001u)) | first;
           ASSERT_EQ(result(Op::StatusOfShift, way | eval::kFirstStep, a, n, old), expected)
               << a << ' ' << n << ' ' << way;
+          if (!turn) continue;
+          if (n % 32 != 0) expected = (expected & ~1u) | (old & 1);
+          ASSERT_EQ(result(Op::StatusOfShift, way | eval::kFirstStep | eval::kOldOverflow, a, n, old), expected)
+              << a << ' ' << n << ' ' << way;
         }
     }
   }

@@ -70,6 +70,8 @@ bool try_types(Random& random, Inst& inst, Type* operands) {
   }
   if (inst.op == Op::Crc32) inst.aux = 1 + random.below(8) + 256 * random.below(2);
   if (inst.op == Op::StatusOfShift) inst.aux = random.below(eval::kShiftWays) + eval::kFirstStep * random.below(2);
+  if (inst.op == Op::StatusOfShift && random.one_in(2) && eval::is_shift_aux(inst.aux | eval::kOldOverflow))
+    inst.aux |= eval::kOldOverflow;
   if (inst.op == Op::StatusOfStep) inst.aux = random.below(2);
   for (unsigned i = 0; signature[i] != '>'; ++i) {
     switch (signature[i]) {
