@@ -6,8 +6,8 @@
 
 namespace lyrebird {
 
-/// Whether the overflow of a shift by more than one is that of its first step, as on Intel's processors, or of its
-/// last one, as on AMD's (SDM volume 2B, SAL/SAR/SHL/SHR and RCL/RCR/ROL/ROR: undefined).
+/// Whether the overflow of a shift by more than one is that of its first step, as on Intel's processors, or
+/// of its last one, as on AMD's (SDM volume 2B, SAL/SAR/SHL/SHR and RCL/RCR/ROL/ROR: undefined).
 inline bool host_shifts_tell_first_step() {
 #ifdef __x86_64__
   // The second step alone changes the sign.

@@ -551,8 +551,8 @@ constexpr uint16_t StatusOfSub(U a, U b, bool borrow) {
 
 inline constexpr uint16_t kStatusFlags =
     kStatusOverflow | kStatusCarry | kStatusParity | kStatusAdjust | kStatusZero | kStatusSign;
-/// Ways of StatusOfShift: its aux, with kFirstStep if overflow is the first step's and bit 12 of a shift is clear, and
-/// with both others if a turn leaves overflow as it was.
+/// Ways of StatusOfShift: its aux, with kFirstStep if overflow is the first step's and bit 12 of a shift is
+/// clear, and with both others if a turn leaves overflow as it was.
 enum ShiftWay : uint32_t { kShiftLeft, kShiftRight, kShiftRightSigned, kTurnLeft, kTurnRight, kShiftWays };
 inline constexpr uint32_t kFirstStep = 8, kOldOverflow = 16;
 constexpr uint32_t shift_way(uint32_t aux) { return aux & ~(kFirstStep | kOldOverflow); }

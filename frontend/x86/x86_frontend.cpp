@@ -161,7 +161,8 @@ void X86Frontend::translate(const frontend::TranslateRequest& request, ir::Block
   out.insts.clear();
   out.insts.reserve(kUsualInsts);
   ir::Builder builder(out);
-  LiftContext context{.ir = builder, .cpu = cpu_, .first_step = first_step_, .pc = request.key.pc, .mode = request.key.mode};
+  LiftContext context{
+      .ir = builder, .cpu = cpu_, .first_step = first_step_, .pc = request.key.pc, .mode = request.key.mode};
   const auto size_mode = static_cast<Mode>(context.mode & kModeCodeSizeMask);
   const bool wraps = size_mode != Mode::k64;
   // A block stays in its page, so that it has one page to be dropped with; only its first instruction

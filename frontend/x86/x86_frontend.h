@@ -10,8 +10,8 @@ namespace lyrebird::x86 {
 
 class X86Frontend final : public frontend::Frontend {
  public:
-  /// `first_step`: what shifts leave in the flags that the manual calls undefined (ir::eval::kFirstStep); the host's own
-  /// answer is the one that it gives for nothing.
+  /// `first_step`: what shifts leave in the flags that the manual calls undefined (ir::eval::kFirstStep); the
+  /// host's own answer is the one that it gives for nothing.
   explicit X86Frontend(const CpuModel& cpu, bool first_step = host_shifts_tell_first_step())
       : cpu_(cpu), first_step_(first_step) {}
   const ir::StateLayout& layout() const override;

@@ -342,7 +342,8 @@ void Emitter::emit_add(const ir::Inst& inst) {
   if (plan_[now_].sum) {
     const Address sum = plan_.sum(now_);
     const uint8_t base = use_gpr(sum.base), index = use_gpr(sum.index);
-    (void)a_.lea(gp(def_gpr(sum.base), inst.type), x86::ptr(gp64(base), gp64(index), sum.shift, sum.displacement));
+    (void)a_.lea(gp(def_gpr(sum.base), inst.type),
+                 x86::ptr(gp64(base), gp64(index), sum.shift, sum.displacement));
     return;
   }
   ValueId a = inst.args[0], b = inst.args[1];

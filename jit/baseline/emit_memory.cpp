@@ -92,9 +92,8 @@ uint8_t Emitter::guest_address(ValueId value) {
   if (address.index == kNoValue && address.displacement == 0 && !address.cut) return base;
   const uint8_t index = address.index == kNoValue ? kNoReg : use_gpr(address.index);
   const uint8_t t = take_gpr();
-  const Mem sum = index == kNoReg
-                      ? x86::ptr(gp64(base), address.displacement)
-                      : x86::ptr(gp64(base), gp64(index), address.shift, address.displacement);
+  const Mem sum = index == kNoReg ? x86::ptr(gp64(base), address.displacement)
+                                  : x86::ptr(gp64(base), gp64(index), address.shift, address.displacement);
   (void)a_.lea(gp(t, address.cut ? Type::I32 : Type::I64), sum);
   return t;
 }

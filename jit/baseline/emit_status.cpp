@@ -295,7 +295,8 @@ bool Emitter::shift_status_flags(const ir::Inst& inst) {
     take_this_gpr(1);
     move_to(1, b);
   }
-  if ((turn || !known) && !is_live(old)) load_status_flags(old, !known || (inst.aux & ir::eval::kOldOverflow) != 0);
+  if ((turn || !known) && !is_live(old))
+    load_status_flags(old, !known || (inst.aux & ir::eval::kOldOverflow) != 0);
   const Gp t = gp(copy_gpr(a), type);
   if (known)
     (void)a_.emit(kIds[way], t, Imm(by));

@@ -59,7 +59,8 @@ bool shifts_as_said(uint32_t first) {
         if (n >= (sizeof(U) == 8 ? 64 : 32)) break;
         for (const uint16_t old : kWords) {
           const auto a = static_cast<U>(value);
-          if (host_status<U>(way, a, n, old) != ir::eval::StatusOfShift<U>(a, U{n}, old, way | first)) return false;
+          if (host_status<U>(way, a, n, old) != ir::eval::StatusOfShift<U>(a, U{n}, old, way | first))
+            return false;
         }
       }
   return true;
@@ -71,7 +72,10 @@ bool turns_as_said(uint32_t first) {
     for (const uint8_t value : {0x00, 0x20, 0x40, 0x60, 0xa5}) {
       uint16_t word = old;
       uint8_t a = value;
-      asm volatile("add $0x7f, %%al\n\tsahf\n\trolb $2, %1\n\tlahf\n\tseto %%al" : "+a"(word), "+q"(a) : : "cc");
+      asm volatile("add $0x7f, %%al\n\tsahf\n\trolb $2, %1\n\tlahf\n\tseto %%al"
+                   : "+a"(word), "+q"(a)
+                   :
+                   : "cc");
       const uint32_t aux = ir::eval::kTurnLeft | first | (first ? ir::eval::kOldOverflow : 0);
       if (word != ir::eval::StatusOfShift<uint8_t>(value, 2, old, aux)) return false;
     }
@@ -84,7 +88,8 @@ std::optional<uint32_t> host_shift_status() {
   static const auto status = []() -> std::optional<uint32_t> {
     const uint32_t first = host_shifts_tell_first_step() ? ir::eval::kFirstStep : 0;
     const bool there = shifts_as_said<uint8_t>(first) && shifts_as_said<uint16_t>(first) &&
-                       shifts_as_said<uint32_t>(first) && shifts_as_said<uint64_t>(first) && turns_as_said(first);
+                       shifts_as_said<uint32_t>(first) && shifts_as_said<uint64_t>(first) &&
+                       turns_as_said(first);
     return there ? std::optional(first) : std::nullopt;
   }();
   return status;

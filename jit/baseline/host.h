@@ -17,8 +17,8 @@ struct HostFeatures {
 
 /// Of this machine; LYREBIRD_HOST_FEATURES=sse4.2 or avx2 in the environment takes what is above away.
 HostFeatures host_features();
-/// The kFirstStep with which StatusOfShift says what shifts and turns of this processor leave in its flags, or nothing
-/// if neither does. Asks the processor when first called.
+/// The kFirstStep with which StatusOfShift says what shifts and turns of this processor leave in its flags,
+/// or nothing if neither does. Asks the processor when first called.
 std::optional<uint32_t> host_shift_status();
 
 }  // namespace lyrebird::jit::baseline

@@ -543,9 +543,7 @@ void Plan::find_only_flags() {
   }
 }
 
-void Plan::use_address(ValueId value, uint32_t at) {
-  use_parts(address(value), at);
-}
+void Plan::use_address(ValueId value, uint32_t at) { use_parts(address(value), at); }
 
 void Plan::use_parts(const Address& address, uint32_t at) {
   use(address.base, at);

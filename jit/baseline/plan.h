@@ -39,16 +39,17 @@ struct Pins {
   /// 2: a status word (StatusOfAdd ..). 4: negative, zero, carry, overflow, a byte each; carry is no borrow.
   uint32_t status_size = 0;
   std::optional<uint32_t> shift_status = {};  ///< host_shift_status()
-  bool folds_sums = false;           ///< an Address may be one of 32 bits, and what a sum is
-  uint16_t mask = 0;                 ///< of host registers
-  uint8_t by_word[kReach / 8] = {};  ///< index + 1, of each 8 bytes of state
+  bool folds_sums = false;                    ///< an Address may be one of 32 bits, and what a sum is
+  uint16_t mask = 0;                          ///< of host registers
+  uint8_t by_word[kReach / 8] = {};           ///< index + 1, of each 8 bytes of state
   void add(Pin pin) {
     if (pin.offset % 8 != 0 || pin.offset >= kReach) return;
     pins.push_back(pin);
     mask |= static_cast<uint16_t>(1u << pin.reg);
     by_word[pin.offset / 8] = static_cast<uint8_t>(pins.size());
   }
-  /// Whether the host's shift leaves the word of that StatusOfShift in its flags; `by`: its amount, if that is known.
+  /// Whether the host's shift leaves the word of that StatusOfShift in its flags; `by`: its amount, if that
+  /// is known.
   bool shifts_alike(const ir::Inst& status, std::optional<uint64_t> by) const {
     using namespace ir::eval;
     if (shift_status != (status.aux & kFirstStep)) return false;
@@ -117,7 +118,8 @@ struct ValuePlan {
   bool zeros_above = false;  ///< (roots) a vector register that holds it has zeros above the type
 };
 
-/// Of a memory access or a sum: base + (index << shift) + displacement, of 32-bit values if it is cut to 32 bits.
+/// Of a memory access or a sum: base + (index << shift) + displacement, of 32-bit values if it is cut to 32
+/// bits.
 struct Address {
   ir::ValueId base = ir::kNoValue, index = ir::kNoValue;
   uint8_t shift = 0;

@@ -19,7 +19,7 @@ using x86diff::Machine;
 
 constexpr const char* kGprNames[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
                                      "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
-constexpr std::pair<unsigned, char> kFlags[] = {{0, 'C'}, {2, 'P'},  {4, 'A'}, {6, 'Z'},
+constexpr std::pair<unsigned, char> kFlags[] = {{0, 'C'}, {2, 'P'},  {4, 'A'},  {6, 'Z'},
                                                 {7, 'S'}, {10, 'D'}, {11, 'O'}, {18, 'a'}};
 constexpr std::pair<const char*, int> kSignals[] = {
     {"segv", SIGSEGV}, {"fpe", SIGFPE}, {"ill", SIGILL}, {"bus", SIGBUS}};

@@ -55,7 +55,8 @@ uint64_t hash_text(std::string_view text, uint64_t hash = 0xcbf29ce484222325) {
 uint64_t identity_of(std::string_view path, const struct stat& st, int fd) {
   char head[1024];
   const ssize_t size = ::pread(fd, head, sizeof head, 0);
-  uint64_t hash = hash_text({head, static_cast<size_t>(std::max<ssize_t>(size, 0))}, hash_text(base_name(path)));
+  uint64_t hash =
+      hash_text({head, static_cast<size_t>(std::max<ssize_t>(size, 0))}, hash_text(base_name(path)));
   for (const auto part : {static_cast<uint64_t>(st.st_size), static_cast<uint64_t>(st.st_mtim.tv_sec),
                           static_cast<uint64_t>(st.st_mtim.tv_nsec)})
     hash = (hash ^ part) * 0x9e3779b97f4a7c15, hash ^= hash >> 29;

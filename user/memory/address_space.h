@@ -64,7 +64,7 @@ struct Region {
   bool no_fork = false;
   uint64_t offset = 0;  ///< into the file, at start
   uint64_t device = 0, inode = 0;
-  uint64_t identity = 0;                    ///< of the file's name, size, time and beginning; 0: not a regular file
+  uint64_t identity = 0;  ///< of the file's name, size, time and beginning; 0: not a regular file
   std::shared_ptr<const std::string> name;  ///< file or [stack] and the like; null: anonymous
 };
 

@@ -57,9 +57,9 @@ struct LiftContext {
   ir::Builder& ir;
   const CpuModel& cpu;
   bool first_step = false;  ///< of X86Frontend
-  uint64_t pc = 0;    ///< linear address of the current instruction
-  uint32_t mode = 0;  ///< mode bits the block is lifted for (x86_mode.h); TOP changes on the way
-  Insn insn = {};     ///< the current instruction
+  uint64_t pc = 0;          ///< linear address of the current instruction
+  uint32_t mode = 0;        ///< mode bits the block is lifted for (x86_mode.h); TOP changes on the way
+  Insn insn = {};           ///< the current instruction
   KnownFlags flags = {};
   uint16_t upper_zero = 0;  ///< vector registers whose upper halves this block has cleared
 };

@@ -170,7 +170,8 @@ struct Shifts : Lifter {
     return true;
   }
 
-  /// What the host's own instruction does. Turns of a register by an immediate leave OF on Intel's processors.
+  /// What the host's own instruction does. Turns of a register by an immediate leave OF on Intel's
+  /// processors.
   uint32_t undefined_flags(const Count& n, bool turn) const {
     if (!ctx.first_step) return 0;
     return ir::eval::kFirstStep | (turn && n.known > 1 && !is_memory(0) ? ir::eval::kOldOverflow : 0);

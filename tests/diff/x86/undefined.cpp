@@ -66,7 +66,8 @@ constexpr struct {
     {"DAS", kOf},
 };
 
-/// Of shifts and rotates by more than 0 (the others' are the host's, ir::eval::kFirstStep); "the OF flag is defined only for 1-bit shifts".
+/// Of shifts and rotates by more than 0 (the others' are the host's, ir::eval::kFirstStep); "the OF flag is
+/// defined only for 1-bit shifts".
 constexpr struct {
   std::string_view name;
   uint64_t always, not_by_one;

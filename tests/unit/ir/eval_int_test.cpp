@@ -340,7 +340,8 @@ TEST(EvalInt, StatusWordsOfShiftsAndSteps) {
               << a << ' ' << n << ' ' << way;
           if (!turn) continue;
           if (n % 32 != 0) expected = (expected & ~1u) | (old & 1);
-          ASSERT_EQ(result(Op::StatusOfShift, way | eval::kFirstStep | eval::kOldOverflow, a, n, old), expected)
+          ASSERT_EQ(result(Op::StatusOfShift, way | eval::kFirstStep | eval::kOldOverflow, a, n, old),
+                    expected)
               << a << ' ' << n << ' ' << way;
         }
     }

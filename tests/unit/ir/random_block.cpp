@@ -69,7 +69,8 @@ bool try_types(Random& random, Inst& inst, Type* operands) {
     inst.aux = random_fp_mode(random) | kExtra[random.below(6)] << kFpModeBits;
   }
   if (inst.op == Op::Crc32) inst.aux = 1 + random.below(8) + 256 * random.below(2);
-  if (inst.op == Op::StatusOfShift) inst.aux = random.below(eval::kShiftWays) + eval::kFirstStep * random.below(2);
+  if (inst.op == Op::StatusOfShift)
+    inst.aux = random.below(eval::kShiftWays) + eval::kFirstStep * random.below(2);
   if (inst.op == Op::StatusOfShift && random.one_in(2) && eval::is_shift_aux(inst.aux | eval::kOldOverflow))
     inst.aux |= eval::kOldOverflow;
   if (inst.op == Op::StatusOfStep) inst.aux = random.below(2);

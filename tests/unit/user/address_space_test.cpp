@@ -166,7 +166,8 @@ TEST_F(AddressSpaceTest, GuardedPagesAreKnown) {
   EXPECT_FALSE(space.guarded(at + kPage));
 }
 
-/// Where code comes from that a file of that name in a directory of its own holds, all written at the same time.
+/// Where code comes from that a file of that name in a directory of its own holds, all written at the same
+/// time.
 uint64_t identity_of_file(AddressSpace& space, const std::string& contents) {
   char directory[] = "/tmp/lyrebird-identity-XXXXXX";
   EXPECT_NE(::mkdtemp(directory), nullptr);
