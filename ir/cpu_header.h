@@ -10,7 +10,16 @@
 
 namespace lyrebird::ir {
 
+/// (System mode) where generated code finds the vCPU's translations of one mmu index; jit/tlb.h's.
+struct TlbTable {
+  void* entries = nullptr;
+  uint64_t mask = 0;  ///< of an entry's place, in bytes
+};
+inline constexpr unsigned kTlbSpaces = 16;
+
 struct alignas(64) CpuHeader {
+  TlbTable tlb_tables[kTlbSpaces];  ///< the current ones by mmu index; in front, as all else has shorter ways
+
   uint64_t pc = 0;                        ///< guest address of the next instruction, valid outside of blocks
   uint32_t mode = 0;                      ///< the frontend's mode bits; with pc they are the block key
   uint32_t fp_flags = 0;                  ///< collected FpFlag bits, but for operations on F80
@@ -48,11 +57,11 @@ struct alignas(64) CpuHeader {
   std::atomic<uint32_t> interrupt_lines{0};
   /// Why somebody wants this CPU to leave its blocks; the accelerator's own.
   std::atomic<uint32_t> system_request{0};
-  /// The accelerator's own: the TLB's tables by mmu index, and what the jump cache's entries are marked with.
+  /// The accelerator's own: the TLB, and what the jump cache's entries are marked with.
   void* tlb = nullptr;
   uint64_t jump_tag = 0;
 };
-static_assert(sizeof(CpuHeader) == 128);
+static_assert(sizeof(CpuHeader) == 128 + sizeof(CpuHeader::tlb_tables));
 
 /// FpFlag bits of x87 exception bits 5:0, and back.
 constexpr uint32_t flags_of_x87(uint32_t status) {

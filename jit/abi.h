@@ -10,12 +10,15 @@
 
 #include <cstdint>
 
+#include "ir/cpu_header.h"
+
 namespace lyrebird::jit::abi {
 
-/// Holds the state + kStateBias, so that the header and the first registers are in reach of 8 bits.
+/// Holds the state + kStateBias, so that the header, but for the TLB's tables, and the first registers are in
+/// reach of 8 bits.
 /// rdi: needs the fewest bytes as a base.
 inline constexpr uint8_t kState = 7;
-inline constexpr int32_t kStateBias = 128;
+inline constexpr int32_t kStateBias = sizeof(ir::CpuHeader);
 
 /// Of the guest registers with StateField::hot, in that order. rax, rcx and rdx are left to
 /// instructions that want them.

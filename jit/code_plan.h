@@ -36,6 +36,8 @@ struct ExitPlan {
   uint32_t stub = 0;  ///< offset of the stub
   /// If not in the state, linked to where a block expects them like that. The stub stores them.
   FlagsAt flags = FlagsAt::State;
+  /// The block may have asked for something itself: where it goes the request has to be seen.
+  bool asks = false;
 };
 
 struct FaultPlan {

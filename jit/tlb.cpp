@@ -43,10 +43,13 @@ Tlb::Tlb(ir::CpuHeader& cpu, system::AddressSpace& memory, PageWalker& walker, W
     spaces_[space].tables.push_back(std::make_unique<Table>(space));
     use(space, *spaces_[space].tables.front());
   }
-  cpu.tlb = static_cast<TlbTables*>(this);
+  cpu.tlb = this;
 }
 
-Tlb::~Tlb() { cpu_.tlb = nullptr; }
+Tlb::~Tlb() {
+  cpu_.tlb = nullptr;
+  for (ir::TlbTable& table : cpu_.tlb_tables) table = {};
+}
 
 void Tlb::use(unsigned space, Table& table) {
   spaces_[space].current = &table;
@@ -58,7 +61,7 @@ void Tlb::use(unsigned space, Table& table) {
 void Tlb::show(const Table& table) {
   Space& space = spaces_[table.space];
   if (space.current != &table) return;
-  tables[table.space] = {space.current->entries.data(), (table.entries.size() - 1) << kTlbEntryBits};
+  cpu_.tlb_tables[table.space] = {space.current->entries.data(), (table.entries.size() - 1) << kTlbEntryBits};
 }
 
 /// What is in it stays as far as it has a place.

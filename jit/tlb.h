@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /// One vCPU's translations of guest addresses, in the form in which generated code looks them up.
 ///
-/// There is a table of entries for each mmu index ("space"), direct-mapped by the number of the 4 KiB page:
-/// of kTlbSize entries at first, larger (up to kTlbMaxSize) where pages keep taking each other's place, which
-/// a guest with few pages may see, too, as they lie wherever its kernel likes. An access of `size` bytes at
-/// `va` may go straight to host memory if
+/// There is a table of entries for each mmu index ("space"; CpuHeader::tlb_tables has the current ones),
+/// direct-mapped by the number of the 4 KiB page: of kTlbSize entries at first, larger (up to kTlbMaxSize)
+/// where pages keep taking each other's place, which a guest with few pages may see, too, as they lie
+/// wherever its kernel likes. An access of `size` bytes at `va` may go straight to host memory if
 ///     ((va + size - 1) & kTlbPageMask) == tag      any alignment, or
 ///     (va & (kTlbPageMask | size - 1)) == tag      natural alignment only
 /// for the tag (read or write) of the entry of va; the host address is va + addend then. What may be written
@@ -41,7 +41,7 @@ inline constexpr unsigned kTlbPageBits = 12;
 inline constexpr uint64_t kTlbPageSize = uint64_t{1} << kTlbPageBits;
 inline constexpr uint64_t kTlbPageMask = ~(kTlbPageSize - 1);
 inline constexpr unsigned kTlbSize = 1u << 10, kTlbMaxSize = 1u << 13;
-inline constexpr unsigned kTlbSpaces = 16;
+using ir::kTlbSpaces;
 /// No page has this tag: none of the bits that alignment needs are in it alone.
 inline constexpr uint64_t kTlbNone = ~uint64_t{0};
 /// In a tag: allowed, but not by plain access to memory.
@@ -63,15 +63,6 @@ inline constexpr unsigned kTlbEntryBits = 5;
 static_assert(sizeof(TlbEntry) == 1u << kTlbEntryBits);
 /// kTlbUpper: not global, but in the half that a split space shares among contexts (Tlb::set_upper_table()).
 inline constexpr uint64_t kTlbGlobal = 1, kTlbLarge = 2, kTlbUpper = 4;
-
-/// What CpuHeader::tlb points to: the current table of each space.
-struct TlbTables {
-  struct Table {
-    TlbEntry* entries = nullptr;
-    uint64_t mask = 0;  ///< of an entry's place, in bytes: (va >> (kTlbPageBits - kTlbEntryBits)) & mask
-  };
-  Table tables[kTlbSpaces];
-};
 
 /// What the guest's tables say.
 struct GuestPage {
@@ -123,7 +114,7 @@ struct TlbScope {
   uint32_t context = 0;
 };
 
-class Tlb : private TlbTables {
+class Tlb {
  public:
   struct Stats {
     uint64_t fills = 0, slow = 0, io = 0, flushes = 0, context_switches = 0, protects = 0, code_fills = 0,
@@ -135,12 +126,13 @@ class Tlb : private TlbTables {
   Tlb(const Tlb&) = delete;
   Tlb& operator=(const Tlb&) = delete;
 
-  static Tlb& of(ir::CpuHeader& cpu) { return static_cast<Tlb&>(*static_cast<TlbTables*>(cpu.tlb)); }
+  static Tlb& of(ir::CpuHeader& cpu) { return *static_cast<Tlb*>(cpu.tlb); }
 
   /// The host address for a plain access that lies in one page, or 0.
   uint64_t probe(uint64_t va, unsigned size, bool write, unsigned space) const {
-    const auto& table = tables[space];
-    const TlbEntry& e = table.entries[va >> kTlbPageBits & table.mask >> kTlbEntryBits];
+    const ir::TlbTable& table = cpu_.tlb_tables[space];
+    const auto* const entries = static_cast<const TlbEntry*>(table.entries);
+    const TlbEntry& e = entries[va >> kTlbPageBits & table.mask >> kTlbEntryBits];
     const uint64_t tag = write ? e.write.load(std::memory_order_relaxed) : e.read;
     return ((va + size - 1) & kTlbPageMask) == tag ? va + e.addend : 0;
   }

@@ -44,14 +44,12 @@ using baseline::Leave;
 
 namespace {
 
-baseline::Pins pins_of(const ir::StateLayout& layout, const BaselineOptions& options) {
+baseline::Pins pins_of(const ir::StateLayout& layout) {
   std::vector<ir::StateField> hot;
   for (const ir::StateField& field : layout.fields)
     if (field.hot && field.type == ir::Type::I64) hot.push_back(field);
   std::sort(hot.begin(), hot.end(), [](const auto& a, const auto& b) { return a.hot < b.hot; });
   baseline::Pins pins;
-  // (Not measured for machines, whose look into the TLB wants the address in a register anyway.)
-  pins.folds_sums = !options.system;
   for (size_t i = 0; i < hot.size() && i < std::size(abi::kPinned); ++i) {
     pins.add({hot[i].offset, abi::kPinned[i]});
   }
@@ -89,7 +87,7 @@ Baseline::Baseline(const ir::StateLayout& layout, ir::HelperTable helpers, Basel
       helpers_(helpers),
       options_(options),
       host_(baseline::host_features()),
-      pins_(pins_of(layout, options)),
+      pins_(pins_of(layout)),
       interpreter_(helpers, options.system),
       cache_(options.code_bytes, kImageRoom) {
   usable_ = host_.sse42 && cache_.usable();
@@ -422,9 +420,9 @@ void Baseline::link(const Place& from, const ExitPlan& exit, const CompiledBlock
   const bool region = from.info.region();
   const uint32_t field = cache_.offset_of(from.code + exit.patch);
   if (!at_stub(cache_.at(field), region, from.code + exit.stub)) return;
-  // Loops pass the check for requests; what only goes forward needs none, but in system mode, where code
-  // that unmasks interrupts counts on it.
-  const bool forward = target.key.pc > from.key.pc && !options_.system;
+  // Loops pass the check for requests; what only goes forward needs none, but behind code that may make a
+  // request, such as by unmasking interrupts.
+  const bool forward = target.key.pc > from.key.pc && !exit.asks;
   const uint32_t entry = target.info.entry_for(forward, exit.flags);
   if (entry == 0 || !patch(field, region, target.code + entry, true)) return;
   uint32_t number = 0;

@@ -89,6 +89,7 @@ bool BlockInfo::pack(const Source& source, std::vector<uint8_t>& out) {
                 .mode_known = exit.mode_known,
                 .wide = 0,
                 .flags = static_cast<uint32_t>(exit.flags) & 3,
+                .asks = exit.asks,
                 .spare = 0,
                 .stub = exit.stub & kLimit,
                 .raise = static_cast<uint8_t>(exit.raise),
@@ -177,7 +178,8 @@ ExitPlan BlockInfo::exit(unsigned number, ir::BlockKey key) const {
                 .raise = static_cast<ir::ExitKind>(packed.raise),
                 .patch = packed.patch,
                 .stub = packed.stub,
-                .flags = static_cast<FlagsAt>(packed.flags)};
+                .flags = static_cast<FlagsAt>(packed.flags),
+                .asks = packed.asks != 0};
   if (packed.wide) {
     const auto wide = read<WideExit>(wide_at(h) + static_cast<uint32_t>(packed.pc) * sizeof(WideExit));
     uint64_t distance;

@@ -91,7 +91,7 @@ class BlockInfo {
   static_assert(sizeof(Head) == 16);
   struct Exit {
     int32_t pc;  ///< from the block's; (wide) number of the WideExit
-    uint32_t patch : kOffsetBits, kind : 4, mode_known : 1, wide : 1, flags : 2, spare : 5;
+    uint32_t patch : kOffsetBits, kind : 4, mode_known : 1, wide : 1, flags : 2, asks : 1, spare : 4;
     uint32_t stub : kOffsetBits, raise : 8, spare2 : 5;
   };
   static_assert(sizeof(Exit) == 12);

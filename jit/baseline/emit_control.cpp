@@ -31,8 +31,12 @@ unsigned Emitter::add_exit(ExitPlan exit) {
 }
 
 ExitPlan Emitter::jump_to(uint64_t pc) const {
-  return {
-      .kind = ExitPlan::Kind::Jump, .mode_known = mode_known_, .mode = mode_, .pc = pc, .flags = delayed_};
+  return {.kind = ExitPlan::Kind::Jump,
+          .mode_known = mode_known_,
+          .mode = mode_,
+          .pc = pc,
+          .flags = delayed_,
+          .asks = asks_};
 }
 
 uint32_t Emitter::to_stub(unsigned exit) {

@@ -110,6 +110,8 @@ bool Emitter::keeps_status(const ir::Inst& inst) {
            class_of(inst.type) != ValueClass::Memory;
   };
   const auto is_lazy = [&](ValueId id) { return plan_[root(id)].lazy || plan_[root(id)].only_flags; };
+  // A look into the TLB changes the host's flags.
+  if (options_.system && is_memory_access(inst.op)) return false;
   switch (inst.op) {
     case Op::Insn:
     case Op::Const:

@@ -57,9 +57,8 @@ void Emitter::probe_tlb(uint8_t address, const MemInfo& info, bool write, uint8_
                         int32_t low, int32_t high) {
   constexpr uint8_t kShift = kTlbPageBits - kTlbEntryBits;
   const auto table = [&](size_t offset) {
-    return x86::ptr(gp64(t), static_cast<int32_t>(sizeof(TlbTables::Table) * info.space + offset), 8);
+    return state_mem(offsetof(ir::CpuHeader, tlb_tables) + sizeof(ir::TlbTable) * info.space + offset, 8);
   };
-  (void)a_.mov(gp64(t), state_mem(offsetof(ir::CpuHeader, tlb), 8));
   uint8_t from = address;
   if (low != 0) {
     (void)a_.lea(gp64(i), x86::ptr(gp64(address), low));
@@ -71,8 +70,8 @@ void Emitter::probe_tlb(uint8_t address, const MemInfo& info, bool write, uint8_
     if (from != i) (void)a_.mov(gp64(i), gp64(from));
     (void)a_.shr(gp64(i), kShift);
   }
-  (void)a_.and_(gp64(i), table(offsetof(TlbTables::Table, mask)));
-  (void)a_.add(gp64(i), table(offsetof(TlbTables::Table, entries)));
+  (void)a_.and_(gp64(i), table(offsetof(ir::TlbTable, mask)));
+  (void)a_.add(gp64(i), table(offsetof(ir::TlbTable, entries)));
   const bool natural = info.align == Align::Natural;
   if (high == 0)
     (void)a_.mov(gp64(t), gp64(address));

@@ -53,22 +53,23 @@ bool Emitter::may_share_page(ValueId id) const {
 /// The address as far back as what pinned registers had can be followed.
 Address Emitter::followed_address(ValueId value) const {
   Address address = plan_.address(value);
-  for (;;) {
+  while (!address.cut) {
     const ValueId base = root(address.base);
     const ValueId same = is_pinned_read(base) ? same_as_[base] : base;
-    if (same == address.base) return address;
+    if (same == address.base) break;
     const Address before = plan_.address(same);
     const int64_t sum = int64_t{address.displacement} + before.displacement;
     address.base = same;
-    if (before.base == same || (before.index != kNoValue && address.index != kNoValue) ||
+    if (before.cut || before.base == same || (before.index != kNoValue && address.index != kNoValue) ||
         sum != static_cast<int32_t>(sum))
-      return address;
+      break;
     address.base = before.base;
     address.displacement = static_cast<int32_t>(sum);
     if (before.index == kNoValue) continue;
     address.index = before.index;
     address.shift = before.shift;
   }
+  return address;
 }
 
 /// Notes what pinned registers have: they are no views of what was written to them.
@@ -112,7 +113,7 @@ void Emitter::find_page_groups() {
     const Address address = followed_address(inst.args[0]);
     const ValueId base = root(address.base),
                   index = address.index == kNoValue ? kNoValue : root(address.index);
-    if (at(base).op == Op::Const || type_of(base) != Type::I64 ||
+    if (address.cut || at(base).op == Op::Const || type_of(base) != Type::I64 ||
         (index != kNoValue && type_of(index) != Type::I64))
       continue;
     const ValueId same_index = index != kNoValue && is_pinned_read(index) ? same_as_[index] : index;

@@ -2,6 +2,7 @@
 #include "jit/baseline/emitter.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "ir/const_address.h"
 #include "ir/cpu_header.h"
@@ -54,7 +55,7 @@ bool Emitter::emit(const ir::Block& block, ir::HelperTable helpers, const EmitOp
   helpers_ = helpers;
   options_ = options;
   plan_.make(block, helpers, pins_);
-  may_delay_ = pins_.status != 0 && !options.system && options.zero_base && !options.strip_tags;
+  may_delay_ = pins_.status != 0 && (options.system || options.zero_base) && !options.strip_tags;
   if (!attempt()) return false;
   if (!a_.lost_flags()) return true;
   // Something that was expected to leave the host's flags alone did not: the block again, with a status word
@@ -113,6 +114,7 @@ void Emitter::start_body() {
   early_ = ir::kNoValue;
   four_flags_end_ = 0;
   status_incoming_ = false;
+  asks_ = false;
   pc_ = after_ = block.key.pc;
   mode_known_ = true;
   mode_ = block.key.mode;
@@ -145,7 +147,7 @@ void Emitter::emit_entry() {
   // exit_request and the engine's own request behind it, at once.
   const Mem request = state_mem(offsetof(ir::CpuHeader, exit_request), 8);
   uint32_t skip = 0;
-  if (pins_.status != 0 && !options_.system) {
+  if (pins_.status != 0) {
     // For who comes with the guest's flags in the host's: where they are overwritten they are stored only for
     // who asks.
     if (pins_.four_flags()) a_.complement_carry();
@@ -228,6 +230,7 @@ void Emitter::emit_inst(const ir::Inst& inst) {
   if (plan.lazy || !plan.needed || plan.root != now_ || plan.fused != 0) return;
   kept_flags_ = false;
   if (inst.op == Op::CallHelper) {
+    asks_ = options_.system;
     emit_helper(inst);
   } else if (inst.op == Op::Fence || inst.op == Op::ClearExclusive || is_memory_access(inst.op)) {
     if (!emit_memory(inst)) emit_memory_record(inst);
@@ -253,7 +256,9 @@ void Emitter::emit_tail() {
     exits_[i].stub = static_cast<uint32_t>(a_.offset());
     if (exits_[i].kind == ExitPlan::Kind::Indirect)
       (void)a_.mov(state_mem(offsetof(ir::CpuHeader, pc), 8), gp64(jump_target_));
-    if (exits_[i].flags != FlagsAt::State) {
+    if (exits_[i].flags != FlagsAt::State && leaves_page(exits_[i])) {
+      put_flags(std::exchange(exits_[i].flags, FlagsAt::State));
+    } else if (exits_[i].flags != FlagsAt::State) {
       uint32_t& shared = store_and_leave[static_cast<unsigned>(exits_[i].flags)];
       a_.load_ecx(i);
       if (shared != 0) {

@@ -540,6 +540,7 @@ class Emitter {
   ir::ValueId now_ = 0;
   uint64_t pc_ = 0, after_ = 0;
   bool mode_known_ = true;
+  bool asks_ = false;  ///< ExitPlan::asks
   uint32_t mode_ = 0;
   uint8_t jump_target_ = kNoReg;  ///< holds the pc that JumpIndirect goes to
   bool failed_ = false;

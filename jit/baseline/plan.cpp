@@ -23,6 +23,29 @@ unsigned value_args(const Inst& inst) { return inst.op == Op::Const ? 0 : ir::ar
 /// A comparison of floats whose "equal" is one host flag; it is counted with the others of its kind.
 bool is_as_equal(const Inst& inst) { return inst.op == Op::FCompare && (inst.fp_extra() & 2) != 0; }
 bool is_word(Type type) { return type == Type::I32 || type == Type::I64; }
+/// Arithmetic by an instruction that changes its first operand.
+bool is_two_operand(const Inst& inst) {
+  switch (inst.op) {
+    case Op::Add:
+    case Op::Sub:
+    case Op::And:
+    case Op::Or:
+    case Op::Xor:
+    case Op::Mul:
+    case Op::Shl:
+    case Op::ShrU:
+    case Op::ShrS:
+    case Op::RotR:
+    case Op::Neg:
+    case Op::Not:
+      return is_word(inst.type) && inst.elem == inst.type;
+    default:
+      return false;
+  }
+}
+bool commutes(Op op) {
+  return op == Op::Add || op == Op::And || op == Op::Or || op == Op::Xor || op == Op::Mul;
+}
 /// What makes the value, but for zeros above it.
 const Inst& extended(const ir::Block& block, const std::vector<ValuePlan>& values, ValueId id) {
   const Inst& inst = block.insts[values[id].root];
@@ -554,8 +577,7 @@ void Plan::use_parts(const Address& address, uint32_t at) {
 bool Plan::is_sum(ValueId add) const {
   const Inst& inst = block_->insts[add];
   const ValuePlan& v = values_[add];
-  if (!pins_->folds_sums || inst.op != Op::Add || !is_word(inst.type) || v.flags_used || v.maker != 0)
-    return false;
+  if (inst.op != Op::Add || !is_word(inst.type) || v.flags_used || v.maker != 0) return false;
   const Address a = sum(add);
   return a.index != kNoValue && (a.shift != 0 || a.displacement != 0);
 }
@@ -570,7 +592,7 @@ Address Plan::sum(ValueId add) const {
 Address Plan::address(ValueId value) const {
   Address a{.base = value};
   const Inst& whole = block_->insts[value];
-  if (pins_->folds_sums && whole.op == Op::ZExt && whole.elem == Type::I32) {
+  if (whole.op == Op::ZExt && whole.elem == Type::I32) {
     const ValueId low = whole.args[0];
     if (block_->insts[low].op == Op::Add || !values_[low].clean) a = {.base = low, .cut = true};
   }
@@ -800,12 +822,25 @@ bool Plan::changes_low_part(ValueId value, const Inst& write, uint32_t last_set)
   return read.op == Op::GetState && read.imm == write.imm && is_number(read.type) && last_set <= from;
 }
 
+/// Lets what an instruction of two operands changes, and nobody wants afterwards, be made in the result's
+/// register, too.
+void Plan::hoist_operand(ValueId result, const PinState& state, uint32_t last_barrier) {
+  const Inst& maker = block_->insts[result];
+  if (!is_two_operand(maker)) return;
+  for (unsigned k = 0; k < 2 && (k == 0 || commutes(maker.op)); ++k) {
+    const ValueId id = values_[maker.args[k]].root;
+    const Inst& inst = block_->insts[id];
+    ValuePlan& v = values_[id];
+    if (!is_two_operand(inst) || inst.type != maker.type || v.last_use != result || !v.needed || v.lazy ||
+        v.only_flags || v.maker != 0 || v.pinned != kNoReg || last_barrier > id + 1 || !state.is_free(id))
+      continue;
+    v.pinned = values_[result].pinned;
+    return hoist_operand(id, state, last_barrier);
+  }
+}
+
 void Plan::hoist() {
   if (pins_->pins.empty()) return;
-  struct PinState {
-    uint32_t last_get = 0, last_set = 0;  // index + 1
-    uint32_t alias_end = 0;               // last use of a value that lives there
-  };
   PinState states[16];
   uint32_t last_barrier = 0;  // index + 1
   const Inst* const insts = block_->insts.data();
@@ -831,10 +866,9 @@ void Plan::hoist() {
                       !r.lazy && class_of(maker.type) == ValueClass::Gpr;
     const bool made = maker.op != Op::Const && maker.op != Op::GetState && maker.op != Op::CallHelper &&
                       r.needed && r.pinned == kNoReg;
-    const bool free = last_barrier <= root + 1 && state.last_get <= root && state.last_set <= root &&
-                      state.alias_end <= root;
-    if (fits && made && free) {
+    if (fits && made && last_barrier <= root + 1 && state.is_free(root)) {
       r.pinned = pin->reg;
+      hoist_operand(root, state, last_barrier);
       values_[i].skipped = true;
       state.alias_end = r.last_use;
     } else {

@@ -39,7 +39,6 @@ struct Pins {
   /// 2: a status word (StatusOfAdd ..). 4: negative, zero, carry, overflow, a byte each; carry is no borrow.
   uint32_t status_size = 0;
   std::optional<uint32_t> shift_status = {};  ///< host_shift_status()
-  bool folds_sums = false;                    ///< an Address may be one of 32 bits, and what a sum is
   uint16_t mask = 0;                          ///< of host registers
   uint8_t by_word[kReach / 8] = {};           ///< index + 1, of each 8 bytes of state
   void add(Pin pin) {
@@ -217,7 +216,13 @@ class Plan {
   void find_views();
   void find_uses();
   void find_fused();
+  struct PinState {
+    uint32_t last_get = 0, last_set = 0;  // index + 1
+    uint32_t alias_end = 0;               // last use of a value that lives there
+    bool is_free(ir::ValueId at) const { return last_get <= at && last_set <= at && alias_end <= at; }
+  };
   void hoist();
+  void hoist_operand(ir::ValueId result, const PinState& state, uint32_t last_barrier);
   bool changes_low_part(ir::ValueId value, const ir::Inst& write, uint32_t last_set) const;
   bool is_lazy(const ir::Inst& inst) const;
   bool has_zeros_above(ir::ValueId id) const;

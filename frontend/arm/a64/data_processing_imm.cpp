@@ -32,11 +32,15 @@ struct DataProcessingImm : Lifter {
   }
 
   bool ADRP(Imm<2> low, Imm<19> high, Reg d) {
-    set_x(d, ir::const_address(ir, (ctx.pc & ~uint64_t{0xfff}) + (offset(low, high) << 12)));
+    set_known(d, (ctx.pc & ~uint64_t{0xfff}) + (offset(low, high) << 12), true);
     return true;
   }
 
   bool ADD_imm(bool sf, bool shift, Imm<12> imm12, Reg n, Reg d) {
+    if (sf && !shift && d != 31 && is_known(n, true)) {
+      set_known(d, ctx.known.value + imm12, true);
+      return true;
+    }
     const Value a = x_or_sp(n, sized(sf));
     set_x_or_sp(d, imm12 == 0 ? a : ir.Add(a, shifted_imm(sf, shift, imm12)));
     return true;
@@ -95,19 +99,25 @@ struct DataProcessingImm : Lifter {
 
   bool MOVN(bool sf, Imm<2> half, Imm<16> imm16, Reg d) {
     if (!sf && half > 1) return unallocated();
-    set_x(d, imm(sized(sf), ~(uint64_t{imm16} << (16 * half))));
+    const uint64_t value = ~(uint64_t{imm16} << (16 * half));
+    set_known(d, sf ? value : value & low_mask(32), false);
     return true;
   }
 
   bool MOVZ(bool sf, Imm<2> half, Imm<16> imm16, Reg d) {
     if (!sf && half > 1) return unallocated();
-    set_x(d, imm(sized(sf), uint64_t{imm16} << (16 * half)));
+    set_known(d, uint64_t{imm16} << (16 * half), false);
     return true;
   }
 
   bool MOVK(bool sf, Imm<2> half, Imm<16> imm16, Reg d) {
     if (!sf && half > 1) return unallocated();
     const uint64_t mask = uint64_t{0xffff} << (16 * half), bits = uint64_t{imm16} << (16 * half);
+    if (is_known(d, false)) {
+      const uint64_t value = (ctx.known.value & ~mask) | bits;
+      set_known(d, sf ? value : value & low_mask(32), false);
+      return true;
+    }
     const Type type = sized(sf);
     Value result = x(d, type);
     if (imm16 != 0xffff) result = ir.And(result, imm(type, ~mask));
@@ -169,6 +179,15 @@ struct DataProcessingImm : Lifter {
   }
 
  private:
+  bool is_known(Reg n, bool address) const {
+    return n != 31 && ctx.known.number == n && ctx.known.pc + 4 == ctx.pc && ctx.known.address == address;
+  }
+
+  void set_known(Reg d, uint64_t value, bool address) {
+    set_x(d, address ? ir::const_address(ir, value) : imm(I64, value));
+    ctx.known = {ctx.pc, d, value, address};
+  }
+
   struct Field {
     Type type;
     unsigned size;   ///< of the register, in bits

@@ -40,6 +40,14 @@ struct Nzcv {
 };
 
 /// One block being lifted.
+/// What an instruction has made of a register: constants come in parts (MOVZ and MOVK, ADRP and ADD).
+struct KnownRegister {
+  uint64_t pc = 0;  ///< of that instruction
+  unsigned number = 31;
+  uint64_t value = 0;
+  bool address = false;  ///< by ir::const_address()
+};
+
 struct LiftContext {
   ir::Builder& ir;
   const CpuModel& cpu;
@@ -51,6 +59,7 @@ struct LiftContext {
       nullptr;  ///< of a machine's CPU, whose mode has the bits of system_mode.h; else user mode
   bool unprivileged = false;  ///< LDTR, STTR: memory() names EL0's mmu index
   Nzcv flags = {};            ///< as last written in this block; no values: not yet
+  KnownRegister known = {};   ///< the last one in this block
 };
 
 class Lifter {

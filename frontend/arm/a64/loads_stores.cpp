@@ -115,14 +115,14 @@ struct LoadsStores : Lifter {
   bool STR_index(Imm<2> size, Imm<9> offset, bool pre, Reg n, Reg t) {
     const Indexed a = indexed(n, pre ? Index::Pre : Index::Post, offset.sext());
     store_x(t, a.address, size);
-    set_x_or_sp(n, a.writeback);
+    write_back(n, a);
     return true;
   }
 
   bool LDR_index(Imm<2> size, Imm<9> offset, bool pre, Reg n, Reg t) {
     const Indexed a = indexed(n, pre ? Index::Pre : Index::Post, offset.sext());
     set_x(t, load_x(a.address, size));
-    set_x_or_sp(n, a.writeback);
+    write_back(n, a);
     return true;
   }
 
@@ -130,7 +130,7 @@ struct LoadsStores : Lifter {
     if (size + narrow > 2) return unallocated();
     const Indexed a = indexed(n, pre ? Index::Pre : Index::Post, offset.sext());
     set_x(t, load_signed(a.address, size, narrow));
-    set_x_or_sp(n, a.writeback);
+    write_back(n, a);
     return true;
   }
 
@@ -138,7 +138,7 @@ struct LoadsStores : Lifter {
     if (q && size != 0) return unallocated();
     const Indexed a = indexed(n, pre ? Index::Pre : Index::Post, offset.sext());
     store_v(t, a.address, log2_fp(size, q));
-    set_x_or_sp(n, a.writeback);
+    write_back(n, a);
     return true;
   }
 
@@ -146,7 +146,7 @@ struct LoadsStores : Lifter {
     if (q && size != 0) return unallocated();
     const Indexed a = indexed(n, pre ? Index::Pre : Index::Post, offset.sext());
     load_v(t, a.address, log2_fp(size, q));
-    set_x_or_sp(n, a.writeback);
+    write_back(n, a);
     return true;
   }
 
@@ -203,7 +203,7 @@ struct LoadsStores : Lifter {
     const Indexed a = pair(n, index, offset, log2);
     store_x(t, a.address, log2);
     store_x(t2, plus(a.address, 1 << log2), log2);
-    if (a.writeback) set_x_or_sp(n, a.writeback);
+    write_back(n, a);
     return true;
   }
 
@@ -227,7 +227,7 @@ struct LoadsStores : Lifter {
     const Indexed a = pair(n, index, offset, 2 + size);
     store_v(t, a.address, 2 + size);
     store_v(t2, plus(a.address, 4 << size), 2 + size);
-    if (a.writeback) set_x_or_sp(n, a.writeback);
+    write_back(n, a);
     return true;
   }
 
@@ -239,14 +239,15 @@ struct LoadsStores : Lifter {
     const Value second = ir.Load(type, plus(a.address, 4 << size), memory(4 << size));
     set_v(t, first);
     set_v(t2, second);
-    if (a.writeback) set_x_or_sp(n, a.writeback);
+    write_back(n, a);
     return true;
   }
 
  private:
   struct Indexed {
-    Value address;
-    Value writeback;  ///< none for Index::Offset
+    Value address, start;
+    Index index;
+    int64_t offset;
   };
 
   template <typename Lift>
@@ -272,15 +273,13 @@ struct LoadsStores : Lifter {
   }
 
   Indexed indexed(Reg n, Index index, int64_t offset) {
-    const Value start = base(n), end = plus(start, offset);
-    switch (index) {
-      case Index::Post:
-        return {start, end};
-      case Index::Pre:
-        return {end, end};
-      default:
-        return {end, {}};
-    }
+    const Value start = base(n);
+    return {index == Index::Post ? start : plus(start, offset), start, index, offset};
+  }
+
+  /// Behind the access, which may fault: the sum is made in the register's own place then.
+  void write_back(Reg n, const Indexed& a) {
+    if (a.index != Index::Offset) set_x_or_sp(n, plus(a.start, a.offset));
   }
 
   Indexed pair(Reg n, Imm<2> index, Imm<7> offset, unsigned log2) {
@@ -313,7 +312,7 @@ struct LoadsStores : Lifter {
   bool set_pair(Reg t, Value first, Reg t2, Value second, Reg n, const Indexed& a) {
     set_x(t, first);
     set_x(t2, second);
-    if (a.writeback) set_x_or_sp(n, a.writeback);
+    write_back(n, a);
     return true;
   }
 };
