@@ -51,13 +51,32 @@ bool Emitter::has_inline_form(const ir::Inst& inst, const MemInfo& info, Type va
   return cls == ValueClass::Gpr && info.size <= 8 && info.size != 0;
 }
 
+/// A register for temporaries that has nothing in it, or kNoReg.
+uint8_t Emitter::free_gpr() const {
+  for (uint8_t reg = 0; reg < 16; ++reg)
+    if ((temps_ & ~(locked_gpr_ | held_)) >> reg & 1 && gpr_owner_[reg] == ir::kNoValue) return reg;
+  return kNoReg;
+}
+
+Emitter::Probe Emitter::take_probe() {
+  Probe probe{.i = take_gpr(), .t = take_gpr()};
+  probe.entries = free_gpr();
+  return probe;
+}
+
 /// Jumps to `cold` unless the access may be made by plain memory; else the host address is address + i. The
 /// bytes from address + low up to address + high lie in the page then.
-void Emitter::probe_tlb(uint8_t address, const MemInfo& info, bool write, uint8_t i, uint8_t t, Label cold,
+void Emitter::probe_tlb(uint8_t address, const MemInfo& info, bool write, const Probe& probe, Label cold,
                         int32_t low, int32_t high) {
   constexpr uint8_t kShift = kTlbPageBits - kTlbEntryBits;
+  const uint8_t i = probe.i, t = probe.t;
   const auto table = [&](size_t offset) {
     return state_mem(offsetof(ir::CpuHeader, tlb_tables) + sizeof(ir::TlbTable) * info.space + offset, 8);
+  };
+  const auto entry = [&](size_t field) {
+    const auto offset = static_cast<int32_t>(field);
+    return probe.entries == kNoReg ? x86::ptr(gp64(i), offset, 8)
+                                   : x86::ptr(gp64(probe.entries), gp64(i), 0, offset, 8);
   };
   uint8_t from = address;
   if (low != 0) {
@@ -71,22 +90,24 @@ void Emitter::probe_tlb(uint8_t address, const MemInfo& info, bool write, uint8_
     (void)a_.shr(gp64(i), kShift);
   }
   (void)a_.and_(gp64(i), table(offsetof(ir::TlbTable, mask)));
-  (void)a_.add(gp64(i), table(offsetof(ir::TlbTable, entries)));
+  if (probe.entries == kNoReg)
+    (void)a_.add(gp64(i), table(offsetof(ir::TlbTable, entries)));
+  else
+    (void)a_.mov(gp64(probe.entries), table(offsetof(ir::TlbTable, entries)));
   const bool natural = info.align == Align::Natural;
   if (high == 0)
     (void)a_.mov(gp64(t), gp64(address));
   else
     (void)a_.lea(gp64(t), x86::ptr(gp64(address), high));
   (void)a_.and_(gp64(t), static_cast<int32_t>(kTlbPageMask) | (natural ? info.size - 1 : 0));
-  const size_t tag = write ? offsetof(TlbEntry, write) : offsetof(TlbEntry, read);
-  (void)a_.cmp(gp64(t), x86::ptr(gp64(i), static_cast<int32_t>(tag), 8));
+  (void)a_.cmp(gp64(t), entry(write ? offsetof(TlbEntry, write) : offsetof(TlbEntry, read)));
   (void)a_.long_().jne(cold);
-  (void)a_.mov(gp64(i), x86::ptr(gp64(i), static_cast<int32_t>(offsetof(TlbEntry, addend)), 8));
+  (void)a_.mov(gp64(i), entry(offsetof(TlbEntry, addend)));
   no_flags();
 }
 
-void Emitter::probe_tlb(uint8_t address, const MemInfo& info, bool write, uint8_t i, uint8_t t, Label cold) {
-  probe_tlb(address, info, write, i, t, cold, 0, info.align == Align::Natural ? 0 : info.size - 1);
+void Emitter::probe_tlb(uint8_t address, const MemInfo& info, bool write, const Probe& probe, Label cold) {
+  probe_tlb(address, info, write, probe, cold, 0, info.align == Align::Natural ? 0 : info.size - 1);
 }
 
 void Emitter::load_plainly(uint8_t d, Type type, const MemInfo& info, const Mem& m) {
@@ -189,23 +210,25 @@ void Emitter::emit_system_load(const ir::Inst& inst, const MemInfo& info) {
     cold_.push_back(cold);
     return end_of_access(*group);
   }
-  const uint8_t address = guest_address(inst.args[0]);
-  const uint8_t i = take_gpr(), t = take_gpr();
+  const int32_t offset = group ? group_offset(inst.args[0]) : 0;
+  if (offset != 0) cold.place = guest_place(inst.args[0]);
+  const uint8_t address =
+      offset != 0 ? use_gpr(plan_.address(inst.args[0]).base) : guest_address(inst.args[0]);
+  Probe probe{.i = take_gpr(), .t = take_gpr()};
   const uint8_t d = vector ? def_xmm() : def_gpr();
+  probe.entries = free_gpr();
   cold.d = d;
   cold.args[0] = address;
-  if (group) {
-    probe_group(*group, cold, info, i, t);
-    const bool overwritten = !vector && d == address;
-    if (overwritten) (void)a_.add(gp64(i), gp64(address));
-    load_plainly(
-        d, inst.type, info,
-        overwritten ? x86::ptr(gp64(i), 0, info.size) : x86::ptr(gp64(address), gp64(i), 0, 0, info.size));
-    if (!overwritten) (void)a_.add(gp64(i), gp64(address));
-  } else {
-    probe_tlb(address, info, false, i, t, cold.from);
-    load_plainly(d, inst.type, info, x86::ptr(gp64(address), gp64(i), 0, 0, info.size));
-  }
+  if (group)
+    probe_group(*group, cold, info, probe, offset);
+  else
+    probe_tlb(address, info, false, probe, cold.from);
+  const bool overwritten = group && !vector && d == address;
+  if (overwritten) (void)a_.add(gp64(probe.i), gp64(address));
+  load_plainly(d, inst.type, info,
+               overwritten ? x86::ptr(gp64(probe.i), offset, info.size)
+                           : x86::ptr(gp64(address), gp64(probe.i), 0, offset, info.size));
+  if (group && !overwritten) (void)a_.add(gp64(probe.i), gp64(address));
   (void)a_.bind(cold.back);
   cold_.push_back(cold);
 }
@@ -227,15 +250,18 @@ void Emitter::emit_system_store(const ir::Inst& inst, const MemInfo& info) {
     cold_.push_back(cold);
     return end_of_access(*group);
   }
-  const uint8_t address = guest_address(inst.args[0]);
-  const uint8_t i = take_gpr(), t = take_gpr();
+  const int32_t offset = group ? group_offset(inst.args[0]) : 0;
+  if (offset != 0) cold.place = guest_place(inst.args[0]);
+  const uint8_t address =
+      offset != 0 ? use_gpr(plan_.address(inst.args[0]).base) : guest_address(inst.args[0]);
+  const Probe probe = take_probe();
   cold.args[0] = address;
   if (group)
-    probe_group(*group, cold, info, i, t);
+    probe_group(*group, cold, info, probe, offset);
   else
-    probe_tlb(address, info, true, i, t, cold.from);
-  store_plainly(v, vector, info, x86::ptr(gp64(address), gp64(i), 0, 0, info.size));
-  if (group) (void)a_.add(gp64(i), gp64(address));
+    probe_tlb(address, info, true, probe, cold.from);
+  store_plainly(v, vector, info, x86::ptr(gp64(address), gp64(probe.i), 0, offset, info.size));
+  if (group) (void)a_.add(gp64(probe.i), gp64(address));
   if (info.order == Order::SeqCst) full_fence();
   (void)a_.bind(cold.back);
   cold_.push_back(cold);
@@ -255,7 +281,7 @@ bool Emitter::emit_system_atomic(const ir::Inst& inst, const MemInfo& info) {
   cold.args[1] = value;
   cold.arg_count = 2;
   cold.d = t;
-  probe_tlb(address, info, true, i, t, cold.from);
+  probe_tlb(address, info, true, {i, t}, cold.from);
   const Mem m = x86::ptr(gp64(address), gp64(i), 0, 0, info.size);
   if (id == hi::kIdNone) {
     (void)a_.mov(gp64(t), gp64(value));
@@ -306,7 +332,7 @@ void Emitter::emit_system_compare_swap(const ir::Inst& inst, const MemInfo& info
   cold.args[2] = desired;
   cold.arg_count = 3;
   cold.d = 0;
-  probe_tlb(address, info, true, i, 0, cold.from);
+  probe_tlb(address, info, true, {i, 0}, cold.from);
   (void)a_.mov(x86::rax, gp64(expected));
   (void)a_.lock();
   (void)a_.cmpxchg(x86::ptr(gp64(address), gp64(i), 0, 0, info.size), gp(desired, type));
@@ -326,7 +352,7 @@ void Emitter::emit_system_load_exclusive(const ir::Inst& inst, const MemInfo& in
   cold.args[0] = address;
   cold.arg_count = 1;
   cold.d = t;
-  probe_tlb(address, info, false, i, t, cold.from);
+  probe_tlb(address, info, false, {i, t}, cold.from);
   (void)a_.emit(info.size >= 4 ? hi::kIdMov : hi::kIdMovzx, gp(t, info.size == 8 ? Type::I64 : Type::I32),
                 x86::ptr(gp64(address), gp64(i), 0, 0, info.size));
   (void)a_.mov(state_mem(offsetof(ir::CpuHeader, exclusive_address), 8), gp64(address));
@@ -355,7 +381,7 @@ void Emitter::emit_system_store_exclusive(const ir::Inst& inst, const MemInfo& i
   (void)a_.jne(done);
   (void)a_.cmp(state_mem(offsetof(ir::CpuHeader, exclusive_address), 8), gp64(address));
   (void)a_.jne(done);
-  probe_tlb(address, info, true, i, 0, cold.from);
+  probe_tlb(address, info, true, {i, 0}, cold.from);
   (void)a_.mov(x86::rax, state_mem(offsetof(ir::CpuHeader, exclusive_value), 8));
   (void)a_.lock();
   (void)a_.cmpxchg(x86::ptr(gp64(address), gp64(i), 0, 0, info.size), gp(value, type));

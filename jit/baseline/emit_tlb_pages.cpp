@@ -151,14 +151,25 @@ void Emitter::find_page_groups() {
   }
 }
 
-/// The first access of the group.
-void Emitter::probe_group(PageGroup& group, Cold& cold, const MemInfo& info, uint8_t i, uint8_t t) {
-  cold.page = i;
-  cold.temp = t;
-  probe_tlb(cold.args[0], info, group.write, i, t, cold.from, group.low - group.from,
-            group.high - group.from);
-  group.reg = i;
-  held_ |= static_cast<uint16_t>(1u << i);
+/// If the page of the base is looked for instead of that of the sum, what is added to it; 0: it is not. That
+/// is one cycle less until the access can start.
+int32_t Emitter::group_offset(ValueId value) const {
+  constexpr int32_t kFar = 512;
+  const Address address = plan_.address(value);
+  const bool alone = address.index == kNoValue && !address.cut && at(root(address.base)).op != Op::Const;
+  return alone && address.displacement > -kFar && address.displacement < kFar ? address.displacement : 0;
+}
+
+/// The first access of the group, at cold.args[0] + offset.
+void Emitter::probe_group(PageGroup& group, Cold& cold, const MemInfo& info, const Probe& probe,
+                          int32_t offset) {
+  cold.page = probe.i;
+  if (offset == 0) cold.temp = probe.t;
+  group.origin = group.from - offset;
+  probe_tlb(cold.args[0], info, group.write, probe, cold.from, std::min(0, group.low - group.origin),
+            std::max(0, group.high - group.origin));
+  group.reg = probe.i;
+  held_ |= static_cast<uint16_t>(1u << probe.i);
 }
 
 /// Where the address is, without a register taken for it.
@@ -197,7 +208,7 @@ void Emitter::check_page(Cold& cold, uint8_t page) {
 }
 
 Emitter::Mem Emitter::in_page(const PageGroup& group, uint8_t page, const MemInfo& info) const {
-  return x86::ptr(gp64(page), group_at_[now_].displacement - group.from, info.size);
+  return x86::ptr(gp64(page), group_at_[now_].displacement - group.origin, info.size);
 }
 
 void Emitter::end_of_access(PageGroup& group) {
@@ -280,7 +291,7 @@ void Emitter::emit_cold_page(Cold& cold) {
   const uint8_t address = cold.args[0];
   const bool store = cold.op == Op::Store;
   const Label slow = a_.newLabel();
-  probe_tlb(address, info, store, i, t, slow);
+  probe_tlb(address, info, store, {i, t}, slow);
   const Mem m = x86::ptr(gp64(address), gp64(i), 0, 0, info.size);
   if (store)
     store_plainly(cold.args[1], cold.xmm_value, info, m);
