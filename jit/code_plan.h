@@ -20,6 +20,7 @@ enum class FlagsAt : uint8_t {
   Host,         ///< in the host's flags
   HostSum,      ///< (four flags) there, and the guest's carry is the host's, which otherwise is its inverse
   HostIfNoRcx,  ///< (faults) there if rcx is 0, in the state if not
+  Word,         ///< (faults, four flags) in the frame's word if that is not 0, in the state if it is
 };
 
 /// A way out.

@@ -118,6 +118,14 @@ uint32_t BlockAssembler::jump_if_rcx_zero() {
   return static_cast<uint32_t>(offset());
 }
 
+uint32_t BlockAssembler::jump_short() {
+  ++count_;
+  make_room();
+  byte(0xeb);
+  byte(0);
+  return static_cast<uint32_t>(offset());
+}
+
 void BlockAssembler::set_short_target(uint32_t end, uint32_t target) {
   _bufferData[start_ + end - 1] = static_cast<uint8_t>(target - end);
 }

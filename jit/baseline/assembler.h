@@ -32,6 +32,8 @@ class BlockAssembler final : public asmjit::x86::Assembler {
 
   /// jrcxz to where set_short_target() says: the offset behind it.
   uint32_t jump_if_rcx_zero();
+  /// A jump whose way is one byte, likewise.
+  uint32_t jump_short();
   void set_short_target(uint32_t end, uint32_t target);
   /// setcc byte [base + displacement]; base is none that needs a prefix, nor rsp
   void set_byte_if(asmjit::x86::CondCode cc, uint8_t base, int32_t displacement);

@@ -112,6 +112,7 @@ void Baseline::install_runtime() {
   for (unsigned i = 0; i < 2; ++i) table_.region_thunks[i] = code + runtime.region_thunks[i];
   table_.memory = code + runtime.memory;
   table_.flags = code + runtime.flags;
+  table_.settle = code + runtime.settle;
 }
 
 // --- compilation
@@ -195,6 +196,7 @@ Baseline::BlockPtr Baseline::install(const ir::Block& from, const Emitter& emitt
                         .prefix = emitter.prefix(),
                         .sums = pins_.four_flags(),
                         .drops_flags = emitter.drops_flags(),
+                        .saves_flags = emitter.saves_flags(),
                         .exits = &emitter.exits(),
                         .faults = &emitter.faults(),
                         .pointers = &emitter.pointers(),
@@ -632,8 +634,14 @@ Stop Baseline::fault(const FaultGuard& guard, ir::CpuHeader& cpu, ThreadContext&
   } else {
     for (const baseline::Pin& pin : pins_.pins) std::memcpy(state + pin.offset, &host.general[pin.reg], 8);
   }
-  if (at->flags != FlagsAt::State && (at->flags != FlagsAt::HostIfNoRcx || host.general[1] == 0))
+  if (at->flags == FlagsAt::Word) {
+    uint16_t word;
+    std::memcpy(&word, reinterpret_cast<const void*>(host.general[4] + abi::kFrame + baseline::kFrameWord),
+                sizeof word);
+    if (word != 0) baseline::put_flags(state, pins_, baseline::rflags_of_status(word), false);
+  } else if (at->flags != FlagsAt::State && (at->flags != FlagsAt::HostIfNoRcx || host.general[1] == 0)) {
     baseline::put_flags(state, pins_, host.flags, at->flags == FlagsAt::HostSum);
+  }
   cpu.fp_flags |= baseline::flags_of_mxcsr(host.mxcsr, layout_.sse_floats);
   cpu.f80_collected |= host.x87_status & ir::kF80Exceptions;
   for (size_t f = 0; f < pins_.f80.size(); ++f)

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/bits.h"
 #include "jit/baseline/moves.h"
 
 namespace lyrebird::jit::baseline {
@@ -40,9 +41,10 @@ bool has_pc(const ExitPlan& exit) {
   return exit.kind != ExitPlan::Kind::Indirect && exit.kind != ExitPlan::Kind::Stopped;
 }
 
+constexpr unsigned kFlagsBits = 3;
 /// One number for both.
 uint32_t flagged_offset(const FaultPlan& fault) {
-  return fault.offset << 2 | static_cast<uint32_t>(fault.flags);
+  return fault.offset << kFlagsBits | static_cast<uint32_t>(fault.flags);
 }
 
 /// Whether the exit needs more than an Exit can hold.
@@ -70,10 +72,11 @@ bool BlockInfo::pack(const Source& source, std::vector<uint8_t>& out) {
              (pointers + moves) * sizeof(uint32_t) + source.faults->size() * 3 * kLongestNumber +
              sizeof(uint32_t) + source.recovery.size());
   uint8_t* to = out.data() + start + sizeof(Head);
-  Head head{.code_size = source.code_size & 0x7fffff,
+  Head head{.code_size = source.code_size & 0x3fffff,
             .sums = source.sums,
             .region = source.region,
             .drops_flags = source.drops_flags,
+            .saves_flags = source.saves_flags,
             .prefix = source.prefix & 0x3f,
             .after_check = (source.region ? source.entry : source.after_check) & kLimit,
             .movable = source.moves != nullptr,
@@ -197,7 +200,8 @@ uint32_t BlockInfo::entry_for(bool forward, FlagsAt flags) const {
   if (h.prefix == 0) return 0;
   const uint32_t skipped = h.sums && flags != FlagsAt::HostSum;
   if (h.region) return h.code_size - h.prefix + skipped;
-  return forward && h.drops_flags ? h.after_check : kCodeHeader + skipped;
+  if (forward && h.drops_flags) return h.after_check;
+  return kCodeHeader + skipped + (h.saves_flags && !forward ? kSaveSize : 0);
 }
 
 uint32_t BlockInfo::pointer(unsigned number) const {
@@ -216,8 +220,8 @@ std::optional<FaultPlan> BlockInfo::fault(uint32_t offset) const {
   FaultPlan fault{0, 0};
   for (uint32_t flagged = 0; take_number(at, end, flagged) && take_number(at, end, fault.guest) &&
                              take_number(at, end, fault.f80);) {
-    fault.offset = flagged >> 2;
-    fault.flags = static_cast<FlagsAt>(flagged & 3);
+    fault.offset = flagged >> kFlagsBits;
+    fault.flags = static_cast<FlagsAt>(flagged & low_mask(kFlagsBits));
     if (fault.offset == offset) return fault;
   }
   return std::nullopt;

@@ -25,6 +25,7 @@ namespace lyrebird::jit::baseline {
 /// Read-only view of packed bytes, which outlive it. Offsets are from the start of the code.
 class BlockInfo {
  public:
+  static constexpr uint32_t kSaveSize = 12;
   /// What is to be packed.
   struct Source {
     ir::BlockKey key;
@@ -35,6 +36,7 @@ class BlockInfo {
     bool sums = false;         ///< it begins with the one byte that FlagsAt::HostSum wants besides
     bool drops_flags =
         false;  ///< nobody sees them: such a jump from a lower address goes to after_check, too
+    bool saves_flags = false;  ///< it begins with kSaveSize bytes for such a jump
     bool region = false;
     const std::vector<ExitPlan>* exits = nullptr;
     const std::vector<FaultPlan>* faults = nullptr;
@@ -78,10 +80,11 @@ class BlockInfo {
  private:
   static constexpr unsigned kOffsetBits = 19, kMoveBits = 12;
   struct Head {
-    uint32_t code_size : 23;
+    uint32_t code_size : 22;
     uint32_t sums : 1;
     uint32_t region : 1;
     uint32_t drops_flags : 1;
+    uint32_t saves_flags : 1;
     uint32_t prefix : 6;                 ///< in front of the entry, (region) at the end of the code
     uint32_t after_check : kOffsetBits;  ///< (region) the entry as well
     uint32_t movable : 1, moves : kMoveBits;

@@ -177,6 +177,7 @@ bool Emitter::is_answered(ValueId condition) {
 void Emitter::store_status() {
   const FlagsAt at = delayed_;
   forget_status();
+  if (pins_.four_flags() && status_end_ != ~0u) return put_word(at);
   const uint16_t locked = locked_gpr_;
   if (!pins_.four_flags()) take_this_gpr(0);
   lose_state(pins_.status, pins_.status_size);
@@ -186,6 +187,38 @@ void Emitter::store_status() {
     bind_gpr(flags_.word, 0);
   }
   locked_gpr_ = locked;
+}
+
+/// Nobody but a fault sees the flags that are in the host's: two instructions and a store instead of four
+/// stores.
+void Emitter::put_word(FlagsAt at) {
+  const uint16_t locked = locked_gpr_;
+  take_this_gpr(0);
+  if (at == FlagsAt::HostSum) a_.complement_carry();
+  a_.load_status();
+  (void)a_.mov(frame_mem(kFrameWord, 2), x86::ax);
+  if (at == FlagsAt::HostSum) a_.complement_carry();  // the current instruction may count on it
+  locked_gpr_ = locked;
+  word_end_ = status_end_;
+  word_used_ = true;
+}
+
+/// Before code that wants the flags in the state.
+void Emitter::settle_word() {
+  (void)a_.call(frame_mem(kFrameSettle, 8));
+  no_flags();
+  word_end_ = 0;
+  word_used_ = false;
+}
+
+/// The word is 0 where the next block begins.
+void Emitter::clear_word(const ir::Inst& inst) {
+  const bool leaves =
+      inst.op == Op::Jump || inst.op == Op::Branch || inst.op == Op::ExitIf || inst.op == Op::JumpIndirect;
+  if (!leaves) return;
+  (void)a_.mov(frame_mem(kFrameWord, 4), 0);
+  word_end_ = 0;
+  word_used_ = false;
 }
 
 void Emitter::forget_status() {

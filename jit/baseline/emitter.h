@@ -51,6 +51,7 @@ class Emitter {
   uint32_t after_check() const { return after_check_; }  ///< offset of the entry without check
   uint32_t prefix() const { return prefix_; }            ///< BlockInfo::Source has these two
   bool drops_flags() const { return plan_.drops_flags(); }
+  bool saves_flags() const { return saves_flags_; }
   uint32_t instructions_size() const { return instructions_size_; }  ///< without the data behind them
   const std::vector<HostCode::Mark>& marks() const { return marks_; }
   const std::vector<ExitPlan>& exits() const { return exits_; }
@@ -116,6 +117,7 @@ class Emitter {
     bool xmm_value = false, xmm_result = false;
     uint32_t aux = 0;
     uint64_t pc = 0;
+    bool word = false;      ///< word_active()
     uint8_t page = kNoReg;  ///< of an access in a PageGroup: becomes 0
     uint8_t temp = kNoReg;  ///< (the first of a group) may be changed; page, too
     GuestPlace place;       ///< (the others) of the address
@@ -297,7 +299,14 @@ class Emitter {
   void write_four_flags(FlagsAt form);
   std::optional<FlagsAt> four_flags_answered();
   void make_four_flags();
-  FlagsAt flags_at() const { return status_incoming_ ? FlagsAt::HostIfNoRcx : delayed_; }
+  void put_word(FlagsAt at);
+  void settle_word();
+  void clear_word(const ir::Inst& inst);
+  /// The guest's flags may be in the frame's word.
+  bool word_active() const { return word_end_ != 0 && now_ <= word_end_; }
+  FlagsAt flags_at() const {
+    return status_incoming_ ? FlagsAt::HostIfNoRcx : word_active() ? FlagsAt::Word : delayed_;
+  }
   bool delays() const { return delayed_ != FlagsAt::State; }
   void materialise(ir::ValueId lazy);
 
@@ -619,6 +628,11 @@ class Emitter {
   /// The same of the flags that the block is entered with, if rcx is 0; until plan_.status_fault().
   bool status_incoming_ = false;
   uint32_t status_end_ = 0;  ///< nobody sees it behind that instruction
+  /// They are in the frame's word (FlagsAt::Word), up to that instruction; the word may be other than 0 also
+  /// after it.
+  uint32_t word_end_ = 0;
+  bool word_used_ = false;
+  bool saves_flags_ = false;  ///< so from the start, for who comes with them in the host's
   uint32_t prefix_ = 0, prefix_count_ = 0;
   uint32_t after_check_ = 0, hot_size_ = 0, hot_count_ = 0;
 };

@@ -52,6 +52,8 @@ class Runtime {
     memory_thunk();
     code.flags = start();
     if (pins_.four_flags()) flags_thunk();
+    code.settle = start();
+    if (pins_.four_flags()) settle_thunk();
     code.bytes.assign(a_.bufferData(), a_.bufferData() + a_.offset());
     return code;
   }
@@ -76,6 +78,10 @@ class Runtime {
   void region_thunk(RegionThunk kind);
   void memory_thunk();
   void flags_thunk();
+  void settle_thunk();
+  x86::Mem flag(uint32_t k) const {
+    return x86::byte_ptr(x86::gpq(abi::kState), static_cast<int32_t>(pins_.status + k) - abi::kStateBias);
+  }
   void load_pins() {
     for (const Pin& pin : pins_.pins) (void)a_.mov(x86::gpq(pin.reg), state(pin.offset));
   }
@@ -132,6 +138,8 @@ void Runtime::enter() {
     copy(kFrameRegionThunks + 8 * i, offsetof(RuntimeTable, region_thunks) + 8 * i);
   copy(kFrameMemory, offsetof(RuntimeTable, memory));
   copy(kFrameFlags, offsetof(RuntimeTable, flags));
+  copy(kFrameSettle, offsetof(RuntimeTable, settle));
+  (void)a_.mov(frame(kFrameWord, 4), 0);
   (void)a_.mov(frame(kFrameDefault, 4), kDefaultMxcsr);
   (void)a_.ldmxcsr(frame(kFrameDefault, 4));
   (void)a_.mov(x86::rax, x86::rdi);
@@ -279,13 +287,31 @@ void Runtime::memory_thunk() {
 
 /// Changes nothing but the state: a call takes less room than four stores.
 void Runtime::flags_thunk() {
-  const auto flag = [&](uint32_t k) {
-    return x86::byte_ptr(x86::gpq(abi::kState), static_cast<int32_t>(pins_.status + k) - abi::kStateBias);
-  };
   (void)a_.sets(flag(0));
   (void)a_.sete(flag(1));
   (void)a_.setae(flag(2));
   (void)a_.seto(flag(3));
+  (void)a_.ret();
+}
+
+/// Keeps all registers, but not the host's flags.
+void Runtime::settle_thunk() {
+  constexpr int32_t kUp = 8 + 8 + abi::kFrame;  // rax and the return address lie below the frame
+  const x86::Mem word = x86::dword_ptr(x86::rsp, kUp + static_cast<int32_t>(kFrameWord));
+  const Label none = a_.newLabel();
+  (void)a_.push(x86::rax);
+  (void)a_.mov(x86::eax, word);
+  (void)a_.test(x86::eax, x86::eax);
+  (void)a_.jz(none);
+  (void)a_.mov(word, 0);
+  (void)a_.add(x86::al, 0x7f);  // overflow
+  (void)a_.sahf();
+  (void)a_.sets(flag(0));
+  (void)a_.sete(flag(1));
+  (void)a_.setae(flag(2));
+  (void)a_.seto(flag(3));
+  (void)a_.bind(none);
+  (void)a_.pop(x86::rax);
   (void)a_.ret();
 }
 

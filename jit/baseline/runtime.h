@@ -20,6 +20,7 @@ struct RuntimeTable {
   const void* region_thunks[2] = {};
   const void* memory = nullptr;
   const void* flags = nullptr;
+  const void* settle = nullptr;
 };
 
 /// Which exit of which block was taken.
@@ -50,7 +51,8 @@ bool access_memory(uint64_t pc, uint8_t* frame, uint8_t* state, ThreadContext* t
 /// Position-independent code of all these, and where in it they start.
 struct RuntimeCode {
   std::vector<uint8_t> bytes;
-  uint32_t enter = 0, exit = 0, lookup = 0, thunks[3] = {}, region_thunks[2] = {}, memory = 0, flags = 0;
+  uint32_t enter = 0, exit = 0, lookup = 0, thunks[3] = {}, region_thunks[2] = {}, memory = 0, flags = 0,
+           settle = 0;
 };
 /// `denormals`: StateLayout::sse_floats
 RuntimeCode make_runtime(const Pins& pins, bool avx, bool denormals);
@@ -59,6 +61,7 @@ RuntimeCode make_runtime(const Pins& pins, bool avx, bool denormals);
 constexpr uint16_t status_of_rflags(uint64_t flags) {
   return static_cast<uint16_t>((flags & 0xd5) << 8 | 0x200 | (flags >> 11 & 1));
 }
+constexpr uint64_t rflags_of_status(uint16_t status) { return status >> 8 | uint64_t{status & 1u} << 11; }
 /// Writes the guest's flags from the host's; `sum`: FlagsAt::HostSum.
 void put_flags(uint8_t* state, const Pins& pins, uint64_t rflags, bool sum);
 /// Puts behind a region's code an entry for who comes with the guest's flags in the host's; gives its size.
