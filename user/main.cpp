@@ -27,14 +27,15 @@ int complain(const std::string& invoked_as, const std::string& message, int stat
 /// A program given as an absolute guest path may only be there below -L; and one that is on
 /// the host may be the host's own, with the guest's of the same name below -L.
 void find_program(Options& options, const Root& root) {
-  if (root.empty() || !options.program.starts_with('/')) return;
+  // What execve() resolved is the host's path already.
+  if (root.empty() || options.reexec || !options.program.starts_with('/')) return;
   const uint16_t machine = elf_machine_of(options.program.c_str());
   const Abi* const abi = find_abi(std::string_view(options.guest));
   const bool on_host = abi && abi->is_host_like();
   if (machine != 0 && !on_host && (!abi || machine == abi->elf_machine)) return;
   if (on_host && options.program.starts_with(root.directory() + "/")) return;
-  const std::string inside = root.find(options.program, true);
-  if (!inside.empty()) options.program = inside;
+  if (HostPath seen = root.translate(options.program, true); !seen.error)
+    options.program = std::move(seen.text);
 }
 
 const Abi* choose_abi(const Options& options) {

@@ -65,7 +65,9 @@ std::string Files::open(Fields f) {
   if (!name || !flags) return failed(EINVAL);
   if (*flags != O_RDONLY) return failed(EACCES);
   // The program's own path is the host's already.
-  const std::string path = *name == process_.program.exe ? *name : process_.root.translate(*name, true);
+  const user::HostPath path =
+      *name == process_.program.exe ? user::HostPath{*name} : process_.root.translate(*name, true);
+  if (path.error) return failed(static_cast<int>(-path.error));
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return failed(errno);
   open_.insert(fd);

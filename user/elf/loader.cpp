@@ -208,8 +208,8 @@ struct Loader {
 
   Result<uint64_t> load_interpreter(const std::string& program_path, const std::string& name,
                                     uint64_t& entry) {
-    const std::string path = process.root.translate(name, true);
-    if (::access(path.c_str(), F_OK) != 0)
+    const auto [path, error] = process.root.translate(name, true);
+    if (error || ::access(path.c_str(), F_OK) != 0)
       return fail(kNotFound, program_path,
                   fmt::format("needs the interpreter {},\n  which is not there; {}", name,
                               process.root.empty() ? "give the guest's root with -L DIR"

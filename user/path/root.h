@@ -1,16 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
-/// -L ROOT: absolute paths of the guest are looked for below ROOT first.
+/// -L ROOT: the guest's files are those of ROOT, laid over the host's.
 ///
-/// Symbolic links are followed component by component with ROOT as `/`, so an absolute link in
-/// the root stays in it. What is not there, and everything below a few directories that belong to
-/// the running system (/proc, /sys, /dev, /run, /tmp), is the host's; but a new name in a directory
-/// that only ROOT has belongs there.
+/// Each component of a path, and of what a symbolic link in it says, is looked for below ROOT first,
+/// wherever the link itself lies. What is not there, and everything below a few directories that
+/// belong to the running system (/proc, /sys, /dev, /run, /tmp), is the host's; but a new name in a
+/// directory that only ROOT has belongs there. A relative path starts in the one directory that the
+/// kernel would take, and stays in that tree until a link leads up or to `/`.
 #pragma once
 
+#include <fcntl.h>
+
+#include <cstdint>
 #include <string>
 #include <string_view>
 
 namespace lyrebird::user {
+
+/// A guest path as the host finds it, or why it can't be one (-errno).
+struct HostPath {
+  std::string text;
+  int64_t error = 0;
+  const char* c_str() const { return text.c_str(); }
+};
 
 class Root {
  public:
@@ -20,16 +31,13 @@ class Root {
   bool empty() const { return directory_.empty(); }
   const std::string& directory() const { return directory_; }
 
-  /// The host path for a guest path. `follow`: the last component too, if it is a link.
-  std::string translate(std::string_view guest_path, bool follow) const;
+  /// The host path for a guest path, itself where the kernel would come to the same file by it.
+  /// `follow`: the last component too, if it is a link. `dir`: what a relative path starts from.
+  HostPath translate(std::string_view guest_path, bool follow, int dir = AT_FDCWD) const;
   /// The name the guest knows a host path by: without the root, if translate() brings it back.
   std::string to_guest(const std::string& host_path) const;
-  /// The host path of an object that must be inside the root, or empty.
-  std::string find(std::string_view guest_path, bool follow) const;
 
  private:
-  std::string walk(std::string_view guest_path, bool follow, bool* only_last_missing) const;
-
   std::string directory_;  // without a slash at the end
 };
 

@@ -17,6 +17,7 @@
 #include "user/host/raw_signal.h"
 #include "user/host/safe_syscall.h"
 #include "user/process/syscalls.h"
+#include "user/syscalls/fs.h"
 #include "user/thread.h"
 
 namespace lyrebird::user {
@@ -39,13 +40,6 @@ class OwnedFd {
  private:
   const int fd_;
 };
-
-std::string host_path_of(Thread& t, const std::string& path, bool follow) {
-  if (path.empty() || path[0] != '/') return path;
-  if (path == "/proc/self/exe" || path == fmt::format("/proc/{}/exe", ::getpid()))
-    return t.process.program.exe;
-  return t.process.root.translate(path, follow);
-}
 
 // "/dev/fd/N/path", as the kernel names a file that was found below a descriptor.
 std::string name_below(int dir, const std::string& path) {
@@ -114,8 +108,9 @@ int64_t classify_elf(Thread& t, int fd, const char* head, size_t size, ExecTarge
   if (header.e_type != ET_EXEC && header.e_type != ET_DYN) return -ENOEXEC;
   target.guest = abi->name;
   const std::string interpreter = interpreter_of(fd, header);
-  if (!interpreter.empty()) return check_executable(AT_FDCWD, host_path_of(t, interpreter, true).c_str(), 0);
-  return 0;
+  if (interpreter.empty()) return 0;
+  const HostPath host = host_path(t, interpreter, true);
+  return host.error ? host.error : check_executable(AT_FDCWD, host.c_str(), 0);
 }
 
 }  // namespace
@@ -130,16 +125,17 @@ int64_t find_exec_target(Thread& t, const ExecRequest& request, ExecTarget& targ
     if (depth > kMaxScripts) return -ELOOP;
     const bool by_fd = depth == 0 && request.empty_path;
     const bool follow = !(depth == 0 && request.no_follow);
-    const std::string host_path =
-        by_fd ? fmt::format("/proc/self/fd/{}", dir) : host_path_of(t, guest_path, follow);
-    if (const int64_t error = check_executable(dir, by_fd ? "" : host_path.c_str(),
+    const HostPath host =
+        by_fd ? HostPath{fmt::format("/proc/self/fd/{}", dir)} : host_path(t, guest_path, follow, dir);
+    if (host.error) return host.error;
+    if (const int64_t error = check_executable(dir, by_fd ? "" : host.c_str(),
                                                by_fd    ? AT_EMPTY_PATH
                                                : follow ? 0
                                                         : AT_SYMLINK_NOFOLLOW))
       return error;
     // Execute right without read right: the kernel could, we can't.
-    const OwnedFd file(by_fd ? ::open(host_path.c_str(), O_RDONLY | O_CLOEXEC)
-                             : ::openat(dir, host_path.c_str(), O_RDONLY | O_CLOEXEC));
+    const OwnedFd file(by_fd ? ::open(host.c_str(), O_RDONLY | O_CLOEXEC)
+                             : ::openat(dir, host.c_str(), O_RDONLY | O_CLOEXEC));
     if (file.get() < 0) return -errno;
     if (is_being_written(file.get())) return -ETXTBSY;
     char head[kHeadSize];
@@ -164,13 +160,11 @@ int64_t find_exec_target(Thread& t, const ExecRequest& request, ExecTarget& targ
     if (!bytes.starts_with(ELFMAG)) return -ENOEXEC;
     if (const int64_t error = classify_elf(t, file.get(), head, bytes.size(), target)) return error;
     target.guest_path = name_below(dir, by_fd ? "" : guest_path);
-    target.host_path = host_path;
-    if (by_fd || (dir != AT_FDCWD && host_path[0] != '/')) target.fd = file.get();
-    if (target.fd >= 0) {
-      target.fd = ::fcntl(file.get(), F_DUPFD, 100);  // not closed by execve
-      if (target.fd < 0) return -errno;
-    }
-    return 0;
+    const bool below = dir != AT_FDCWD && !host.text.starts_with('/');
+    target.host_path = below ? fmt::format("/proc/self/fd/{}/{}", dir, host.text) : host.text;
+    if (target.native || !(by_fd || below)) return 0;
+    target.fd = ::fcntl(file.get(), F_DUPFD, 100);  // not closed by execve
+    return target.fd < 0 ? -errno : 0;
   }
 }
 

@@ -16,22 +16,15 @@
 
 namespace lyrebird::user {
 
+HostPath host_path(Thread& t, const std::string& path, bool follow, int dir) {
+  HostPath host = t.process.root.translate(path, follow, dir);
+  if (follow) proc_link_target(t, host.text, host.text);
+  return host;
+}
+
 HostPath host_path(Thread& t, const Path& path, bool follow, int dir) {
   if (path.error) return {{}, path.error};
-  const Root& root = t.process.root;
-  if (path.text.empty() || path.text[0] != '/') {
-    // In a directory of the root, links and `..` must not lead out of it.
-    char directory[PATH_MAX];
-    if (root.empty() || dir != AT_FDCWD || path.text.empty() || !::getcwd(directory, sizeof directory))
-      return {path.text, 0};
-    const std::string guest = root.to_guest(directory);
-    if (guest == directory) return {path.text, 0};
-    std::string found = root.find(guest + '/' + path.text, follow);
-    return {found.empty() ? path.text : std::move(found), 0};
-  }
-  std::string own;
-  if (follow && proc_link_target(t, path.text, own)) return {std::move(own), 0};
-  return {root.translate(path.text, follow), 0};
+  return host_path(t, path.text, follow, dir);
 }
 
 }  // namespace lyrebird::user
@@ -64,10 +57,10 @@ bool is_fd_only(const Path& path, uint32_t flags) {
 }  // namespace
 
 Errno<Fd> openat(Thread& t, Fd dir, Path path, OpenFlags flags, Mode mode) {
-  if (path.error) return path.error;
-  if (const int64_t fd = open_proc_file(t, dir, path.text, flags); fd != kNotOurs) return fd;
   const bool follow = !(flags & O_NOFOLLOW) && (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL);
   const HostPath host = host_path(t, path, follow, dir);
+  if (host.error) return host.error;
+  if (const int64_t fd = open_proc_file(t, dir, host.text, flags); fd != kNotOurs) return fd;
   // A fifo's open blocks until the other end comes.
   return host::safe_syscall(SYS_openat, static_cast<uint64_t>(dir.value), word(host.c_str()),
                             static_cast<uint64_t>(flags.value), mode);
@@ -85,12 +78,13 @@ Errno<Fd> openat2(Thread& t, Fd dir, Path path, Ptr<struct open_how> guest_how, 
   }
   how.flags = (how.flags & ~uint64_t{0xffffffff}) |
               flags_to_host(t.abi().open_flags, static_cast<uint32_t>(how.flags));
-  if (how.resolve == 0)
-    if (const int64_t fd = open_proc_file(t, dir, path.text, static_cast<int>(how.flags)); fd != kNotOurs)
-      return fd;
   // With RESOLVE_IN_ROOT and the like the path is meant below dir.
   const HostPath host =
       how.resolve ? HostPath{path.text, 0} : host_path(t, path, !(how.flags & O_NOFOLLOW), dir);
+  if (host.error) return host.error;
+  if (how.resolve == 0)
+    if (const int64_t fd = open_proc_file(t, dir, host.text, static_cast<int>(how.flags)); fd != kNotOurs)
+      return fd;
   return host::safe_syscall(SYS_openat2, static_cast<uint64_t>(dir.value), word(host.c_str()), word(&how),
                             sizeof how);
 }
@@ -352,11 +346,13 @@ Errno<Long> fremovexattr(Thread&, Fd fd, Name name) {
 
 Errno<Long> inotify_add_watch(Thread& t, Fd fd, Path path, Flags mask) {
   constexpr uint32_t kDontFollow = 0x02000000;
-  return at_path(t, SYS_inotify_add_watch, fd, path, !(mask & kDontFollow), mask.value);
+  const HostPath host = host_path(t, path, !(mask & kDontFollow));
+  if (host.error) return host.error;
+  return host::call(SYS_inotify_add_watch, fd.value, host.c_str(), mask.value);
 }
 
 Errno<Long> fanotify_mark(Thread& t, Fd fd, Flags flags, Hex mask, Fd dir, Path path) {
-  const HostPath host = path.null() ? HostPath{} : host_path(t, path);
+  const HostPath host = path.null() ? HostPath{} : host_path(t, path, true, dir);
   if (host.error) return host.error;
   return host::call(SYS_fanotify_mark, fd.value, flags.value, mask.value, dir.value,
                     path.null() ? nullptr : host.c_str());

@@ -8,18 +8,15 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 
+#include "user/path/root.h"
 #include "user/syscalls/dispatch.h"
 
 namespace lyrebird::user {
 
-/// A guest path as the host finds it: -L ROOT and the emulated part of /proc applied.
-/// error: 0, or the -errno that reading the path gave.
-struct HostPath {
-  std::string text;
-  int64_t error = 0;
-  const char* c_str() const { return text.c_str(); }
-};
-/// `dir`: what a relative path starts from.
+/// A guest path as the host finds it: -L ROOT and the emulated part of /proc applied. `dir`: what a
+/// relative path starts from.
+HostPath host_path(Thread& t, const std::string& path, bool follow, int dir = AT_FDCWD);
+/// error: also what reading the path gave.
 HostPath host_path(Thread& t, const Path& path, bool follow = true, int dir = AT_FDCWD);
 
 }  // namespace lyrebird::user
