@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "user/abi/data_model.h"
 
+#include <array>
 #include <cstring>
+#include <type_traits>
 
 #include "base/bits.h"
 
@@ -9,12 +11,15 @@ namespace lyrebird::user {
 namespace {
 
 struct Place {
-  unsigned size, align;
+  uint8_t size, align;
   bool is_signed;
 };
 
-Place place_of(const DataModel& model, const Field& field) {
-  switch (field.kind) {
+constexpr unsigned kKinds = static_cast<unsigned>(Kind::Pad) + 1;
+using Places = std::array<Place, kKinds>;
+
+constexpr Place place_of(uint8_t word, uint8_t align64, Kind kind) {
+  switch (kind) {
     case Kind::S8:
       return {1, 1, true};
     case Kind::U8:
@@ -28,54 +33,99 @@ Place place_of(const DataModel& model, const Field& field) {
     case Kind::U32:
       return {4, 4, false};
     case Kind::S64:
-      return {8, model.align64, true};
+      return {8, align64, true};
     case Kind::U64:
-      return {8, model.align64, false};
+      return {8, align64, false};
     case Kind::Long:
-      return {model.word, model.word, true};
+      return {word, word, true};
     case Kind::ULong:
     case Kind::Pointer:
-      return {model.word, model.word, false};
+      return {word, word, false};
     case Kind::Bytes:
     case Kind::Pad:
       break;
   }
-  return {field.host_size, 1, false};
+  return {0, 1, false};  // as many as the field says
 }
 
+constexpr Places places(uint8_t word, uint8_t align64) {
+  Places all{};
+  for (unsigned i = 0; i < kKinds; ++i) all[i] = place_of(word, align64, static_cast<Kind>(i));
+  return all;
+}
+
+/// A system call is short: where members go is looked up and not decided.
+const Places& places_of(const DataModel& model) {
+  static constexpr Places kWide = places(8, 8), kNarrow = places(4, 8), kNarrowLoose = places(4, 4);
+  if (model.word == 8) return kWide;
+  return model.align64 == 8 ? kNarrow : kNarrowLoose;
+}
+
+template <typename Unsigned>
+Unsigned swapped(Unsigned raw) {
+  return static_cast<Unsigned>(__builtin_bswap64(raw) >> (64 - 8 * sizeof raw));
+}
+
+// No copies of variable size: they would be calls.
 uint64_t load(const void* from, unsigned size, bool is_signed, bool swap) {
-  uint64_t raw = 0;
-  std::memcpy(&raw, from, size);
-  if (swap) raw = __builtin_bswap64(raw) >> (64 - 8 * size);
-  return is_signed ? static_cast<uint64_t>(sign_extend(raw, 8 * size)) : raw;
+  const auto as = [&]<typename Unsigned>(Unsigned raw) {
+    std::memcpy(&raw, from, sizeof raw);
+    if (swap) raw = swapped(raw);
+    return is_signed ? static_cast<uint64_t>(static_cast<std::make_signed_t<Unsigned>>(raw)) : raw;
+  };
+  switch (size) {
+    case 1:
+      return as(uint8_t{});
+    case 2:
+      return as(uint16_t{});
+    case 4:
+      return as(uint32_t{});
+    default:
+      return as(uint64_t{});
+  }
 }
 
 void store(void* to, uint64_t value, unsigned size, bool swap) {
-  if (swap) value = __builtin_bswap64(value) >> (64 - 8 * size);
-  std::memcpy(to, &value, size);
+  const auto as = [&]<typename Unsigned>(Unsigned raw) {
+    raw = static_cast<Unsigned>(value);
+    if (swap) raw = swapped(raw);
+    std::memcpy(to, &raw, sizeof raw);
+  };
+  switch (size) {
+    case 1:
+      return as(uint8_t{});
+    case 2:
+      return as(uint16_t{});
+    case 4:
+      return as(uint32_t{});
+    default:
+      return as(uint64_t{});
+  }
 }
 
-/// Calls visit(field, guest offset, place) for each member; returns the guest's size.
+/// Calls visit(field, guest offset, size, whether it is signed) for each member; returns the guest's size.
 template <typename Visit>
 unsigned walk(const DataModel& model, const StructDesc& desc, Visit visit) {
+  const Places& places = places_of(model);
   unsigned offset = 0, widest = 1;
   for (const Field& field : desc.fields) {
-    const Place place = place_of(model, field);
+    const Place place = places[static_cast<unsigned>(field.kind)];
     if (!desc.packed) {
-      offset = static_cast<unsigned>(align_up(offset, place.align));
+      offset = (offset + place.align - 1) & -unsigned{place.align};
       widest = place.align > widest ? place.align : widest;
     }
-    visit(field, offset, place);
-    offset += place.size;
+    const unsigned size = place.size ? place.size : field.host_size;
+    visit(field, offset, size, place.is_signed);
+    offset += size;
   }
-  return desc.packed ? offset : static_cast<unsigned>(align_up(offset, widest));
+  return desc.packed ? offset : (offset + widest - 1) & -widest;
 }
 
 }  // namespace
 
 unsigned guest_size(const DataModel& model, const StructDesc& desc) {
   if (model.like_host() && desc.same_order) return desc.host_size;
-  return walk(model, desc, [](const Field&, unsigned, const Place&) {});
+  return walk(model, desc, [](const Field&, unsigned, unsigned, bool) {});
 }
 
 void struct_to_host(const DataModel& model, const StructDesc& desc, const void* guest, void* host) {
@@ -84,7 +134,7 @@ void struct_to_host(const DataModel& model, const StructDesc& desc, const void* 
     return;
   }
   std::memset(host, 0, desc.host_size);
-  walk(model, desc, [&](const Field& field, unsigned offset, const Place& place) {
+  walk(model, desc, [&](const Field& field, unsigned offset, unsigned size, bool is_signed) {
     const char* const from = static_cast<const char*>(guest) + offset;
     char* const to = static_cast<char*>(host) + field.host_offset;
     if (field.kind == Kind::Pad) return;
@@ -92,37 +142,49 @@ void struct_to_host(const DataModel& model, const StructDesc& desc, const void* 
       std::memcpy(to, from, field.host_size);
       return;
     }
-    store(to, load(from, place.size, place.is_signed, model.big_endian), field.host_size, false);
+    store(to, load(from, size, is_signed, model.big_endian), field.host_size, false);
   });
 }
 
-void struct_to_guest(const DataModel& model, const StructDesc& desc, const void* host, void* guest) {
+unsigned struct_to_guest(const DataModel& model, const StructDesc& desc, const void* host, void* guest,
+                         unsigned room) {
   if (model.like_host() && desc.same_order) {
+    if (desc.host_size > room) return 0;
     std::memcpy(guest, host, desc.host_size);
-    return;
+    return desc.host_size;
   }
-  std::memset(guest, 0, guest_size(model, desc));
-  walk(model, desc, [&](const Field& field, unsigned offset, const Place& place) {
-    const char* const from = static_cast<const char*>(host) + field.host_offset;
-    char* const to = static_cast<char*>(guest) + offset;
-    if (field.kind == Kind::Pad) return;
-    if (field.kind == Kind::Bytes) {
-      std::memcpy(to, from, field.host_size);
-      return;
-    }
-    store(to, load(from, field.host_size, place.is_signed, false), place.size, model.big_endian);
-  });
+  bool fits = true;
+  unsigned end = 0;
+  const auto zero_up_to = [&](unsigned offset) {
+    if (end != offset) std::memset(static_cast<char*>(guest) + end, 0, offset - end);
+  };
+  const unsigned all =
+      walk(model, desc, [&](const Field& field, unsigned offset, unsigned size, bool is_signed) {
+        fits = fits && offset <= room && size <= room - offset;
+        if (!fits || field.kind == Kind::Pad) return;
+        const char* const from = static_cast<const char*>(host) + field.host_offset;
+        char* const to = static_cast<char*>(guest) + offset;
+        zero_up_to(offset);
+        end = offset + size;
+        if (field.kind == Kind::Bytes)
+          std::memcpy(to, from, size);
+        else
+          store(to, load(from, field.host_size, is_signed, false), size, model.big_endian);
+      });
+  if (!fits || all > room) return 0;
+  zero_up_to(all);
+  return all;
 }
 
 bool struct_fits(const DataModel& model, const StructDesc& desc, const void* host) {
   if (model.like_host() && desc.same_order) return true;
   bool fits = true;
-  walk(model, desc, [&](const Field& field, unsigned, const Place& place) {
-    if (field.kind == Kind::Pad || field.kind == Kind::Bytes || place.size >= field.host_size) return;
+  walk(model, desc, [&](const Field& field, unsigned, unsigned size, bool) {
+    if (field.kind == Kind::Pad || field.kind == Kind::Bytes || size >= field.host_size) return;
     const uint64_t value =
         load(static_cast<const char*>(host) + field.host_offset, field.host_size, true, false);
-    const bool as_signed = static_cast<uint64_t>(sign_extend(value, 8 * place.size)) == value;
-    fits &= as_signed || (field.kind != Kind::S32 && (value & low_mask(8 * place.size)) == value);
+    const bool as_signed = static_cast<uint64_t>(sign_extend(value, 8 * size)) == value;
+    fits &= as_signed || (field.kind != Kind::S32 && (value & low_mask(8 * size)) == value);
   });
   return fits;
 }
