@@ -683,18 +683,30 @@ bool AddressSpace::is_mapped(uint64_t address, uint64_t size) const {
 }
 
 namespace {
-/// What this thread found mapped not long ago, and nothing of a space was unmapped since: most system calls
-/// look at the same few places, and the lock would cost more than all the rest of a short one.
+/// What this thread found mapped last, and nothing of the space was unmapped since: most system calls look at
+/// the same few places, and the lock would cost more than all the rest of a short one.
 struct SeenMapped {
-  uint64_t generation = 0;  ///< no space's
-  uint64_t start = 0, size = 0;
-};
-constexpr unsigned kSeenBits = 3;
-constinit thread_local SeenMapped seen_mapped[1u << kSeenBits] = {};
+  static constexpr unsigned kMost = 4;  // a power of 2
+  uint64_t generation = 0;              ///< no space's
+  unsigned next = 0;                    ///< to be overwritten
+  struct {
+    uint64_t start = 0, size = 0;
+  } ranges[kMost];
 
-SeenMapped& seen_at(uint64_t address) {
-  return seen_mapped[(address >> 16) * 0x9e3779b97f4a7c15 >> (64 - kSeenBits)];
-}
+  bool has(uint64_t now, uint64_t address, uint64_t size) const {
+    if (generation != now) return false;
+    for (const auto& range : ranges) {
+      const uint64_t offset = address - range.start;
+      if (offset < range.size && size <= range.size - offset) return true;
+    }
+    return false;
+  }
+  void add(uint64_t now, uint64_t start, uint64_t size) {
+    if (generation != now) *this = {.generation = now, .next = 0, .ranges = {}};
+    ranges[next++ % kMost] = {start, size};
+  }
+};
+constinit thread_local SeenMapped seen_mapped{};
 
 /// Of all spaces, so that none takes what was seen in another.
 uint64_t next_generation() {
@@ -706,11 +718,7 @@ uint64_t next_generation() {
 void AddressSpace::forget_seen() { unmapped_generation_.store(next_generation(), std::memory_order_release); }
 
 uint64_t AddressSpace::mapped_prefix(uint64_t address, uint64_t size) const {
-  SeenMapped& seen = seen_at(address);
-  const uint64_t offset = address - seen.start;
-  if (seen.generation == unmapped_generation_.load(std::memory_order_acquire) && offset < seen.size &&
-      size <= seen.size - offset)
-    return size;
+  if (seen_mapped.has(unmapped_generation_.load(std::memory_order_acquire), address, size)) return size;
   const std::shared_lock lock(mutex_);
   uint64_t at = address, start = address;
   const uint64_t end = address + size < address ? ~uint64_t{0} : address + size;
@@ -720,7 +728,7 @@ uint64_t AddressSpace::mapped_prefix(uint64_t address, uint64_t size) const {
     start = std::min(start, it->second.start);
     at = it->second.end;
   }
-  seen = {unmapped_generation_.load(std::memory_order_relaxed), start, at - start};
+  if (at != address) seen_mapped.add(unmapped_generation_.load(std::memory_order_relaxed), start, at - start);
   return std::min(at, end) - address;
 }
 
