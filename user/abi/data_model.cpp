@@ -166,7 +166,13 @@ unsigned struct_to_guest(const DataModel& model, const StructDesc& desc, const v
         char* const to = static_cast<char*>(guest) + offset;
         zero_up_to(offset);
         end = offset + size;
-        if (field.kind == Kind::Bytes)
+        const bool same = size == field.host_size && !model.big_endian;
+        // Nearly all of a 64-bit guest's.
+        if (same && size == 8)
+          std::memcpy(to, from, 8);
+        else if (same && size == 4)
+          std::memcpy(to, from, 4);
+        else if (field.kind == Kind::Bytes)
           std::memcpy(to, from, size);
         else
           store(to, load(from, field.host_size, is_signed, false), size, model.big_endian);
