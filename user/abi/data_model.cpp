@@ -3,6 +3,8 @@
 
 #include <array>
 #include <cstring>
+#include <iterator>
+#include <span>
 #include <type_traits>
 
 #include "base/bits.h"
@@ -121,6 +123,55 @@ unsigned walk(const DataModel& model, const StructDesc& desc, Visit visit) {
   return desc.packed ? offset : (offset + widest - 1) & -widest;
 }
 
+/// A struct whose members only move, or lose their upper halves, as a few copies: stat and statx are called
+/// too often for a walk over all of their members.
+struct CopyPlan {
+  static constexpr unsigned kMost = 16;
+  struct Run {
+    uint16_t host, guest, size;
+  };
+  const StructDesc* desc = nullptr;
+  uint8_t word = 0, align64 = 0;
+  uint8_t count = 0;  ///< 0: it takes a walk
+  uint16_t size = 0;  ///< of the whole struct in the guest
+  Run runs[kMost];
+
+  unsigned copy(const void* from, void* to) const {
+    std::memset(to, 0, size);
+    for (const Run& run : std::span(runs, count))
+      std::memcpy(static_cast<char*>(to) + run.guest, static_cast<const char*>(from) + run.host, run.size);
+    return size;
+  }
+};
+
+CopyPlan make_plan(const DataModel& model, const StructDesc& desc) {
+  CopyPlan plan{.desc = &desc, .word = model.word, .align64 = model.align64, .runs = {}};
+  unsigned count = 0;
+  bool simple = !model.big_endian;
+  const unsigned all = walk(model, desc, [&](const Field& field, unsigned offset, unsigned size, bool) {
+    if (!simple || field.kind == Kind::Pad) return;
+    const auto last = [&]() -> CopyPlan::Run& { return plan.runs[count - 1]; };
+    const bool goes_on = count != 0 && last().host + last().size == field.host_offset &&
+                         unsigned{last().guest} + last().size == offset;
+    simple = size <= field.host_size && (goes_on || count < CopyPlan::kMost);
+    if (!simple) return;
+    if (!goes_on) plan.runs[count++] = {field.host_offset, static_cast<uint16_t>(offset), 0};
+    last().size = static_cast<uint16_t>(last().size + size);
+  });
+  plan.size = static_cast<uint16_t>(all);
+  plan.count = simple && all <= UINT16_MAX ? static_cast<uint8_t>(count) : uint8_t{0};
+  return plan;
+}
+
+/// The last few of each thread.
+const CopyPlan& plan_of(const DataModel& model, const StructDesc& desc) {
+  static constinit thread_local CopyPlan plans[4] = {};
+  CopyPlan& plan = plans[reinterpret_cast<uintptr_t>(&desc) / sizeof(StructDesc) % std::size(plans)];
+  if (plan.desc != &desc || plan.word != model.word || plan.align64 != model.align64 || model.big_endian)
+    plan = make_plan(model, desc);
+  return plan;
+}
+
 }  // namespace
 
 unsigned guest_size(const DataModel& model, const StructDesc& desc) {
@@ -153,32 +204,22 @@ unsigned struct_to_guest(const DataModel& model, const StructDesc& desc, const v
     std::memcpy(guest, host, desc.host_size);
     return desc.host_size;
   }
-  bool fits = true;
-  unsigned end = 0;
-  const auto zero_up_to = [&](unsigned offset) {
-    if (end != offset) std::memset(static_cast<char*>(guest) + end, 0, offset - end);
-  };
-  const unsigned all =
-      walk(model, desc, [&](const Field& field, unsigned offset, unsigned size, bool is_signed) {
-        fits = fits && offset <= room && size <= room - offset;
-        if (!fits || field.kind == Kind::Pad) return;
-        const char* const from = static_cast<const char*>(host) + field.host_offset;
-        char* const to = static_cast<char*>(guest) + offset;
-        zero_up_to(offset);
-        end = offset + size;
-        const bool same = size == field.host_size && !model.big_endian;
-        // Nearly all of a 64-bit guest's.
-        if (same && size == 8)
-          std::memcpy(to, from, 8);
-        else if (same && size == 4)
-          std::memcpy(to, from, 4);
-        else if (field.kind == Kind::Bytes)
-          std::memcpy(to, from, size);
-        else
-          store(to, load(from, field.host_size, is_signed, false), size, model.big_endian);
-      });
-  if (!fits || all > room) return 0;
-  zero_up_to(all);
+  if (const CopyPlan& plan = plan_of(model, desc); plan.count != 0) {
+    if (plan.size > room) return 0;
+    return plan.copy(host, guest);
+  }
+  const unsigned all = guest_size(model, desc);
+  if (all > room) return 0;
+  std::memset(guest, 0, all);
+  walk(model, desc, [&](const Field& field, unsigned offset, unsigned size, bool is_signed) {
+    const char* const from = static_cast<const char*>(host) + field.host_offset;
+    char* const to = static_cast<char*>(guest) + offset;
+    if (field.kind == Kind::Pad) return;
+    if (field.kind == Kind::Bytes)
+      std::memcpy(to, from, size);
+    else
+      store(to, load(from, field.host_size, is_signed, false), size, model.big_endian);
+  });
   return all;
 }
 
