@@ -85,6 +85,8 @@ void save_registers([[maybe_unused]] FaultGuard::Registers& to, [[maybe_unused]]
   constexpr int kOrder[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
                               REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
   for (int i = 0; i < 16; ++i) to.general[i] = static_cast<uint64_t>(machine.gregs[kOrder[i]]);
+  to.x87_status = 0;
+  std::memset(to.x87, 0, sizeof to.x87);
   to.pc = static_cast<uint64_t>(machine.gregs[REG_RIP]);
   to.flags = static_cast<uint64_t>(machine.gregs[REG_EFL]);
   to.mxcsr = machine.fpregs ? machine.fpregs->mxcsr : 0;

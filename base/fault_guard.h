@@ -45,16 +45,17 @@ class FaultGuard {
   /// `context` is the handler's third argument; without it `registers` says nothing.
   static void deliver(int signal, const siginfo_t& info, const void* context = nullptr);
 
-  /// The host's registers where the fault happened, for code that keeps guest state in them.
+  /// The host's registers where the fault happened, for code that keeps guest state in them. Guards are made
+  /// all the time and faults are rare: only deliver() fills in what is behind `valid`.
   struct Registers {
     bool valid = false;
-    uint64_t pc = 0;
-    uint64_t general[16] = {};  ///< by the host's numbering
-    uint64_t flags = 0;
-    uint32_t mxcsr = 0;
-    uint16_t x87_status = 0;
-    uint8_t x87[8][16] = {};  ///< ST(0) to ST(7), 10 bytes each
-    uint8_t xmm[32][16];      ///< (valid) the upper half only where the host has it
+    uint64_t pc;
+    uint64_t general[16];  ///< by the host's numbering
+    uint64_t flags;
+    uint32_t mxcsr;
+    uint16_t x87_status;
+    uint8_t x87[8][16];   ///< ST(0) to ST(7), 10 bytes each
+    uint8_t xmm[32][16];  ///< the upper half only where the host has it
   };
 
   sigjmp_buf env;

@@ -28,18 +28,12 @@ constexpr uint8_t hotness_of(unsigned gpr) {
   return 0;
 }
 
-struct FlagField {
-  const char* name;
-  size_t offset;
-  unsigned bit;
-  uint32_t mask;  ///< of its width
-};
 #define FLAG(field, bit, mask) {#field, offsetof(X86State, field), bit, mask}
 constexpr FlagField kFlags[] = {FLAG(df, 10, 1),  FLAG(tf, 8, 1),   FLAG(if_, 9, 1), FLAG(iopl, 12, 3),
                                 FLAG(nt, 14, 1),  FLAG(rf, 16, 1),  FLAG(vm, 17, 1), FLAG(ac, 18, 1),
                                 FLAG(vif, 19, 1), FLAG(vip, 20, 1), FLAG(id, 21, 1)};
 #undef FLAG
-constexpr uint32_t kOf = 1 << 11, kLowFlags = 0xd5;  // SF, ZF, AF, PF, CF
+constexpr uint32_t kOf = 1 << 11;
 
 class Layout {
  public:
@@ -174,6 +168,8 @@ const ir::StateLayout& x86_layout() {
   static const Layout layout;
   return layout.layout();
 }
+
+std::span<const FlagField> flag_fields() { return kFlags; }
 
 uint32_t eflags(const X86State& state) {
   uint32_t value = 2;

@@ -9,7 +9,9 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "frontend/x86/x86_mode.h"
 #include "ir/block.h"
@@ -89,6 +91,17 @@ struct X86State {
 /// Every field above as data, (rax .. r15, cf .., es.base .., st_r0 .. st_r7,
 /// ymm0 .. ymm15, cr0 ..); the most used general registers are hot.
 const ir::StateLayout& x86_layout();
+
+/// A field of EFLAGS that is no result of an instruction.
+struct FlagField {
+  const char* name;
+  size_t offset;  ///< in X86State, a byte
+  unsigned bit;
+  uint32_t mask;  ///< of its width
+};
+std::span<const FlagField> flag_fields();
+inline constexpr uint32_t kLowFlags =
+    0xd5;  ///< SF, ZF, AF, PF, CF: in EFLAGS as in the status word's upper half
 
 /// EFLAGS as PUSHF and signal frames have it; bit 1 reads as one. Writing takes every bit (and sets the
 /// mode bits of TF and AC).

@@ -525,20 +525,23 @@ void collect_f80(ir::CpuHeader& cpu) {
       cpu.pc = block->key.pc;
       return {ir::ExitKind::Interrupted, 0};
     }
-    bool jumped = false;
-    Place from;
-    ExitPlan site;
     const uint64_t generation = thread.cached_generation;
+    Leave left{};
     if (!block->code) {
       const Stop stop = interpret(*block, cpu, thread);
       if (stop.kind != ir::ExitKind::None) return stop;
     } else {
       if (cpu.f80_status != 0) collect_f80(cpu);
-      const Leave left = enter_(block->entry, &cpu, &thread, &table_);
+      left = enter_(block->entry, &cpu, &thread, &table_);
       // The memory thunk left.
       if (left.owner == 0) return thread.stop;
-      from = place_of(left.owner);
-      site = from.info.exit(static_cast<unsigned>(left.exit), from.key);
+    }
+    // Made in place: a copy would wait until the host has written what it was just made of.
+    const Place from = block->code ? place_of(left.owner) : Place{};
+    const ExitPlan site =
+        block->code ? from.info.exit(static_cast<unsigned>(left.exit), from.key) : ExitPlan{};
+    bool jumped = false;
+    if (block->code) {
       jumped = site.kind == ExitPlan::Kind::Jump;
       switch (site.kind) {
         case ExitPlan::Kind::Entry:

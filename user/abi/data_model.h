@@ -42,8 +42,10 @@ struct StructDesc {
 /// Bytes of the struct in the guest.
 unsigned guest_size(const DataModel& model, const StructDesc& desc);
 /// `guest` has guest_size() bytes, `host` desc.host_size. Members that do not fit are truncated.
+/// struct_to_guest() returns guest_size(), or 0 if `guest` has not room for it.
 void struct_to_host(const DataModel& model, const StructDesc& desc, const void* guest, void* host);
-void struct_to_guest(const DataModel& model, const StructDesc& desc, const void* host, void* guest);
+unsigned struct_to_guest(const DataModel& model, const StructDesc& desc, const void* host, void* guest,
+                         unsigned room = ~0u);
 /// Whether no member would be truncated.
 bool struct_fits(const DataModel& model, const StructDesc& desc, const void* host);
 

@@ -108,6 +108,7 @@ SpaceLayout layout_32bit(uint64_t stack_size) {
 }
 
 AddressSpace::AddressSpace(const SpaceLayout& layout) : layout_(layout) {
+  forget_seen();
   if (!layout.reserved) return;
   void* const want = host(0);
   if (::mmap(want, layout.task_size, PROT_NONE,
@@ -207,6 +208,7 @@ bool AddressSpace::any_mapped_locked(uint64_t address, uint64_t size) const {
 /// Drops [address, address + size) from the table only.
 void AddressSpace::forget_locked(uint64_t address, uint64_t size) {
   unwatch_locked(address, size, false);
+  if (any_mapped_locked(address, size)) forget_seen();
   auto it = split(address);
   split(address + size);
   bool code = false;
@@ -359,9 +361,19 @@ uint64_t AddressSpace::image_place_locked(const MapRequest& request, uint64_t si
 /// Maps at request.address over whatever the guest has there.
 int64_t AddressSpace::place_locked(const MapRequest& request, uint64_t size, int host_flags) {
   if (const int64_t error = may_lock_new(size)) return error;
-  if (const int64_t error = claim_locked(request.address, size)) return error;
-  void* const got = ::mmap(host(request.address), size, static_cast<int>(host_prot(request.prot)),
-                           host_flags | MAP_FIXED, request.fd, static_cast<off_t>(request.offset));
+  // Where the guest has nothing, one host call finds out whether the emulator has, and takes it.
+  const bool all_new = !layout_.reserved && !any_mapped_locked(request.address, size);
+  if (!all_new)
+    if (const int64_t error = claim_locked(request.address, size)) return error;
+  void* const want = host(request.address);
+  void* const got = ::mmap(want, size, static_cast<int>(host_prot(request.prot)),
+                           host_flags | (all_new ? MAP_FIXED_NOREPLACE : MAP_FIXED), request.fd,
+                           static_cast<off_t>(request.offset));
+  if (all_new && got != want) {
+    const int error = got == MAP_FAILED && errno != EEXIST ? errno : ENOMEM;
+    if (got != MAP_FAILED) ::munmap(got, size);
+    return -error;
+  }
   if (got == MAP_FAILED) {
     const int error = errno;
     // What claim_locked took is ours and in no table: give it back.
@@ -414,6 +426,8 @@ int64_t AddressSpace::unmap_locked(uint64_t address, uint64_t size) {
   const uint64_t end = address + size;
   auto it = split(address);
   split(end);
+  // Before the host's pages go.
+  if (it != regions_.end() && it->second.start < end) forget_seen();
   for (; it != regions_.end() && it->second.start < end; ++it)
     release_locked(it->second.start, it->second.end - it->second.start);
   forget_locked(address, size);
@@ -668,15 +682,53 @@ bool AddressSpace::is_mapped(uint64_t address, uint64_t size) const {
   return mapped_locked(address, size);
 }
 
+namespace {
+/// What this thread found mapped last, and nothing of the space was unmapped since: most system calls look at
+/// the same few places, and the lock would cost more than all the rest of a short one.
+struct SeenMapped {
+  static constexpr unsigned kMost = 4;  // a power of 2
+  uint64_t generation = 0;              ///< no space's
+  unsigned next = 0;                    ///< to be overwritten
+  struct {
+    uint64_t start = 0, size = 0;
+  } ranges[kMost];
+
+  bool has(uint64_t now, uint64_t address, uint64_t size) const {
+    if (generation != now) return false;
+    for (const auto& range : ranges) {
+      const uint64_t offset = address - range.start;
+      if (offset < range.size && size <= range.size - offset) return true;
+    }
+    return false;
+  }
+  void add(uint64_t now, uint64_t start, uint64_t size) {
+    if (generation != now) *this = {.generation = now, .next = 0, .ranges = {}};
+    ranges[next++ % kMost] = {start, size};
+  }
+};
+constinit thread_local SeenMapped seen_mapped{};
+
+/// Of all spaces, so that none takes what was seen in another.
+uint64_t next_generation() {
+  static std::atomic<uint64_t> last{0};
+  return last.fetch_add(1, std::memory_order_relaxed) + 1;
+}
+}  // namespace
+
+void AddressSpace::forget_seen() { unmapped_generation_.store(next_generation(), std::memory_order_release); }
+
 uint64_t AddressSpace::mapped_prefix(uint64_t address, uint64_t size) const {
+  if (seen_mapped.has(unmapped_generation_.load(std::memory_order_acquire), address, size)) return size;
   const std::shared_lock lock(mutex_);
-  uint64_t at = address;
+  uint64_t at = address, start = address;
   const uint64_t end = address + size < address ? ~uint64_t{0} : address + size;
   while (at < end) {
     const auto it = find_locked(at);
     if (it == regions_.end()) break;
+    start = std::min(start, it->second.start);
     at = it->second.end;
   }
+  if (at != address) seen_mapped.add(unmapped_generation_.load(std::memory_order_relaxed), start, at - start);
   return std::min(at, end) - address;
 }
 

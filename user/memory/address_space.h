@@ -7,8 +7,9 @@
 /// rights; the host gets read rights instead.
 ///
 /// Address results are `int64_t`: the address, or -errno. Page size is 4096 on both sides.
-/// Lock: one reader-writer lock, taken inside each call; the code-change callback runs under it
-/// and must not call back. Under it, for moments, watched_mutex_.
+/// Lock: one reader-writer lock, taken inside each call (but not by who asks again for what it found mapped
+/// and nobody has unmapped since); the code-change callback runs under it and must not call back. Under it,
+/// for moments, watched_mutex_.
 ///
 /// Coherent code (x86): a page that code was fetched from is watched, which is to say read-only on
 /// the host, until the guest writes to it; then what was made of it is forgotten. The write faults,
@@ -202,6 +203,7 @@ class AddressSpace final : public frontend::CodeSource {
   void lock_new(uint64_t address, uint64_t size);
   int64_t unmap_locked(uint64_t address, uint64_t size);
   void forget_locked(uint64_t address, uint64_t size);
+  void forget_seen();
   void insert_locked(Region region);
   void merge_locked(uint64_t address);
   void code_changed(uint64_t start, uint64_t size);
@@ -224,7 +226,8 @@ class AddressSpace final : public frontend::CodeSource {
   uint64_t limit_as_ = ~uint64_t{0}, limit_data_ = ~uint64_t{0};
   uint32_t lock_future_ = 0;  // MCL_FUTURE, MCL_ONFAULT: new mappings are locked
   std::atomic<bool> any_guarded_{false};
-  std::atomic<uint64_t> code_generation_{1};  // raised after executable regions change
+  std::atomic<uint64_t> unmapped_generation_{0};  // another one whenever something is unmapped
+  std::atomic<uint64_t> code_generation_{1};      // raised after executable regions change
   void (*code_changed_)(void*, uint64_t, uint64_t) = nullptr;
   void* code_changed_context_ = nullptr;
   uint32_t with_implied(uint32_t prot) const;

@@ -127,10 +127,8 @@ bool put_struct(Thread& t, uint64_t addr, const StructDesc& common, const void* 
   const StructDesc& desc = t.abi().desc(common);
   if (t.abi().model.like_host() && desc.same_order) return t.memory().write(addr, host, desc.host_size);
   char buffer[1024];
-  const unsigned size = guest_size(t.abi().model, desc);
-  if (size > sizeof buffer) return false;
-  struct_to_guest(t.abi().model, desc, host, buffer);
-  return t.memory().write(addr, buffer, size);
+  const unsigned size = struct_to_guest(t.abi().model, desc, host, buffer, sizeof buffer);
+  return size != 0 && t.memory().write(addr, buffer, size);
 }
 
 unsigned word_size(Thread& t) { return t.abi().model.word; }

@@ -112,10 +112,6 @@ uint64_t verify_helper(void* cpu, uint64_t selector, uint64_t write, uint64_t, u
 
 // --- flags
 
-uint64_t get_eflags_helper(void* cpu, uint64_t, uint64_t, uint64_t, uint64_t) {
-  return eflags(state_of(cpu));
-}
-
 // SDM volume 2, POPF: what may change depends on CPL and IOPL.
 uint64_t pop_eflags_helper(void* cpu, uint64_t value, uint64_t size, uint64_t, uint64_t) {
   constexpr uint32_t kStatus = 0x244dd5, kIf = 1 << 9, kIopl = 3 << 12, kRf = 1 << 16;

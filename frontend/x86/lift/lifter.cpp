@@ -174,6 +174,15 @@ Value Lifter::status() {
   return flags.word;
 }
 
+Value Lifter::eflags() {
+  const Value word = ir.ZExt(status(), I64);
+  const Value overflow = ir.Shl(ir.And(word, imm(I64, 1)), imm(I64, 11));
+  Value value = ir.Or(ir.And(ir.ShrU(word, imm(I64, 8)), imm(I64, kLowFlags)), ir.Or(overflow, imm(I64, 2)));
+  for (const FlagField& part : flag_fields())
+    value = ir.Or(value, ir.Shl(ir.ZExt(field(part.offset, I8), I64), imm(I64, part.bit)));
+  return value;
+}
+
 Value Lifter::flag(Flag flag) {
   KnownFlags& flags = ctx.flags;
   Value& known = flags.value[static_cast<unsigned>(flag)];

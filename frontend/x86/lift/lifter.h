@@ -137,6 +137,8 @@ class Lifter {
   Value flag(Flag flag);
   /// The status word.
   Value status();
+  /// eflags(), I64.
+  Value eflags();
   using FlagValue = std::pair<Flag, Value>;
   /// Some flags; the others stay.
   void set_flags(std::initializer_list<FlagValue> values, Value condition = {});

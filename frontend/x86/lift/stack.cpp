@@ -62,7 +62,7 @@ struct Stack : SegmentLoader {
   bool PUSHF() {
     v86_needs_iopl();
     constexpr uint64_t kPushed = 0xfcffff;
-    const Value flags = ir.CallHelper(kHelperGetEflags, I64, {});
+    const Value flags = eflags();
     push(ir.Trunc(ir.And(flags, imm(I64, kPushed)), operand_type()));
     return true;
   }

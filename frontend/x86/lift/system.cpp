@@ -11,7 +11,7 @@ struct System : Lifter {
   using Lifter::Lifter;
 
   bool SYSCALL() {
-    const Value flags = ir.CallHelper(kHelperGetEflags, I64, {});
+    const Value flags = eflags();
     set_gpr(kRcx, imm(I64, next_pc()));
     set_gpr(11, flags);
     ir.Raise(ExitKind::Syscall, kSyscallInsn);

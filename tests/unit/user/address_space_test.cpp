@@ -78,6 +78,23 @@ TEST_F(AddressSpaceTest, AHoleInTheMiddleLeavesTwoRegions) {
   EXPECT_EQ(map(kPage), at + kPage);
 }
 
+TEST_F(AddressSpaceTest, WhatWasSeenMappedIsForgottenWithIt) {
+  constexpr unsigned kPlaces = 6;  // more than a thread remembers
+  uint64_t places[kPlaces], value = 0;
+  for (uint64_t& place : places) place = map(kPage, kReadWrite, 0, MAP_SHARED | MAP_ANONYMOUS);
+  for (unsigned round = 0; round < 2; ++round)
+    for (const uint64_t place : places) EXPECT_TRUE(space.put(place, place) && space.get(place, value));
+  EXPECT_EQ(space.mapped_prefix(places[0], 2 * kPage), kPage);
+  ASSERT_EQ(space.unmap(places[1], kPage), 0);
+  EXPECT_FALSE(space.get(places[1], value));
+  EXPECT_EQ(space.mapped_prefix(places[1], 1), 0u);
+  EXPECT_TRUE(space.get(places[2], value));
+  EXPECT_EQ(value, places[2]);
+  // Nor does another space have it.
+  const AddressSpace other(layout_64bit());
+  EXPECT_EQ(other.mapped_prefix(places[2], 1), 0u);
+}
+
 TEST_F(AddressSpaceTest, FixedReplacesWhatTheGuestHas) {
   const uint64_t at = map(2 * kPage);
   EXPECT_TRUE(space.put(at, uint64_t{42}));

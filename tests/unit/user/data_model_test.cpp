@@ -3,8 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
+#include <iterator>
 
 #include "user/abi/abi.h"
 #include "user/abi/structs.h"
@@ -35,7 +37,10 @@ TEST(DataModel, MembersOfStatMoveToTheGenericPlaces) {
   host.st_size = 0x1122334455667788;
   host.st_mtim.tv_sec = 99;
   unsigned char guest[128];
-  struct_to_guest(kArm64, kGenericStat, &host, guest);
+  EXPECT_EQ(struct_to_guest(kArm64, kGenericStat, &host, guest, sizeof guest - 1), 0u);
+  std::memset(guest, 0xaa, sizeof guest);
+  EXPECT_EQ(struct_to_guest(kArm64, kGenericStat, &host, guest), sizeof guest);
+  EXPECT_EQ(std::count(std::begin(guest), std::end(guest), 0xaa), 0) << "what is between members is zero";
   const auto at = [&](unsigned offset, unsigned size) {
     uint64_t value = 0;
     std::memcpy(&value, guest + offset, size);
