@@ -58,12 +58,6 @@ uint8_t Emitter::free_gpr() const {
   return kNoReg;
 }
 
-Emitter::Probe Emitter::take_probe() {
-  Probe probe{.i = take_gpr(), .t = take_gpr()};
-  probe.entries = free_gpr();
-  return probe;
-}
-
 /// Jumps to `cold` unless the access may be made by plain memory; else the host address is address + i. The
 /// bytes from address + low up to address + high lie in the page then.
 void Emitter::probe_tlb(uint8_t address, const MemInfo& info, bool write, const Probe& probe, Label cold,
@@ -256,7 +250,8 @@ void Emitter::emit_system_store(const ir::Inst& inst, const MemInfo& info) {
   if (offset != 0) cold.place = guest_place(inst.args[0]);
   const uint8_t address =
       offset != 0 ? use_gpr(plan_.address(inst.args[0]).base) : guest_address(inst.args[0]);
-  const Probe probe = take_probe();
+  Probe probe{.i = take_gpr(), .t = take_gpr()};
+  probe.entries = free_gpr();
   cold.args[0] = address;
   if (group)
     probe_group(*group, cold, info, probe, offset);

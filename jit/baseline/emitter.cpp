@@ -242,7 +242,8 @@ void Emitter::emit_inst(const ir::Inst& inst) {
   const ValuePlan& plan = plan_[now_];
   if (plan.lazy || !plan.needed || plan.root != now_ || plan.fused != 0) return;
   kept_flags_ = false;
-  if (word_active() && !is_memory_access(inst.op) && (ir::effects(inst, helpers_) & ir::Faults)) settle_word();
+  if (word_active() && !is_memory_access(inst.op) && (ir::effects(inst, helpers_) & ir::Faults))
+    settle_word();
   if (inst.op == Op::CallHelper) {
     asks_ = options_.system;
     emit_helper(inst);

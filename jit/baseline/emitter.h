@@ -355,7 +355,6 @@ class Emitter {
   struct Probe {
     uint8_t i, t, entries = kNoReg;
   };
-  Probe take_probe();
   uint8_t free_gpr() const;
   /// Until the cold path is back no register may be taken.
   void probe_tlb(uint8_t address, const ir::MemInfo& info, bool write, const Probe& probe, Label cold);
