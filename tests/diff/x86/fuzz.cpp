@@ -288,7 +288,7 @@ class Fuzz {
     }
     ++done_;
     ++endings_[c.ending.signal];
-    forget_mask(insn, c);
+    forget_gather(insn, c);
     std::string first;
     for (size_t i = 0; i < guests_.size(); ++i) {
       const Ending ending = guests_[i]->run(c, ours_);

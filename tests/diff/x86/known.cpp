@@ -203,7 +203,7 @@ void forget_mm(const x86::Insn& insn, Case& c, const Machine& ours) {
   if (at < kPage && c.out.memory[at] == (ours.memory[at] | 2)) c.out.memory[at] = ours.memory[at];
 }
 
-void forget_mask(const x86::Insn& insn, Case& c) {
+void forget_gather(const x86::Insn& insn, Case& c) {
   if (!is_gather(x86::name_of(insn.row)) || !is_page_fault(c)) return;
   const unsigned reg = insn.operands[2].reg, size = insn.operands[1].size;
   const unsigned used = insn.operands[0].size;
@@ -211,6 +211,11 @@ void forget_mask(const x86::Insn& insn, Case& c) {
     uint8_t* const lane = at < 16 ? c.out.legacy.xmm[reg] + at : c.out.ymm_high[reg] + at - 16;
     std::memset(lane, at < used && (lane[size - 1] & 0x80) ? 0xff : 0, size);
   }
+  // Intel's clear what is above a destination of 128 bits with its first element, ours with the last.
+  uint8_t* const above = c.out.ymm_high[insn.operands[0].reg];
+  constexpr uint8_t kZeros[16] = {};
+  if (used <= 16 && std::memcmp(above, kZeros, 16) == 0)
+    std::memcpy(above, c.in.ymm_high[insn.operands[0].reg], 16);
 }
 
 void forget_nans(const x86::Insn& insn, Case& c, const Machine& ours) {

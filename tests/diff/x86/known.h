@@ -25,8 +25,9 @@ void forget_mm(const x86::Insn& insn, Case& c, const Machine& ours);
 void forget_precision(Case& c, const Machine& ours);
 
 /// The lanes of a gather's mask that a fault leaves become copies of their signs first, says the manual;
-/// AMD's processors leave them as they are, Intel's also write such above the lanes that count.
-void forget_mask(const x86::Insn& insn, Case& c);
+/// AMD's processors leave them as they are, Intel's also write such above the lanes that count. What lies
+/// above a destination of 128 bits may be gone by then.
+void forget_gather(const x86::Insn& insn, Case& c);
 
 /// Which of several NaNs a dot product gives, and where, is "implementation dependent".
 void forget_nans(const x86::Insn& insn, Case& c, const Machine& ours);
