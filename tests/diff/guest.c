@@ -16,7 +16,8 @@
 static struct DiffInput inputs[kDiffBatch];
 static struct DiffOutput outputs[kDiffBatch];
 static uint32_t count, current;
-static uint64_t seed_in_memory, hash_in_memory;
+/* What is in memory; at first nothing that a seed makes. */
+static uint64_t seed_in_memory, hash_in_memory = 1;
 static int started;
 
 static void transfer(int out, void* at, size_t size) {
