@@ -16,7 +16,8 @@ struct StateField {
   std::string_view name;
   uint32_t offset;  ///< bytes from the start of the struct, which starts with CpuHeader
   Type type;
-  /// 1 is the hottest; 0: not hot. JITs keep the hottest I64 fields in host registers.
+  /// 1 is the hottest of its type; 0: not hot. JITs keep the hottest I64 fields in host registers, and V128
+  /// fields and the lower halves of V256 fields where the host has registers for them.
   uint8_t hot = 0;
 };
 

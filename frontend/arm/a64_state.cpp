@@ -21,6 +21,11 @@ constexpr uint8_t hotness_of_x(unsigned i) {
   return 0;
 }
 
+/// The first argument and scratch vectors; callees keep v8 to v15, so that compilers use these last.
+constexpr uint8_t hotness_of_v(unsigned i) {
+  return static_cast<uint8_t>(i < 8 ? i + 1 : i >= 16 && i < 24 ? i - 7 : 0);
+}
+
 struct Layout {
   std::vector<std::string> names;
   std::vector<ir::StateField> fields;
@@ -36,7 +41,7 @@ struct Layout {
       add("x" + std::to_string(i), offsetof(A64State, x) + 8 * i, Type::I64, hotness_of_x(i));
     add("sp", offsetof(A64State, sp), Type::I64, 3);
     for (unsigned i = 0; i < 32; ++i)
-      add("v" + std::to_string(i), offsetof(A64State, v) + 16 * i, Type::V128);
+      add("v" + std::to_string(i), offsetof(A64State, v) + 16 * i, Type::V128, hotness_of_v(i));
     add("n", offsetof(A64State, n), Type::I8);
     add("z", offsetof(A64State, z), Type::I8);
     add("c", offsetof(A64State, c), Type::I8);

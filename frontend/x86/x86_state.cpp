@@ -49,7 +49,8 @@ class Layout {
     add("mxcsr", offsetof(X86State, mxcsr), Type::I32);
     add("xcr0", offsetof(X86State, xcr0), Type::I64);
     for (unsigned i = 0; i < 16; ++i)
-      add("ymm" + std::to_string(i), offsetof(X86State, ymm) + 32 * i, Type::V256);
+      add("ymm" + std::to_string(i), offsetof(X86State, ymm) + 32 * i, Type::V256,
+          static_cast<uint8_t>(i + 1));
     add("error_code", offsetof(X86State, error_code), Type::I32);
     system();
     layout_ = {fields_, sizeof(X86State), true};

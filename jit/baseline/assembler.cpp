@@ -178,6 +178,19 @@ bool keeps_host_flags(InstId id) {
     case hi::kIdVmovsd:
     case hi::kIdVmovaps:
     case hi::kIdVmovups:
+    case hi::kIdVmovd:
+    case hi::kIdVmovq:
+    case hi::kIdVmovlhps:
+    case hi::kIdVinsertps:
+    case hi::kIdVpsrldq:
+    case hi::kIdVpextrb:
+    case hi::kIdVpextrw:
+    case hi::kIdVpextrd:
+    case hi::kIdVpextrq:
+    case hi::kIdVpinsrb:
+    case hi::kIdVpinsrw:
+    case hi::kIdVpinsrd:
+    case hi::kIdVpinsrq:
     case hi::kIdPxor:
     case hi::kIdVpxor:
     case hi::kIdRorx:

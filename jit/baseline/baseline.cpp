@@ -44,15 +44,24 @@ using baseline::Leave;
 
 namespace {
 
-baseline::Pins pins_of(const ir::StateLayout& layout) {
+/// The hot fields of these types, the hottest first.
+std::vector<ir::StateField> hot_fields(const ir::StateLayout& layout, std::initializer_list<ir::Type> types) {
   std::vector<ir::StateField> hot;
   for (const ir::StateField& field : layout.fields)
-    if (field.hot && field.type == ir::Type::I64) hot.push_back(field);
+    if (field.hot && std::find(types.begin(), types.end(), field.type) != types.end()) hot.push_back(field);
   std::sort(hot.begin(), hot.end(), [](const auto& a, const auto& b) { return a.hot < b.hot; });
-  baseline::Pins pins;
-  for (size_t i = 0; i < hot.size() && i < std::size(abi::kPinned); ++i) {
-    pins.add({hot[i].offset, abi::kPinned[i]});
-  }
+  return hot;
+}
+
+baseline::Pins pins_of(const ir::StateLayout& layout, bool vectors) {
+  using baseline::Pins;
+  Pins pins;
+  const auto words = hot_fields(layout, {ir::Type::I64});
+  for (size_t i = 0; i < words.size() && i < std::size(abi::kPinned); ++i)
+    pins.add({words[i].offset, abi::kPinned[i]});
+  const auto quads = hot_fields(layout, {ir::Type::V128, ir::Type::V256});
+  for (size_t i = 0; vectors && i < quads.size() && i < Pins::kMostVectors; ++i)
+    pins.add_vector({quads[i].offset, static_cast<uint8_t>(Pins::kFirstVector + i)});
   // The one status word that StatusOf ops make.
   for (const ir::StateField& field : layout.fields)
     if (field.type == ir::Type::I16 && field.name == "status") {
@@ -87,7 +96,7 @@ Baseline::Baseline(const ir::StateLayout& layout, ir::HelperTable helpers, Basel
       helpers_(helpers),
       options_(options),
       host_(baseline::host_features()),
-      pins_(pins_of(layout)),
+      pins_(pins_of(layout, options.pin_vectors && host_.avx512)),
       interpreter_(helpers, options.system),
       cache_(options.code_bytes, kImageRoom) {
   usable_ = host_.sse42 && cache_.usable();
@@ -371,10 +380,11 @@ std::vector<std::unique_ptr<CompiledBlock>> Baseline::compile_regions(std::span<
 
 bool Baseline::optimises() {
   const std::lock_guard lock(regions_mutex_);
-  return !no_regions_;
+  return !no_regions_ && pins_.vectors.empty();
 }
 
 Result<void> Baseline::use_regions_for_every_block() {
+  if (!pins_.vectors.empty()) return Error("regions don't know of vectors in registers");
   auto made = make_region_compiler(
       {.layout = &layout_, .helpers = helpers_, .host = host_, .zero_base = options_.zero_base});
   if (!made) return made.error();
@@ -636,6 +646,7 @@ Stop Baseline::fault(const FaultGuard& guard, ir::CpuHeader& cpu, ThreadContext&
     recover(place.info.recovery(), offset, host, {state, layout_.size});
   } else {
     for (const baseline::Pin& pin : pins_.pins) std::memcpy(state + pin.offset, &host.general[pin.reg], 8);
+    for (const baseline::Pin& pin : pins_.vectors) std::memcpy(state + pin.offset, host.xmm[pin.reg], 16);
   }
   if (at->flags == FlagsAt::Word) {
     uint16_t word;

@@ -99,8 +99,7 @@ bool Emitter::emit_native_arithmetic(const ir::Inst& inst) {
   const unsigned form = (inst.type == Type::V128 ? 2u : 0u) + (inst.elem == Type::F64 ? 1u : 0u);
   if (const Forms* const forms = forms_of(inst.op)) {
     const uint8_t a = use_xmm(inst.args[0]), b = use_xmm(inst.args[1]);
-    const ir::ValueId first = root(inst.args[0]);
-    const ir::ValueId above = type_of(first) == Type::V128 ? first : above_[a];
+    const ir::ValueId above = vector_above(inst.args[0], a);
     const uint8_t d = def_xmm(inst.args[0]);
     vop({forms->sse[form], forms->avx[form]}, d, a, xmm(b));
     if (form < 2) above_[d] = above;
@@ -112,11 +111,14 @@ bool Emitter::emit_native_arithmetic(const ir::Inst& inst) {
                                {hi::kIdSqrtps, hi::kIdVsqrtps},
                                {hi::kIdSqrtpd, hi::kIdVsqrtpd}};
     const uint8_t a = use_xmm(inst.args[0]);
+    const ir::ValueId above = vector_above(inst.args[0], a);
     const uint8_t d = def_xmm();
-    if (form < 2)
+    if (form < 2) {
       vop(kSqrt[form], d, a, xmm(a));
-    else
+      above_[d] = above;
+    } else {
       vun(kSqrt[form], d, xmm(a));
+    }
     return true;
   }
   if (!host_.fma) return false;
@@ -130,11 +132,18 @@ bool Emitter::emit_native_arithmetic(const ir::Inst& inst) {
                         : inst.op == Op::FNegMulAdd ? 2
                                                     : 3;
   const uint8_t a = use_xmm(inst.args[0]), b = use_xmm(inst.args[1]), c = use_xmm(inst.args[2]);
-  const uint8_t t = take_xmm();
-  move_xmm(t, c);
-  (void)a_.emit(kFma[kind][form], xmm(t), xmm(a), xmm(b));
-  move_xmm(def_xmm(), t);
+  const ir::ValueId above = vector_above(inst.args[2], c);
+  const uint8_t d = def_xmm(inst.args[2]);
+  move_xmm(d, c);
+  (void)a_.emit(kFma[kind][form], xmm(d), xmm(a), xmm(b));
+  if (form < 2) above_[d] = above;
   return true;
+}
+
+/// The vector that has above its lowest lane what the host register of this scalar has there.
+ir::ValueId Emitter::vector_above(ir::ValueId scalar, uint8_t reg) const {
+  const ir::ValueId id = root(scalar);
+  return type_of(id) == Type::V128 || plan_[id].zeros_above ? id : above_[reg];
 }
 
 bool Emitter::emit_native_to_int(const ir::Inst& inst) {

@@ -34,6 +34,7 @@ void Emitter::emit_get_state(const ir::Inst& inst) {
     if (inst.type == Type::I1) (void)a_.and_(gp32(loc(now_).gpr), 1);
     return no_flags();
   }
+  if (pins_.has_vectors(offset, ir::byte_size(inst.type))) return get_from_vector_pins(inst);
   if (inst.type == Type::I1) {
     // Whatever the byte holds, the value is its lowest bit.
     define_from_memory(state_mem(offset));
@@ -63,6 +64,7 @@ void Emitter::emit_set_state(const ir::Inst& inst) {
       return f80_set_field(static_cast<unsigned>(field), value);
   flush_f80_at(offset, size);
   const Pin* const pin = pins_.at(offset);
+  if (!pin && pins_.has_vectors(offset, size)) return set_vector_pins(value, offset);
   if (!pin) return store_to_state(value, offset);
   if (offset == pin->offset && size <= 2 && inst.type != Type::I1 && class_of(inst.type) == ValueClass::Gpr) {
     // The host has instructions that write the low part of a register, too.
@@ -121,9 +123,8 @@ void Emitter::store_to_state(ValueId value, uint32_t offset) {
   const Type type = type_of(value);
   const uint32_t size = ir::byte_size(type);
   const Mem to = state_mem(offset, size);
-  Loc& l = loc(id);
   touch(id);
-  if (l.home == Home::State && l.offset == offset && ir::byte_size(type_of(id)) == size) return;
+  if (is_home(id, offset, size)) return;
   switch (class_of(type)) {
     case ValueClass::Gpr: {
       if (const auto imm = imm32(value, type)) {
@@ -131,7 +132,7 @@ void Emitter::store_to_state(ValueId value, uint32_t offset) {
         (void)a_.mov(to, *imm);
         return;
       }
-      if (plan_[id].lazy && l.gpr == kNoReg && l.home == Home::None) {
+      if (plan_[id].lazy && loc(id).gpr == kNoReg && loc(id).home == Home::None) {
         if (store_order_equal(value, to)) return;
         const auto cc = evaluate(value);
         lose_state(offset, size);
@@ -163,10 +164,22 @@ void Emitter::store_to_state(ValueId value, uint32_t offset) {
       return;
     }
   }
-  // If the register is wanted for something else, nothing need be saved.
+  make_home(value, offset);
+}
+
+bool Emitter::is_home(ValueId id, uint32_t offset, uint32_t size) {
+  const Loc& l = loc(id);
+  return l.home == Home::State && l.offset == offset && ir::byte_size(type_of(id)) == size;
+}
+
+/// The value has just been written there. If its register is wanted for something else, nothing need be saved.
+void Emitter::make_home(ValueId value, uint32_t offset) {
+  const ValueId id = root(value);
+  const Type type = type_of(value);
+  const uint32_t size = ir::byte_size(type);
   const uint32_t own = ir::byte_size(type_of(id));
   const bool whole = own == size || (own < size && class_of(type) == ValueClass::Xmm);
-  if (l.home == Home::None && at(id).op != Op::Const && whole && offset >= sizeof(ir::CpuHeader) &&
+  if (loc(id).home == Home::None && at(id).op != Op::Const && whole && offset >= sizeof(ir::CpuHeader) &&
       class_of(type) == class_of(type_of(id)))
     set_home(id, Home::State, offset);
 }

@@ -211,6 +211,7 @@ class Emitter {
   Mem frame_mem(uint32_t offset, unsigned size = 0) const;
   void load_int(uint8_t reg, const Mem& from, ir::Type type);
   void load_float(uint8_t reg, const Mem& from, ir::Type type);
+  void load_from_state(uint8_t reg, uint32_t offset, ir::Type type);
   void load_const(uint8_t reg, uint64_t value);
   void load_const_value(uint8_t reg, ir::ValueId id);
   /// A guest address at a fixed distance from the block's pc.
@@ -310,10 +311,22 @@ class Emitter {
   bool delays() const { return delayed_ != FlagsAt::State; }
   void materialise(ir::ValueId lazy);
 
+  // --- emit_pinned_vector.cpp
+  void load_vector_pin(uint8_t to, uint32_t offset, unsigned size);
+  void store_vector_pin(uint32_t offset, unsigned size, uint8_t from);
+  void get_part_of_vector_pin(const ir::Inst& inst);
+  void set_part_of_vector_pin(uint32_t offset, ir::Type type, uint8_t from);
+  void vector_pins_to_memory(uint32_t offset, uint32_t size);
+  void vector_pins_from_memory(uint32_t offset, uint32_t size);
+  void get_from_vector_pins(const ir::Inst& inst);
+  void set_vector_pins(ir::ValueId value, uint32_t offset);
+
   // --- emit_state.cpp
   void emit_get_state(const ir::Inst& inst);
   void emit_set_state(const ir::Inst& inst);
   void store_to_state(ir::ValueId value, uint32_t offset);
+  bool is_home(ir::ValueId id, uint32_t offset, uint32_t size);
+  void make_home(ir::ValueId value, uint32_t offset);
   void copy_memory(const Mem& from, const Mem& to, uint32_t size);
 
   // --- emit_memory.cpp
@@ -481,6 +494,7 @@ class Emitter {
   // --- emit_float_native.cpp
   bool emit_float_native(const ir::Inst& inst);
   bool emit_native_arithmetic(const ir::Inst& inst);
+  ir::ValueId vector_above(ir::ValueId scalar, uint8_t reg) const;
   bool emit_native_to_int(const ir::Inst& inst);
   bool emit_native_from_int(const ir::Inst& inst);
   bool emit_native_round(const ir::Inst& inst);

@@ -27,13 +27,16 @@ inline constexpr uint8_t kNoReg = 0xff;
 
 /// Guest registers that live in host registers for as long as generated code runs.
 struct Pin {
-  uint32_t offset;  ///< of an I64 field
+  uint32_t offset;  ///< of an I64 field, or of 16 bytes of a vector
   uint8_t reg;      ///< host register number
 };
 struct Pins {
   static constexpr uint32_t kReach = 2048;  ///< fields behind that many bytes of state stay in memory
   static constexpr size_t kMostF80 = 8;
+  static constexpr uint8_t kFirstVector = 16;  ///< of the host registers that only AVX-512 has
+  static constexpr size_t kMostVectors = 16;
   std::vector<Pin> pins;
+  std::vector<Pin> vectors;   ///< 16 bytes of the state that are in a host register from kFirstVector on
   std::vector<uint32_t> f80;  ///< offsets of fields of F80, which may be on the host's x87
   uint32_t status = 0;        ///< offset of the guest's flags, 0: none that the host's flags can hold
   /// 2: a status word (StatusOfAdd ..). 4: negative, zero, carry, overflow, a byte each; carry is no borrow.
@@ -41,11 +44,24 @@ struct Pins {
   std::optional<uint32_t> shift_status = {};  ///< host_shift_status()
   uint16_t mask = 0;                          ///< of host registers
   uint8_t by_word[kReach / 8] = {};           ///< index + 1, of each 8 bytes of state
+  uint8_t vector_by_quad[kReach / 16] = {};   ///< host register or 0, of each 16 bytes of state
   void add(Pin pin) {
     if (pin.offset % 8 != 0 || pin.offset >= kReach) return;
     pins.push_back(pin);
     mask |= static_cast<uint16_t>(1u << pin.reg);
     by_word[pin.offset / 8] = static_cast<uint8_t>(pins.size());
+  }
+  void add_vector(Pin pin) {
+    if (pin.offset % 16 != 0 || pin.offset >= kReach) return;
+    vectors.push_back(pin);
+    vector_by_quad[pin.offset / 16] = pin.reg;
+  }
+  /// The host register that has byte `offset` of the state and the others of its 16, or 0.
+  uint8_t vector_at(uint32_t offset) const { return offset < kReach ? vector_by_quad[offset / 16] : 0; }
+  bool has_vectors(uint32_t offset, uint32_t size) const {
+    for (uint32_t at = offset & ~15u; at < offset + size; at += 16)
+      if (vector_at(at)) return true;
+    return false;
   }
   /// Whether the host's shift leaves the word of that StatusOfShift in its flags; `by`: its amount, if that
   /// is known.

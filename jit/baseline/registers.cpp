@@ -96,6 +96,11 @@ void Emitter::load_float(uint8_t reg, const Mem& from, Type type) {
   (void)a_.emit(id, xmm(reg), m);
 }
 
+void Emitter::load_from_state(uint8_t reg, uint32_t offset, Type type) {
+  if (pins_.vector_at(offset)) return load_vector_pin(reg, offset, ir::byte_size(type));
+  load_float(reg, state_mem(offset), type);
+}
+
 void Emitter::load_const(uint8_t reg, uint64_t value) {
   // Never xor: host flags may be in use.
   if (value <= 0xffffffff)
@@ -349,7 +354,7 @@ void Emitter::lose_state(uint32_t offset, uint32_t size) {
         }
         case ValueClass::Xmm: {
           const uint8_t reg = take_xmm();
-          load_float(reg, from, type_of(id));
+          load_from_state(reg, l.offset, type_of(id));
           bind_xmm(id, reg);
           break;
         }
@@ -487,7 +492,7 @@ uint8_t Emitter::use_xmm(ValueId value) {
   if (at(id).op == Op::Const)
     load_const_xmm(reg, constant(id), type_of(id) == Type::V128 ? at(id).high() : 0);
   else if (l.home == Home::State)
-    load_float(reg, state_mem(l.offset), type_of(id));
+    load_from_state(reg, l.offset, type_of(id));
   else
     load_float(reg, frame_mem(l.offset), Type::V128);
   bind_xmm(id, reg);
@@ -522,7 +527,8 @@ Operand Emitter::use_xm(ValueId value) {
   const ValueId id = root(value);
   const Loc& l = loc(id);
   if (l.xmm == kNoReg && host_.avx && plan_[id].last_use <= now_ &&
-      (l.home == Home::Slot || (l.home == Home::State && ir::byte_size(type_of(id)) == 16))) {
+      (l.home == Home::Slot ||
+       (l.home == Home::State && ir::byte_size(type_of(id)) == 16 && !pins_.vector_at(l.offset)))) {
     touch(id);
     return l.home == Home::State ? state_mem(l.offset, 16) : frame_mem(l.offset, 16);
   }
@@ -540,7 +546,10 @@ Emitter::Mem Emitter::use_mem(ValueId value) {
   if (plan_[id].lazy && loc(id).gpr == kNoReg && loc(id).home == Home::None) materialise(id);
   Loc& l = loc(id);
   if (l.home == Home::Slot) return frame_mem(l.offset);
-  if (l.home == Home::State && ir::byte_size(type) <= ir::byte_size(type_of(id))) return state_mem(l.offset);
+  if (l.home == Home::State && ir::byte_size(type) <= ir::byte_size(type_of(id))) {
+    vector_pins_to_memory(l.offset, ir::byte_size(type));
+    return state_mem(l.offset);
+  }
   if (type_of(id) == Type::F80) return f80_to_memory(id);
   // From its register to a slot that is the value's from now on, if that says nothing wrong.
   const unsigned size = slot_size(type_of(id));

@@ -84,9 +84,17 @@ class Runtime {
   }
   void load_pins() {
     for (const Pin& pin : pins_.pins) (void)a_.mov(x86::gpq(pin.reg), state(pin.offset));
+    load_vectors();
   }
   void store_pins() {
     for (const Pin& pin : pins_.pins) (void)a_.mov(state(pin.offset), x86::gpq(pin.reg));
+    store_vectors();
+  }
+  void load_vectors() {
+    for (const Pin& pin : pins_.vectors) (void)a_.vmovups(x86::xmm(pin.reg), state(pin.offset));
+  }
+  void store_vectors() {
+    for (const Pin& pin : pins_.vectors) (void)a_.vmovups(state(pin.offset), x86::xmm(pin.reg));
   }
   /// MXCSR's flags as FpFlag bits; changes t.
   void fp_flags_of(const x86::Gp& mxcsr, const x86::Gp& t) {
@@ -235,7 +243,11 @@ void Runtime::thunk(Thunk kind) {
   };
   for (const uint8_t reg : kVolatile) (void)a_.mov(gpr(reg), x86::gpq(reg));
   for (unsigned reg = 0; reg < 16; ++reg) (void)a_.movaps(vec(reg), x86::xmm(reg));
-  if (kind == Thunk::Full) store_pins();
+  // C++ keeps no vector register.
+  if (kind == Thunk::Full)
+    store_pins();
+  else
+    store_vectors();
   if (kind != Thunk::Int) collect_flags(kUp);
   (void)a_.lea(x86::rdx, x86::ptr(x86::gpq(abi::kState), -abi::kStateBias));
   (void)a_.mov(x86::rdi, x86::rax);
@@ -247,7 +259,10 @@ void Runtime::thunk(Thunk kind) {
   for (unsigned reg = 0; reg < 16; ++reg) (void)a_.movaps(x86::xmm(reg), vec(reg));
   for (const uint8_t reg : kVolatile) (void)a_.mov(x86::gpq(reg), gpr(reg));
   (void)a_.mov(x86::rax, gpr(0));
-  if (kind == Thunk::Full) load_pins();
+  if (kind == Thunk::Full)
+    load_pins();
+  else
+    load_vectors();
   (void)a_.ret();
 }
 

@@ -52,14 +52,16 @@ struct State {
   uint8_t bytes[1024] = {};
 };
 
-/// The layout of the random blocks, with its integers hot, so that they are pinned.
+/// The layout of the random blocks, with its integers and vectors hot, so that they are pinned.
 const ir::StateLayout& hot_layout() {
   static const std::vector<ir::StateField> fields = [] {
     const auto plain = ir::test::test_layout().fields;
     std::vector<ir::StateField> made(plain.begin(), plain.end());
-    uint8_t next = 1;
-    for (ir::StateField& field : made)
+    uint8_t next = 1, next_vector = 1;
+    for (ir::StateField& field : made) {
       if (field.type == ir::Type::I64) field.hot = next++;
+      if (field.type == ir::Type::V128 || field.type == ir::Type::V256) field.hot = next_vector++;
+    }
     return made;
   }();
   static const ir::StateLayout layout{fields, ir::test::test_layout().size};
@@ -76,7 +78,8 @@ constexpr NamedMaker kMakers[] = {
     {"baseline",
      [] {
        return std::unique_ptr<Engine>(
-           new Baseline(hot_layout(), ir::test::test_helpers(), {.code_bytes = size_t{4} << 20}));
+           new Baseline(hot_layout(), ir::test::test_helpers(),
+                        {.code_bytes = size_t{4} << 20, .pin_vectors = true}));
      }},
     {"llvm",
      [] {
