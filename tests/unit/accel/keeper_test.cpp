@@ -114,8 +114,8 @@ struct Kept : test::KeptFolder {
     return options;
   }
   /// The first process, which translates everything.
-  void fill() {
-    Run run(*this, options());
+  void fill(Executor executor = Executor::Baseline) {
+    Run run(*this, options(executor));
     run.state.x[4] = 2;
     ASSERT_EQ(run.from(kCode).kind, ir::ExitKind::Syscall);
     ASSERT_EQ(run.state.x[0], 2 * kBlocks);
@@ -129,9 +129,9 @@ struct Kept : test::KeptFolder {
 };
 
 TEST_F(Kept, TheSecondProcessTranslatesNothing) {
-  fill();
-  ASSERT_FALSE(image().empty());
   for (const Executor executor : {Executor::Baseline, Executor::Tiered}) {
+    fill(executor);
+    ASSERT_FALSE(image().empty());
     Run run(*this, options(executor));
     run.state.x[4] = 3;
     EXPECT_EQ(run.from(kCode).kind, ir::ExitKind::Syscall);
