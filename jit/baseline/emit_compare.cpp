@@ -467,7 +467,8 @@ const ir::Inst* Emitter::compared_order(const ir::Inst& compare, ValueId* order,
 
 /// Host flags of a comparison of a with b, or the other way round. Raises what FCompare does.
 void Emitter::order_flags(const ir::Inst& order, bool crossed) {
-  const uint8_t a = use_xmm(order.args[crossed ? 1 : 0]), b = use_xmm(order.args[crossed ? 0 : 1]);
+  const uint8_t a = use_pinned_xmm(order.args[crossed ? 1 : 0]);
+  const uint8_t b = use_pinned_xmm(order.args[crossed ? 0 : 1]);
   const bool wide = order.elem == Type::F64, signal = order.fp_extra() & 1;
   const InstId id =
       signal ? (host_.avx ? (wide ? hi::kIdVcomisd : hi::kIdVcomiss) : (wide ? hi::kIdComisd : hi::kIdComiss))

@@ -247,7 +247,8 @@ void Emitter::emit_cold_float(const Cold& cold) {
     if (!ir::is_vector(cold.type)) (void)a_.mov(x86::rax, frame_mem(kFrameSaveGpr, 8));
   }
   for (unsigned k = 0; k < cold.arg_count; ++k)
-    (void)a_.movaps(frame_mem(kFrameScratch + 32 * k, 16), xmm(cold.args[k]));
+    (void)a_.emit(cold.args[k] < 16 ? hi::kIdMovaps : hi::kIdVmovaps, frame_mem(kFrameScratch + 32 * k, 16),
+                  xmm(cold.args[k]));
   call_record(cold.record, Thunk::Float);
   if (cold.gpr_result)
     load_int(cold.d, frame_mem(kFrameScratch + 96), cold.type);
@@ -275,7 +276,7 @@ bool Emitter::emit_float_arithmetic(const ir::Inst& inst) {
   const unsigned count = ir::arg_count(inst), form = form_of(inst.type, elem);
   uint8_t args[3] = {};
   for (unsigned k = 0; k < count; ++k) {
-    args[k] = use_xmm(inst.args[k]);
+    args[k] = k == (count == 3 ? 2 : 0) ? use_first_xmm(inst.args[k]) : use_pinned_xmm(inst.args[k]);
     args[k] = both_halves(inst, args[k]);
   }
   const uint8_t d = def_xmm();

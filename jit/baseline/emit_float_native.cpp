@@ -98,7 +98,7 @@ bool Emitter::emit_native_arithmetic(const ir::Inst& inst) {
   if (inst.type != Type::V128 && inst.type != inst.elem) return false;
   const unsigned form = (inst.type == Type::V128 ? 2u : 0u) + (inst.elem == Type::F64 ? 1u : 0u);
   if (const Forms* const forms = forms_of(inst.op)) {
-    const uint8_t a = use_xmm(inst.args[0]), b = use_xmm(inst.args[1]);
+    const uint8_t a = use_first_xmm(inst.args[0]), b = use_pinned_xmm(inst.args[1]);
     const ir::ValueId above = vector_above(inst.args[0], a);
     const uint8_t d = def_xmm(inst.args[0]);
     vop({forms->sse[form], forms->avx[form]}, d, a, xmm(b));
@@ -110,7 +110,7 @@ bool Emitter::emit_native_arithmetic(const ir::Inst& inst) {
                                {hi::kIdSqrtsd, hi::kIdVsqrtsd},
                                {hi::kIdSqrtps, hi::kIdVsqrtps},
                                {hi::kIdSqrtpd, hi::kIdVsqrtpd}};
-    const uint8_t a = use_xmm(inst.args[0]);
+    const uint8_t a = use_first_xmm(inst.args[0]);
     const ir::ValueId above = vector_above(inst.args[0], a);
     const uint8_t d = def_xmm();
     if (form < 2) {
@@ -131,7 +131,8 @@ bool Emitter::emit_native_arithmetic(const ir::Inst& inst) {
                         : inst.op == Op::FMulSub    ? 1
                         : inst.op == Op::FNegMulAdd ? 2
                                                     : 3;
-  const uint8_t a = use_xmm(inst.args[0]), b = use_xmm(inst.args[1]), c = use_xmm(inst.args[2]);
+  const uint8_t a = use_pinned_xmm(inst.args[0]), b = use_pinned_xmm(inst.args[1]);
+  const uint8_t c = use_first_xmm(inst.args[2]);
   const ir::ValueId above = vector_above(inst.args[2], c);
   const uint8_t d = def_xmm(inst.args[2]);
   move_xmm(d, c);

@@ -255,7 +255,7 @@ void Emitter::emit_load(const ir::Inst& inst, const MemInfo& info) {
 void Emitter::emit_store(const ir::Inst& inst, const MemInfo& info) {
   const ValueId value = inst.args[1];
   if (class_of(inst.type) == ValueClass::Xmm) {
-    const uint8_t v = use_xmm(value);
+    const uint8_t v = use_pinned_xmm(value);
     const Mem m = guest_memory(inst.args[0], info);
     faulting(info.size == 4                 ? (host_.avx ? hi::kIdVmovss : hi::kIdMovss)
              : info.size == 8               ? (host_.avx ? hi::kIdVmovsd : hi::kIdMovsd)

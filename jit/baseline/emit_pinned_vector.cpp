@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Guest vectors that live in host registers 16 to 31 (Pins::vectors). Few instructions of ours reach
-// those: values are copied to and from the lower ones, which the host does by renaming.
+// Guest vectors that live in host registers 16 to 31 (Pins::vectors). Only encodings of AVX-512 reach
+// those: most values are copied to and from the lower ones, which the host does by renaming.
 #include "jit/baseline/emitter.h"
 #include "jit/baseline/ids.h"
 
@@ -9,6 +9,23 @@ namespace lyrebird::jit::baseline {
 using namespace asmjit;
 using ir::Type;
 using ir::ValueId;
+
+/// Like use_xmm(), but may be a pinned register, whose lanes above a scalar are the vector's: for what is
+/// only read, by an instruction that AVX-512 has, too.
+uint8_t Emitter::use_pinned_xmm(ValueId value) {
+  const ValueId id = root(value);
+  const Loc& l = loc(id);
+  const bool there = l.xmm == kNoReg && l.home == Home::State && l.offset % 16 == 0;
+  const uint8_t pin = there ? pins_.vector_at(l.offset) : 0;
+  if (!pin) return use_xmm(value);
+  touch(id);
+  return pin;
+}
+
+/// The same for an operand whose upper lanes the result takes over.
+uint8_t Emitter::use_first_xmm(ValueId value) {
+  return type_of(root(value)) == Type::V128 ? use_pinned_xmm(value) : use_xmm(value);
+}
 
 /// A value of the class Xmm, as a load of that size makes it: with zeros above.
 void Emitter::load_vector_pin(uint8_t to, uint32_t offset, unsigned size) {

@@ -312,6 +312,8 @@ class Emitter {
   void materialise(ir::ValueId lazy);
 
   // --- emit_pinned_vector.cpp
+  uint8_t use_pinned_xmm(ir::ValueId value);
+  uint8_t use_first_xmm(ir::ValueId value);
   void load_vector_pin(uint8_t to, uint32_t offset, unsigned size);
   void store_vector_pin(uint32_t offset, unsigned size, uint8_t from);
   void get_part_of_vector_pin(const ir::Inst& inst);

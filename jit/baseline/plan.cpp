@@ -20,8 +20,6 @@ namespace {
 constexpr uint16_t kBarrier = ir::Faults | ir::Exits | ir::Terminal;
 
 unsigned value_args(const Inst& inst) { return inst.op == Op::Const ? 0 : ir::arg_count(inst); }
-/// A comparison of floats whose "equal" is one host flag; it is counted with the others of its kind.
-bool is_as_equal(const Inst& inst) { return inst.op == Op::FCompare && (inst.fp_extra() & 2) != 0; }
 bool is_word(Type type) { return type == Type::I32 || type == Type::I64; }
 /// Arithmetic by an instruction that changes its first operand.
 bool is_two_operand(const Inst& inst) {
@@ -547,8 +545,9 @@ void Plan::count_flag_use(ValueId operand) {
 /// Notes a compare that host flags may answer which its operand's maker leaves behind.
 void Plan::count_flag_uses(const Inst& inst, const ValuePlan& v) {
   const Inst* const insts = block_->insts.data();
+  // Comparisons of floats are counted below.
   if ((inst.op == Op::CmpLtS || inst.op == Op::CmpEq || inst.op == Op::CmpNe) && is_const(inst.args[1]) &&
-      insts[inst.args[1]].imm == 0 && !is_as_equal(insts[values_[inst.args[0]].root]))
+      insts[inst.args[1]].imm == 0 && insts[values_[inst.args[0]].root].op != Op::FCompare)
     count_flag_use(inst.args[0]);
   if (v.lazy && inst.elem == Type::I8 && inst.op != Op::Not)
     for (unsigned k = 0; k < 2; ++k)
