@@ -51,11 +51,11 @@ static std::unique_ptr<jit::Engine> make_compiler([[maybe_unused]] const fronten
   if (options.executor != Executor::Interp) {
     auto baseline = std::make_unique<jit::Baseline>(
         frontend.layout(), frontend.helpers(),
-        jit::BaselineOptions{.zero_base = options.zero_base,
-                             // What is out of the map keeps its place for a while.
-                             .code_bytes = options.code_bytes ? options.code_bytes
-                                                              : options.memory_limit / 4 * 5 + (1u << 20),
-                             .pin_vectors = options.executor == Executor::Baseline});
+        jit::BaselineOptions{
+            .zero_base = options.zero_base,
+            // What is out of the map keeps its place for a while.
+            .code_bytes = options.code_bytes ? options.code_bytes : options.memory_limit / 4 * 5 + (1u << 20),
+            .pin_vectors = options.executor == Executor::Baseline});
     if (options.executor == Executor::Llvm) {
       const auto regions = baseline->use_regions_for_every_block();
       if (!regions) {

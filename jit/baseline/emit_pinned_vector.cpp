@@ -61,7 +61,10 @@ void Emitter::get_part_of_vector_pin(const ir::Inst& inst) {
   else if (size == 8)
     (void)a_.emit(hi::kIdVpextrq, gp64(to), pin, lane);
   else
-    (void)a_.emit(size == 4 ? hi::kIdVpextrd : size == 2 ? hi::kIdVpextrw : hi::kIdVpextrb, gp32(to), pin, lane);
+    (void)a_.emit(size == 4   ? hi::kIdVpextrd
+                  : size == 2 ? hi::kIdVpextrw
+                              : hi::kIdVpextrb,
+                  gp32(to), pin, lane);
   if (inst.type != Type::I1) return;
   (void)a_.and_(gp32(to), 1);
   no_flags();
@@ -74,8 +77,10 @@ void Emitter::set_part_of_vector_pin(uint32_t offset, Type type, uint8_t from) {
   if (size == 8)
     (void)a_.emit(hi::kIdVpinsrq, pin, pin, gp64(from), lane);
   else
-    (void)a_.emit(size == 4 ? hi::kIdVpinsrd : size == 2 ? hi::kIdVpinsrw : hi::kIdVpinsrb, pin, pin, gp32(from),
-                  lane);
+    (void)a_.emit(size == 4   ? hi::kIdVpinsrd
+                  : size == 2 ? hi::kIdVpinsrw
+                              : hi::kIdVpinsrb,
+                  pin, pin, gp32(from), lane);
 }
 
 void Emitter::vector_pins_to_memory(uint32_t offset, uint32_t size) {

@@ -172,7 +172,8 @@ bool Emitter::is_home(ValueId id, uint32_t offset, uint32_t size) {
   return l.home == Home::State && l.offset == offset && ir::byte_size(type_of(id)) == size;
 }
 
-/// The value has just been written there. If its register is wanted for something else, nothing need be saved.
+/// The value has just been written there. If its register is wanted for something else, nothing need be
+/// saved.
 void Emitter::make_home(ValueId value, uint32_t offset) {
   const ValueId id = root(value);
   const Type type = type_of(value);

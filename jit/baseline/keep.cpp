@@ -95,8 +95,7 @@ uint64_t Baseline::keep_key() const {
                                      1 + options_.zero_base + 2 * layout_.sse_floats + 4 * options_.system +
                                          8 * host_shifts_tell_first_step());
   for (const auto* const pins : {&pins_.pins, &pins_.vectors})
-    for (const baseline::Pin& pin : *pins)
-      key = persist::mix(key ^ pin.offset, pin.reg + 0x9e3779b97f4a7c15);
+    for (const baseline::Pin& pin : *pins) key = persist::mix(key ^ pin.offset, pin.reg + 0x9e3779b97f4a7c15);
   return persist::hash_bytes(id.data(), id.size(), key) | 1;
 }
 

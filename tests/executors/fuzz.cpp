@@ -77,9 +77,8 @@ constexpr NamedMaker kMakers[] = {
     {"interp", [] { return std::unique_ptr<Engine>(new Interpreter(ir::test::test_helpers())); }},
     {"baseline",
      [] {
-       return std::unique_ptr<Engine>(
-           new Baseline(hot_layout(), ir::test::test_helpers(),
-                        {.code_bytes = size_t{4} << 20, .pin_vectors = true}));
+       return std::unique_ptr<Engine>(new Baseline(hot_layout(), ir::test::test_helpers(),
+                                                   {.code_bytes = size_t{4} << 20, .pin_vectors = true}));
      }},
     {"llvm",
      [] {
