@@ -32,7 +32,7 @@ bool Emitter::emit_status(const ir::Inst& inst) {
         return status_flags(inst);
     }
   };
-  if (!set_flags()) return false;
+  if (!set_flags()) return inst.op == Op::StatusOfOrder && make_order_status(inst);
   flags_.word = now_;
   if (delay) {
     kept_flags_ = true;
@@ -379,6 +379,28 @@ void Emitter::load_status_carry(ValueId word) {
   const bool in_state = l.gpr == kNoReg && l.home == Home::State;
   const Operand m = in_state ? Operand(state_mem(l.offset, 2)) : use_rm(word, Type::I16);
   (void)a_.emit(hi::kIdBt, m, Imm(std::countr_zero(ir::eval::kStatusCarry)));
+}
+
+/// The word of a comparison that is a value, as those of F80 are.
+bool Emitter::make_order_status(const ir::Inst& inst) {
+  static_assert(ir::eval::kStatusCarry == 1 << 8 && ir::eval::kStatusParity == 4 << 8 &&
+                ir::eval::kStatusZero == 0x40 << 8 && ir::eval::kStatusOne == 2 << 8);
+  const uint8_t order = use_clean(inst.args[0]), equal = use_clean(inst.args[1]);
+  const uint8_t t = take_gpr();
+  const uint8_t word = def_gpr();
+  (void)a_.mov(gp32(word), gp32(order));
+  (void)a_.and_(gp32(word), 1);
+  (void)a_.cmp(gp32(order), Imm(ir::kFpUnordered));
+  (void)a_.emit(hi::kIdSete, x86::gpb_lo(t));
+  (void)a_.movzx(gp32(t), x86::gpb_lo(t));
+  (void)a_.lea(gp32(word), x86::ptr(gp64(word), gp64(t), 2, 2));
+  (void)a_.cmp(gp32(equal), 1);
+  (void)a_.emit(hi::kIdSbb, gp32(t), gp32(t));
+  (void)a_.and_(gp32(t), 0x40);
+  (void)a_.or_(gp32(word), gp32(t));
+  (void)a_.emit(hi::kIdShl, gp32(word), Imm(8));
+  no_flags();
+  return true;
 }
 
 /// The same of a comparison of floats, if both operands are that comparison.

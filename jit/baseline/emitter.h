@@ -268,6 +268,7 @@ class Emitter {
   bool emit_status(const ir::Inst& inst);
   bool status_flags(const ir::Inst& inst);
   bool order_status_flags(const ir::Inst& inst);
+  bool make_order_status(const ir::Inst& inst);
   bool shift_status_flags(const ir::Inst& inst);
   bool step_status_flags(const ir::Inst& inst);
   bool is_live(ir::ValueId word) const { return flags_.word != ir::kNoValue && flags_.word == root(word); }
