@@ -348,6 +348,7 @@ void Emitter::f80_memory(InstId id, const Mem& m, bool guest) {
 // --- operations
 
 bool Emitter::emit_f80(const ir::Inst& inst) {
+  if (inst.op == Op::GetFpFlags && inst.aux == 1) return emit_f80_flags();
   if (!is_native_f80(inst)) return false;
   switch (inst.op) {
     case Op::FNeg:
@@ -396,6 +397,16 @@ bool Emitter::emit_f80(const ir::Inst& inst) {
       break;
   }
   f80_note_status();
+  return true;
+}
+
+/// f80_flags(): f80_note_status() has seen to it that f80_status has them.
+bool Emitter::emit_f80_flags() {
+  const uint8_t d = def_gpr();
+  (void)a_.movzx(gp32(d), state_mem(offsetof(ir::CpuHeader, f80_collected), 2));
+  (void)a_.emit(hi::kIdOr, x86::gpw(d), state_mem(offsetof(ir::CpuHeader, f80_status), 2));
+  (void)a_.and_(gp32(d), ir::kF80Exceptions | ir::kF80RoundedUp);
+  no_flags();
   return true;
 }
 

@@ -504,6 +504,7 @@ class Emitter {
   bool emit_native_convert(const ir::Inst& inst);
   // --- emit_f80.cpp
   bool emit_f80(const ir::Inst& inst);
+  bool emit_f80_flags();
   bool is_native_f80(const ir::Inst& inst) const;
   void emit_f80_arithmetic(const ir::Inst& inst);
   void emit_f80_compare(const ir::Inst& inst);
