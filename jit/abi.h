@@ -5,7 +5,8 @@
 /// and keeps rbp; nothing of ours lives in rbp.)
 ///
 /// rsp + kFrame is the frame (jit/baseline/frame.h), 16-byte aligned: rsp is as after a call. All
-/// other registers are free; MXCSR is the default one plus collected exception flags.
+/// other registers are free, but for vectors 16 to 31 where guest vectors are pinned (Pins::vectors);
+/// MXCSR is the default one plus collected exception flags.
 #pragma once
 
 #include <cstdint>
