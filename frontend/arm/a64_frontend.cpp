@@ -17,6 +17,8 @@ namespace {
 using a64::LiftContext;
 
 constexpr uint64_t kPageSize = 4096;
+constexpr unsigned kSideExits = 6;   ///< branches that a block goes on behind
+constexpr unsigned kShortRun = 10;   ///< guest instructions up to the next branch, where it does
 constexpr size_t kUsualInsts = 256;  ///< of IR in a block; longer ones grow
 
 /// The row for the word if the CPU has its feature.
@@ -64,8 +66,30 @@ class Window {
   uint32_t words_[8];
 };
 
+/// B.cond, CBZ, CBNZ, TBZ or TBNZ (DDI 0487, C4.1.93) to a higher address.
+bool is_branch_ahead(uint32_t word) {
+  const bool conditional = (word & 0xff000010) == 0x54000000, compare = (word & 0x7e000000) == 0x34000000,
+             test = (word & 0x7e000000) == 0x36000000;
+  return (conditional || compare || test) && !bit(word, test ? 18 : 23);
+}
+
+/// Of the encodings with branches and exceptions (DDI 0487, C4.1).
+bool is_branch(uint32_t word) { return bits(word, 26, 3) == 5; }
+
+/// Whether what follows the branch at context.pc, if it is not taken, becomes part of the block: only where
+/// it soon comes to a branch, since who comes from elsewhere has it translated again.
+bool goes_on(Window& code, const LiftContext& context, unsigned exits) {
+  if (context.system || exits == kSideExits || !is_branch_ahead(context.word)) return false;
+  uint32_t word = 0;
+  for (uint64_t pc = context.pc + 4; pc <= context.pc + 4 * kShortRun; pc += 4) {
+    if (pc % kPageSize == 0 || !code.read(pc, word)) return false;
+    if (is_branch(word)) return true;
+  }
+  return false;
+}
+
 /// Lifts the instruction at context.pc; false when the block has ended.
-bool lift_one(Window& code, LiftContext& context) {
+bool lift_one(Window& code, LiftContext& context, unsigned& exits) {
   if ((context.pc & 3) != 0) {
     set_header(context, offsetof(ir::CpuHeader, fault_address), ir::Type::I64, context.pc);
     context.ir.Insn(context.pc, 4);
@@ -81,6 +105,8 @@ bool lift_one(Window& code, LiftContext& context) {
     context.ir.Raise(ir::ExitKind::Undefined, context.word);
     return false;
   }
+  context.goes_on = goes_on(code, context, exits);
+  exits += context.goes_on;
   if (const a64::Row* row = row_for(context.cpu, context.word)) return row->lift(context, context.word);
   context.ir.Raise(ir::ExitKind::Undefined, context.word);
   return false;
@@ -179,6 +205,7 @@ void a64::translate(const CpuModel& cpu, const SystemConfig* system,
   const unsigned limit = system && (context.mode & kModeStep) ? 1 : request.max_instructions;
   Window code(request, page_end);
   bool go_on = true;
+  unsigned exits = 0;
   while (go_on) {
     builder.Insn(context.pc, 4);
     const bool first = out.guest_count == 0;
@@ -186,7 +213,7 @@ void a64::translate(const CpuModel& cpu, const SystemConfig* system,
       builder.Raise(ir::ExitKind::Debug);
       break;
     }
-    go_on = (!first || check_branch_target(request, context)) && lift_one(code, context);
+    go_on = (!first || check_branch_target(request, context)) && lift_one(code, context, exits);
     context.pc += 4;
     ++out.guest_count;
     if (go_on && (out.guest_count >= limit || context.pc == page_end)) {

@@ -136,6 +136,8 @@ class Baseline final : public Engine {
   void install_runtime();
   Place place_of(uint64_t owner) const;
   static Place place_in(const Attached& attached, uint32_t number);
+  std::atomic<Attached*>* image_slot(uint32_t id);
+  Attached* attached_of(uint32_t id) const;
   Attached* attached_at(uint64_t address) const;
   bool may_link(const Place& from, const CompiledBlock& to) const;
   void link(const Place& from, const ExitPlan& exit, const CompiledBlock& to);
@@ -161,7 +163,8 @@ class Baseline final : public Engine {
 
   std::mutex link_mutex_;
   baseline::LinkPool links_;
-  /// By the low bits of their ids; what is in use stays. Written under link_mutex_.
+  /// By their ids, in the first free place from the low bits on; what is in use stays. Written under
+  /// link_mutex_.
   std::array<std::atomic<Attached*>, 256> images_{};
   std::atomic<baseline::Emitter*> spare_emitter_{nullptr};  ///< owned; the others are below
   std::mutex emitters_mutex_;

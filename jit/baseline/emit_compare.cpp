@@ -392,7 +392,7 @@ bool Emitter::set_four_flags() {
 /// The host's flags are what the four SetStates write.
 void Emitter::write_four_flags(FlagsAt form) {
   four_flags_end_ = now_ + 4;
-  if (may_delay_ && f80_stack_.empty()) return delay_status(form, plan_[now_].last_use);
+  if (may_delay_ && f80_stack_.empty()) return delay_status(form, now_);
   lose_state(pins_.status, pins_.status_size);
   put_flags(form);
 }

@@ -36,7 +36,7 @@ bool Emitter::emit_status(const ir::Inst& inst) {
   flags_.word = now_;
   if (delay) {
     kept_flags_ = true;
-    delay_status(FlagsAt::Host, plan_[now_ + 1].last_use);
+    delay_status(FlagsAt::Host, now_ + 1);
     return true;
   }
   take_this_gpr(0);
@@ -59,9 +59,11 @@ bool Emitter::delays_status() const {
   return next.op == Op::SetState && next.imm == pins_.status && next.args[0] == now_ && f80_stack_.empty();
 }
 
-void Emitter::delay_status(FlagsAt at, uint32_t end) {
+/// `write`: the SetState.
+void Emitter::delay_status(FlagsAt at, ValueId write) {
   delayed_ = at;
-  status_end_ = end;
+  status_end_ = plan_[write].last_use;
+  status_exit_ = plan_[write].last_exit;
   a_.guard_flags(true);
 }
 
@@ -100,7 +102,7 @@ void Emitter::save_word() {
 
 bool Emitter::keeps_status(const ir::Inst& inst) {
   if (!f80_stack_.empty()) return false;
-  if (flags_.word != kNoValue && inst.op != Op::Branch && !plan_[now_].lazy &&
+  if (flags_.word != kNoValue && inst.op != Op::Branch && inst.op != Op::ExitIf && !plan_[now_].lazy &&
       !(inst.op == Op::SetState && inst.imm == pins_.status))
     for (unsigned k = 0, n = inst.op == Op::Const ? 0 : ir::arg_count(inst); k < n; ++k)
       if (root(inst.args[k]) == flags_.word) return false;
@@ -118,6 +120,7 @@ bool Emitter::keeps_status(const ir::Inst& inst) {
     case Op::Jump:
       return true;
     case Op::Branch:
+    case Op::ExitIf:
       return is_answered(inst.args[0]);
     case Op::GetState:
       return inst.type != Type::I1 || plan_[now_].root != now_ || !plan_[now_].needed;
@@ -177,7 +180,7 @@ bool Emitter::is_answered(ValueId condition) {
 void Emitter::store_status() {
   const FlagsAt at = delayed_;
   forget_status();
-  if (pins_.four_flags() && status_end_ != ~0u) return put_word(at);
+  if (pins_.four_flags() && status_end_ != ~0u && now_ > status_exit_) return put_word(at);
   const uint16_t locked = locked_gpr_;
   if (!pins_.four_flags()) take_this_gpr(0);
   lose_state(pins_.status, pins_.status_size);

@@ -285,7 +285,7 @@ class Emitter {
     flags_.word = word;
   }
   bool delays_status() const;
-  void delay_status(FlagsAt at, uint32_t end);
+  void delay_status(FlagsAt at, ir::ValueId write);
   void settle_status(const ir::Inst& inst);
   bool keeps_status(const ir::Inst& inst);
   bool is_answered(ir::ValueId condition);
@@ -644,7 +644,8 @@ class Emitter {
   uint32_t four_flags_end_ = 0;  ///< SetStates of flags up to there are done
   /// The same of the flags that the block is entered with, if rcx is 0; until plan_.status_fault().
   bool status_incoming_ = false;
-  uint32_t status_end_ = 0;  ///< nobody sees it behind that instruction
+  uint32_t status_end_ = 0;   ///< nobody sees it behind that instruction
+  uint32_t status_exit_ = 0;  ///< behind that one nobody but a fault
   /// They are in the frame's word (FlagsAt::Word), up to that instruction; the word may be other than 0 also
   /// after it.
   uint32_t word_end_ = 0;

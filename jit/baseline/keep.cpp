@@ -178,13 +178,27 @@ Baseline::Place Baseline::place_in(const Attached& attached, uint32_t number) {
 
 Baseline::Place Baseline::place_of(uint64_t owner) const {
   if (owner & 1) {
-    const auto id = static_cast<uint32_t>(owner >> 32);
-    const Attached* const attached = images_[id % images_.size()].load(std::memory_order_acquire);
+    const Attached* const attached = attached_of(static_cast<uint32_t>(owner >> 32));
     return place_in(*attached, static_cast<uint32_t>(owner) >> 1);
   }
   auto* const block = reinterpret_cast<BaselineBlock*>(owner);
   (void)block->complete.load(std::memory_order_acquire);
   return {.block = block, .image = nullptr, .code = block->code, .info = block->info, .key = block->key};
+}
+
+/// Where the image with that id is, or is to be; nullptr if there is no room.
+std::atomic<Baseline::Attached*>* Baseline::image_slot(uint32_t id) {
+  for (size_t i = 0; i < images_.size(); ++i) {
+    auto& slot = images_[(id + i) % images_.size()];
+    const Attached* const attached = slot.load(std::memory_order_acquire);
+    if (!attached || attached->image->id() == id) return &slot;
+  }
+  return nullptr;
+}
+
+Baseline::Attached* Baseline::attached_of(uint32_t id) const {
+  const auto* const slot = const_cast<Baseline*>(this)->image_slot(id);
+  return slot ? slot->load(std::memory_order_acquire) : nullptr;
 }
 
 Baseline::Attached* Baseline::attached_at(uint64_t address) const {
@@ -200,19 +214,19 @@ Baseline::Attached* Baseline::attached_at(uint64_t address) const {
 bool Baseline::attach(persist::Image& image, uint64_t base) {
   if (observer_ || every_block_ || strip_tags_.load(std::memory_order_relaxed)) return false;
   const std::lock_guard lock(link_mutex_);
-  auto& slot = images_[image.id() % images_.size()];
-  if (slot.load(std::memory_order_relaxed)) return false;
+  auto* const slot = image_slot(image.id());
+  if (!slot || slot->load(std::memory_order_relaxed)) return false;
   const uint8_t* const code = cache_.map_image(image.file(), image.code_offset(), image.code_size());
   if (!code) return false;
   auto* const attached = new Attached{&image, code, base, {}};
-  slot.store(attached, std::memory_order_release);
+  slot->store(attached, std::memory_order_release);
   return true;
 }
 
 std::unique_ptr<CompiledBlock> Baseline::load(const persist::Image& image, uint32_t number, uint64_t base) {
   const persist::ImageBlock& from = image.blocks()[number];
   const ir::BlockKey key{base + from.pc, image.mode(from)};
-  const Attached* const attached = images_[image.id() % images_.size()].load(std::memory_order_acquire);
+  const Attached* const attached = attached_of(image.id());
   const BlockInfo info(image.info(from));
   if (!attached || attached->image != &image)
     return copy_in(key, from.guest_size, from.guest_count, info, image.code() + from.code);
@@ -230,7 +244,7 @@ std::unique_ptr<CompiledBlock> Baseline::load(const persist::Image& image, uint3
 
 void Baseline::detach(const persist::Image& image) {
   const std::lock_guard lock(link_mutex_);
-  Attached* const attached = images_[image.id() % images_.size()].load(std::memory_order_relaxed);
+  Attached* const attached = attached_of(image.id());
   if (!attached || attached->image != &image || attached->detached.exchange(true)) return;
   for (uint32_t number = 0; number < image.blocks().size(); ++number) {
     const Place place = place_in(*attached, number);

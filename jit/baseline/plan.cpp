@@ -691,9 +691,10 @@ void Plan::write_status(ValueId id) {
   ValuePlan& v = values_[id];
   const bool last = ends_four_flags(id);
   if (last || !pins_->four_flags()) {
-    v.last_use = four_flags_use_ = status_dead_ ? status_fault_ : ~0u;
+    v.last_use = four_flags_use_ = status_dead_ ? std::max(status_fault_, status_exit_) : ~0u;
+    v.last_exit = four_flags_exit_ = status_exit_;
     status_dead_ = last || (inst.imm == pins_->status && ir::byte_size(inst.type) == 2);
-    status_fault_ = 0;
+    status_fault_ = status_exit_ = 0;
   }
   if (last) {
     // Its three neighbours are met next.
@@ -710,6 +711,7 @@ void Plan::write_status(ValueId id) {
   } else if (id + 3 == four_flags_end_ && !values_[id + 1].skipped && !values_[id + 2].skipped) {
     v.four_flags = true;
     v.last_use = four_flags_use_;
+    v.last_exit = four_flags_exit_;
     v.maker = four_flags_maker_;
     v.choice = four_flags_choice_;
   } else if (id + 3 < four_flags_end_) {
@@ -723,6 +725,7 @@ void Plan::find_uses() {
   dead_.clear();
   dead_late_.clear();
   status_dead_ = false;
+  status_fault_ = status_exit_ = 0;
   four_flags_end_ = four_flags_maker_ = 0;
   for (auto i = static_cast<ValueId>(block_->insts.size()); i-- > 0;) {
     const Inst& inst = insts[i];
@@ -775,7 +778,11 @@ void Plan::find_uses() {
     const uint16_t effects = ir::effects(inst, helpers_);
     if (effects & (kBarrier | ir::ReadsState)) dead_.clear();
     if (effects & (ir::Exits | ir::Terminal | ir::ReadsState)) dead_late_.clear();
-    if (effects & (ir::Exits | ir::Terminal | ir::ReadsState)) status_dead_ = false;
+    if (inst.op == Op::ExitIf) {
+      if (status_exit_ == 0) status_exit_ = i;
+    } else if (effects & (ir::Exits | ir::Terminal | ir::ReadsState)) {
+      status_dead_ = false;
+    }
     if ((effects & ir::Faults) && status_fault_ == 0) status_fault_ = i;
     if (effects & kBarrier) stops_.push_back(i);
     const bool pure = (effects & ~(ir::Reads | ir::ReadsState)) == 0;

@@ -111,10 +111,12 @@ constexpr ValueClass class_of(ir::Type type) {
 struct ValuePlan {
   ir::ValueId root = ir::kNoValue;
   /// (roots, lazy values) index of the instruction; (SetState of the status word or of the first of four
-  /// flags) of the last one that may fault before the next such, ~0 if something else may see them first
+  /// flags) of the last one that may fault or is an ExitIf before the next such, ~0 if something else may see
+  /// them first
   uint32_t last_use = 0;
   uint16_t uses = 0;       ///< (roots) while the plan is made
   uint16_t flag_uses = 0;  ///< (roots) of these, by compares that its host flags answer
+  uint32_t last_exit = 0;  ///< (such a SetState) the last ExitIf before the next such, 0: none
   uint32_t fused = 0;      ///< (Load, FConvert, FToIntS) the instruction that does it as well, or 0
   /// (StatusOfAdd, StatusOfSub, SetState of four flags) its number + 1: leaves the host flags that are
   /// wanted; (CmpEq, CmpNe) the difference that is compared with 0 instead; (what makes the host flags of
@@ -163,9 +165,9 @@ class Plan {
   /// The value is certainly smaller.
   bool is_below(ir::ValueId id, uint64_t limit) const;
   /// The status word that the block is entered with is overwritten before anybody can look.
-  bool drops_flags() const { return status_dead_ && status_fault_ == 0; }
+  bool drops_flags() const { return status_dead_ && status_fault_ == 0 && status_exit_ == 0; }
   /// The same, but instructions up to that one may fault; 0: not so.
-  uint32_t status_fault() const { return status_dead_ ? status_fault_ : 0; }
+  uint32_t status_fault() const { return status_dead_ && status_exit_ == 0 ? status_fault_ : 0; }
   bool is_const(ir::ValueId id) const { return block_->insts[id].op == ir::Op::Const; }
 
  private:
@@ -277,9 +279,10 @@ class Plan {
   Bytes dead_;                         ///< overwritten before anybody can look
   Bytes dead_late_;                    ///< overwritten before the block is left (kStateLate)
   bool status_dead_ = false;           ///< what the status word holds will be overwritten ..
-  uint32_t status_fault_ = 0;          ///< .. but an instruction up to there may fault
+  uint32_t status_fault_ = 0;          ///< .. but an instruction up to there may fault,
+  uint32_t status_exit_ = 0;           ///< .. and an ExitIf up to there hand it on
   /// Of the four writes of flags that were met last: the last one, last_use of the first, their maker + 1.
-  uint32_t four_flags_end_ = 0, four_flags_use_ = 0, four_flags_maker_ = 0;
+  uint32_t four_flags_end_ = 0, four_flags_use_ = 0, four_flags_exit_ = 0, four_flags_maker_ = 0;
   bool four_flags_choice_ = false;
   std::vector<ir::ValueId> flag_makers_;
   std::vector<ir::ValueId> stops_;  ///< what hoist() looks at, the last one first

@@ -23,24 +23,17 @@ struct Branches : Lifter {
     return false;
   }
 
-  bool B_cond(Imm<19> offset, Cond condition) {
-    ir.Branch(holds(condition), target(offset), next());
-    return false;
-  }
+  bool B_cond(Imm<19> offset, Cond condition) { return branch_if(holds(condition), target(offset)); }
 
   bool CBZ(bool sf, bool nonzero, Imm<19> offset, Reg t) {
     const Value value = x(t, sized(sf)), zero = imm(sized(sf), 0);
-    ir.Branch(nonzero ? ir.CmpNe(value, zero) : ir.CmpEq(value, zero), target(offset), next());
-    return false;
+    return branch_if(nonzero ? ir.CmpNe(value, zero) : ir.CmpEq(value, zero), target(offset));
   }
 
   bool TBZ(Imm<6> bit, bool nonzero, Imm<14> offset, Reg t) {
     const Value set = ir.CmpTest(x(t), imm(I64, uint64_t{1} << bit));
-    if (nonzero) {
-      ir.Branch(set, target(offset), next());
-    } else {
-      ir.Branch(set, next(), target(offset));
-    }
+    if (nonzero || ctx.goes_on) return branch_if(nonzero ? set : ir.Not(set), target(offset));
+    ir.Branch(set, next(), target(offset));
     return false;
   }
 
@@ -75,6 +68,15 @@ struct Branches : Lifter {
     return ctx.pc + static_cast<uint64_t>(words.sext() * 4);
   }
   uint64_t next() const { return ctx.pc + 4; }
+
+  bool branch_if(Value condition, uint64_t to) {
+    if (ctx.goes_on) {
+      ir.ExitIf(condition, to);
+      return true;
+    }
+    ir.Branch(condition, to, next());
+    return false;
+  }
 
   // PSTATE.BTYPE after an indirect branch (DDI 0487, D8.4.6): 1 through X16 and X17, or from a page
   // that is not guarded, 3 through others; 2 for a call; 0 for a return.

@@ -56,7 +56,8 @@ struct LiftContext {
   uint32_t mode = 0;  ///< mode bits the block is lifted for (a64_mode.h)
   bool guarded_page = false;
   const SystemConfig* system =
-      nullptr;  ///< of a machine's CPU, whose mode has the bits of system_mode.h; else user mode
+      nullptr;           ///< of a machine's CPU, whose mode has the bits of system_mode.h; else user mode
+  bool goes_on = false;  ///< the block has what follows a conditional branch that is not taken
   bool unprivileged = false;  ///< LDTR, STTR: memory() names EL0's mmu index
   Nzcv flags = {};            ///< as last written in this block; no values: not yet
   KnownRegister known = {};   ///< the last one in this block

@@ -5,6 +5,10 @@
 namespace lyrebird::x86 {
 namespace {
 
+/// That many branches a block goes on behind: who comes to what follows from elsewhere has it translated
+/// again.
+constexpr unsigned kSideExits = 3;
+
 struct Control : Lifter {
   using Lifter::Lifter;
 
@@ -84,12 +88,23 @@ struct Control : Lifter {
 
   bool branch_if(Value condition) {
     if (has_static_target()) {
+      if (goes_on()) {
+        ++ctx.side_exits;
+        ir.ExitIf(condition, static_target());
+        return true;
+      }
       ir.Branch(condition, static_target(), next_pc());
       return false;
     }
     const Type as = ir::int_type(8u * insn.operand_size);
     const Value next = next_ip(as);
     return jump_to_offset(ir.Select(condition, plus(next, insn.immediate[0]), next));
+  }
+
+  /// Whether what follows the branch, if it is not taken, becomes part of the block. Nobody would note the
+  /// debug exception of a branch in its middle.
+  bool goes_on() const {
+    return static_target() > ctx.pc && ctx.side_exits < kSideExits && (ctx.mode & kModeTrap) == 0;
   }
 
   /// rCX - 1, and whether that is not 0.

@@ -62,6 +62,7 @@ struct LiftContext {
   Insn insn = {};           ///< the current instruction
   KnownFlags flags = {};
   uint16_t upper_zero = 0;  ///< vector registers whose upper halves this block has cleared
+  unsigned side_exits = 0;  ///< conditional branches that the block goes on behind
 };
 
 class Lifter {

@@ -61,6 +61,50 @@ TEST(A64Lift, ConditionAfterACompareIsOneCompare) {
   EXPECT_EQ(branch.imm, kStart + 12);
 }
 
+// --- blocks that go on behind a branch
+
+constexpr uint32_t kCmp = 0xeb01001f, kBltAhead = 0x540000cb, kBgtAhead = 0x540000ac, kBltBack = 0x54ffffeb,
+                   kRet = 0xd65f03c0, kAdd = 0x8b020020;
+
+std::vector<Op> jumps(const ir::Block& block) {
+  std::vector<Op> ops;
+  for (const ir::Inst& inst : block.insts)
+    if (inst.op == Op::ExitIf || inst.op == Op::Branch || inst.op == Op::Jump || inst.op == Op::JumpIndirect)
+      ops.push_back(inst.op);
+  return ops;
+}
+
+TEST(A64Lift, ABlockGoesOnBehindBranchesAhead) {
+  const ir::Block block = Lift{}({kCmp, kBltAhead, kBgtAhead, kAdd, kRet});
+  EXPECT_EQ(jumps(block), (std::vector{Op::ExitIf, Op::ExitIf, Op::JumpIndirect}));
+  EXPECT_EQ(block.guest_count, 5u);
+  EXPECT_EQ(block.guest_size, 20u);
+}
+
+TEST(A64Lift, BranchesByComparisonAndBitLeaveAsTheyDo) {
+  // cbz x0, .+16; cbnz x1, .+16; tbz x2, #3, .+16; tbnz x3, #40, .+16; ret
+  const ir::Block block = Lift{}({0xb4000080, 0xb5000081, 0x36180082, 0xb7400083, kRet});
+  EXPECT_EQ(jumps(block), (std::vector{Op::ExitIf, Op::ExitIf, Op::ExitIf, Op::ExitIf, Op::JumpIndirect}));
+  std::vector<uint64_t> targets;
+  for (const ir::Inst& inst : block.insts)
+    if (inst.op == Op::ExitIf) targets.push_back(inst.imm);
+  EXPECT_EQ(targets, (std::vector<uint64_t>{kStart + 16, kStart + 20, kStart + 24, kStart + 28}));
+}
+
+TEST(A64Lift, ABlockEndsWithABranchBackALongWayToTheNextOrTooMany) {
+  EXPECT_EQ(jumps(Lift{}({kCmp, kBltBack, kRet})), std::vector{Op::Branch});
+  std::vector<uint32_t> far{kCmp, kBltAhead};
+  far.insert(far.end(), 10, kAdd);
+  far.push_back(kRet);
+  EXPECT_EQ(jumps(Lift{}(far)), std::vector{Op::Branch});
+  far.erase(far.begin() + 2);
+  EXPECT_EQ(jumps(Lift{}(far)), (std::vector{Op::ExitIf, Op::JumpIndirect}));
+  std::vector<uint32_t> many(20, kBltAhead);
+  const auto ops = jumps(Lift{}(many));
+  EXPECT_EQ(ops.size(), 7u);
+  EXPECT_EQ(ops.back(), Op::Branch);
+}
+
 TEST(A64Lift, CsetOfAlwaysIsNotTheAlias) {
   const ir::Block block = Lift{}({0x9a9fe7e0});  // csinc x0, xzr, xzr, al: 0, not "cset nv"
   EXPECT_NE(body(block).find("select"), std::string::npos);

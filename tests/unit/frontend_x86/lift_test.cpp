@@ -93,6 +93,26 @@ TEST(X86Lift, a_block_ends_before_an_instruction_that_crosses_a_page) {
   EXPECT_EQ(crossing.guest_size, 5u);
 }
 
+TEST(X86Lift, a_block_goes_on_behind_branches_ahead) {
+  const auto jumps = [](std::vector<uint8_t> bytes, uint32_t mode = user_mode(Mode::k64)) {
+    std::vector<Op> ops;
+    for (const ir::Inst& inst : translate(bytes, mode).insts)
+      if (inst.op == Op::ExitIf || inst.op == Op::Branch || inst.op == Op::JumpIndirect)
+        ops.push_back(inst.op);
+    return ops;
+  };
+  using Ops = std::vector<Op>;
+  // cmp eax, ebx; je .+4; ja .+3; nop; ret
+  EXPECT_EQ(jumps({0x39, 0xd8, 0x74, 0x02, 0x77, 0x01, 0x90, 0xc3}),
+            (Ops{Op::ExitIf, Op::ExitIf, Op::JumpIndirect}));
+  EXPECT_EQ(jumps({0x39, 0xd8, 0x74, 0xfc, 0xc3}), Ops{Op::Branch}) << "back";
+  EXPECT_EQ(jumps({0x74, 0x02, 0xc3}, user_mode(Mode::k64) | kModeTrap), Ops{Op::Branch})
+      << "its debug exception";
+  // One more than a block goes on behind.
+  EXPECT_EQ(jumps({0x74, 0x02, 0x74, 0x02, 0x74, 0x02, 0x74, 0x02, 0xc3}),
+            (Ops{Op::ExitIf, Op::ExitIf, Op::ExitIf, Op::Branch}));
+}
+
 TEST(X86Lift, a_fetch_fault_names_the_byte_that_is_not_there) {
   std::vector<uint8_t> bytes(15, 0x90);
   bytes.push_back(0xb8);
