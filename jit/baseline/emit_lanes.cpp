@@ -365,8 +365,8 @@ bool Emitter::emit_lane_product(const ir::Inst& inst, unsigned lane) {
   if (inst.op == Op::Mul) {
     if (lane != 3) return false;
     const auto widened = [&](unsigned k, Op low, Op high) {
-      const Op op = at(root(inst.args[k])).op;
-      return op == low || op == high;
+      const ir::Inst& maker = at(root(inst.args[k]));
+      return (maker.op == low || maker.op == high) && lane_index(maker.elem) == 2;
     };
     const bool s = widened(0, Op::WidenLoS, Op::WidenHiS) && widened(1, Op::WidenLoS, Op::WidenHiS);
     if (s || (widened(0, Op::WidenLoU, Op::WidenHiU) && widened(1, Op::WidenLoU, Op::WidenHiU))) {

@@ -15,7 +15,8 @@ using ir::ValueId;
 uint8_t Emitter::use_pinned_xmm(ValueId value) {
   const ValueId id = root(value);
   const Loc& l = loc(id);
-  const bool there = l.xmm == kNoReg && l.home == Home::State && l.offset % 16 == 0;
+  const bool whole = ir::byte_size(type_of(value)) <= ir::byte_size(type_of(id));
+  const bool there = l.xmm == kNoReg && l.home == Home::State && l.offset % 16 == 0 && whole;
   const uint8_t pin = there ? pins_.vector_at(l.offset) : 0;
   if (!pin) return use_xmm(value);
   touch(id);

@@ -123,6 +123,32 @@ TEST(SseOps, OfFloatsAsSseHasThemGiveWhatEvaluateGives) {
   }
 }
 
+/// Of widened words the host has an instruction for the products: lanes that others are made of are no such.
+TEST(WidenedLanes, AreMultipliedWhole) {
+  constexpr uint64_t kBytes[] = {0xc4b3a29188f7e6d5, 0x80ffeeddccbbaa99};
+  for (unsigned k = 0; k < 4; ++k)
+    for (const Type narrow : {Type::I8, Type::I16, Type::I32}) {
+      Machine machine;
+      ir::Block block;
+      block.key = {0x1000, 0};
+      ir::Builder b(block);
+      b.Insn(0x1000, 4);
+      const Value from = operand(b, machine, Constant::of_bytes(Type::V128, kBytes), 0, Operands::FromState);
+      const Value wide = k == 0   ? b.WidenLoS(from, narrow)
+                         : k == 1 ? b.WidenLoU(from, narrow)
+                         : k == 2 ? b.WidenHiS(from, narrow)
+                                  : b.WidenHiU(from, narrow);
+      b.SetState(field(kResult), wide);
+      b.SetState(field(kResult + 16), b.Mul(wide, wide, Type::I64));
+      b.Jump(0x2000);
+      (void)machine.run(block);
+      for (uint32_t at = kResult; at < kResult + 16; at += 8) {
+        const auto lane = machine.get<uint64_t>(at);
+        EXPECT_EQ(machine.get<uint64_t>(at + 16), lane * lane) << ir::print(block);
+      }
+    }
+}
+
 INSTANTIATE_TEST_SUITE_P(Operands, Ops,
                          testing::Values(Operands::FromState, Operands::Constants, Operands::Computed));
 
