@@ -420,6 +420,7 @@ class Simplifier {
         return id_;
       case Op::Concat: {
         const unsigned half = bit_width(from.type) / 2;
+        if (width > half) return id_;
         inst_.args[0] = from.args[first >= half];
         inst_.imm = (first % half) / width;
         return id_;
