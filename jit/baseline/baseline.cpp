@@ -213,7 +213,9 @@ Baseline::BlockPtr Baseline::install(const ir::Block& from, const Emitter& emitt
                        info))
     return nullptr;
   BlockPtr block = make_block(from.key, from.guest_size, from.guest_count, info.data(), info.size());
-  const uint8_t* const code = cache_.add(emitter.code(), size, block.get());
+  const auto line = options_.system ? std::nullopt  // not measured there
+                                    : block->info.room_for_loop(0, baseline::CodeCache::kAlignment, from.key);
+  const uint8_t* const code = cache_.add(emitter.code(), size, block.get(), line);
   if (!code) {
     no_room = size <= baseline::CodeCache::kSegment;
     return nullptr;

@@ -204,6 +204,32 @@ uint32_t BlockInfo::entry_for(bool forward, FlagsAt flags) const {
   return kCodeHeader + skipped + (h.saves_flags && !forward ? kSaveSize : 0);
 }
 
+std::optional<uint32_t> BlockInfo::room_for_loop(uint32_t at, uint32_t step, ir::BlockKey key) const {
+  constexpr uint32_t kLine = 64, kEntrySize = 16;  // that much runs at an entry with flags
+  const Head h = head();
+  for (unsigned i = 0; i < h.exits && !h.region; ++i) {
+    const ExitPlan loop = exit(i, key);
+    if (loop.patch == 0 || loop.pc != key.pc || loop.mode != key.mode) continue;
+    const uint32_t end = loop.patch + 4, entry = entry_for(false, loop.flags);
+    if (entry == 0 || end <= h.after_check || end - h.after_check > kLine) return std::nullopt;
+    const auto lines = [&](uint32_t skip) {
+      const auto line = [&](uint32_t offset) { return (at + skip + offset) / kLine; };
+      const uint32_t entered = line(entry), through = line(entry + kEntrySize - 1);
+      const uint32_t body = line(h.after_check), last = line(end - 1);
+      return (through - entered) + 1 + (last - body) + (body > through);
+    };
+    uint32_t best = 0;
+    bool same = true;
+    for (uint32_t skip = step; skip < kLine; skip += step) {
+      same &= lines(skip) == lines(0);
+      if (lines(skip) < lines(best)) best = skip;
+    }
+    if (same) return std::nullopt;
+    return best;
+  }
+  return std::nullopt;
+}
+
 uint32_t BlockInfo::pointer(unsigned number) const {
   return read<uint32_t>(pointers_at(head()) + number * sizeof(uint32_t));
 }

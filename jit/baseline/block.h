@@ -61,6 +61,10 @@ class BlockInfo {
   /// Where a linked jump goes: `forward` if it needs no check for requests, `flags` as ExitPlan has it. 0: it
   /// cannot be linked.
   uint32_t entry_for(bool forward, FlagsAt flags) const;
+  /// Bytes to leave free, a multiple of `step`, in front of code that would begin `at` bytes behind the start
+  /// of a line of the host's instruction cache, so that a loop which is all of the block lies in as few lines
+  /// as it can. nullopt: that is the same everywhere.
+  std::optional<uint32_t> room_for_loop(uint32_t at, uint32_t step, ir::BlockKey key) const;
   unsigned exits() const { return head().exits; }
   /// `key`: the block's.
   ExitPlan exit(unsigned number, ir::BlockKey key) const;

@@ -87,8 +87,10 @@ uint8_t* CodeCache::allocate(size_t size) {
   return allocate_locked(size);
 }
 
-uint8_t* CodeCache::add(const uint8_t* code, size_t size, const void* owner) {
+uint8_t* CodeCache::add(const uint8_t* code, size_t size, const void* owner, std::optional<uint32_t> line) {
   const std::lock_guard lock(mutex_);
+  static_assert(kSegment % 64 == 0);
+  if (line && used_ % 64 != *line && used_ + kAlignment + rounded(size) <= kSegment) used_ += kAlignment;
   uint8_t* const at = allocate_locked(size);
   if (!at) return nullptr;
   write_locked(at, code, size);

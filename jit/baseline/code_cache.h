@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 namespace lyrebird::jit::baseline {
@@ -33,8 +34,9 @@ class CodeCache {
   bool usable() const { return execute_ != nullptr; }
   /// Where to run `size` bytes of code, aligned to kAlignment; nullptr if the cache is full.
   uint8_t* allocate(size_t size);
-  /// The same, with the code in it, whose first 8 bytes are `owner`.
-  uint8_t* add(const uint8_t* code, size_t size, const void* owner);
+  /// The same, with the code in it, whose first 8 bytes are `owner`; `line`: so many bytes behind a multiple
+  /// of 64, if there is room.
+  uint8_t* add(const uint8_t* code, size_t size, const void* owner, std::optional<uint32_t> line = {});
   void release(const uint8_t* code, size_t size);
   /// Writes what runs at `code`: memory that no thread runs yet.
   void write(const uint8_t* code, const void* from, size_t size);

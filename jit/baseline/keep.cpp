@@ -388,6 +388,7 @@ bool Baseline::freeze(std::span<const KeptBlock> blocks, uint64_t base, persist:
     if (!ours) continue;
     const uint32_t alignment = kept_alignment(source->info.code_size());
     size = (size + alignment - 1) & ~uint64_t{alignment - 1};
+    if (!sources.empty()) size += source->info.room_for_loop(size % 64, alignment, kept.key).value_or(0);
     source->at = static_cast<uint32_t>(size);
     size += (source->info.code_size() + 7) & ~7u;
     sources.push_back(*source);
