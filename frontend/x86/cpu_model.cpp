@@ -40,8 +40,8 @@ constexpr uint32_t family15(unsigned model, unsigned stepping) {
 }
 
 constexpr CpuModel kModels[] = {
-    {"x86-64-v3", "level 3 of the psABI: AVX2, BMI, FMA (default)", kIntel, "Lyrebird x86-64-v3",
-     family6(60, 4), kLevel3},
+    {"x86-64-v3", "level 3 of the psABI: AVX2, BMI, FMA; with AES and SHA (default)", kIntel,
+     "Lyrebird x86-64-v3", family6(60, 4), with(kLevel3, {AES, PCLMUL, SHA})},
     {"x86-64-v2", "level 2 of the psABI: SSE4.2, POPCNT", kIntel, "Lyrebird x86-64-v2", family6(26, 3),
      kLevel2},
     {"qemu64", "the peer's default: SSE3", kAmd, "Lyrebird x86-64", family15(107, 1),
@@ -169,7 +169,8 @@ unsigned cpu_number(const CpuModel& model) { return static_cast<unsigned>(&model
 CpuidResult cpuid(const CpuModel& model, uint32_t leaf, uint32_t subleaf, uint64_t xcr0) {
   const uint32_t last = model.features.has(XSAVE) ? 0xd : model.features.has(SSE4_2) ? 0xb : 4;
   if (leaf >= 0x80000000) return extended(model, leaf);
-  // Beyond the last basic leaf Intel's processors answer with that one.
+  // Beyond the last basic leaf Intel's processors answer with that one, AMD's with zeros.
+  if (leaf > last && model.vendor == kAmd) return {};
   if (leaf > last) leaf = last;
   switch (leaf) {
     case 0:
