@@ -150,6 +150,18 @@ void BlockAssembler::call_in_frame(uint8_t displacement) {
   bytes(0x2454ff | uint64_t{displacement} << 24, 4);
 }
 
+void BlockAssembler::jump_in_frame(uint8_t displacement) {
+  ++count_;
+  make_room();
+  bytes(0x2464ff | uint64_t{displacement} << 24, 4);
+}
+
+void BlockAssembler::compare_with_zero(uint8_t base, int8_t displacement) {
+  ++count_;
+  make_room();
+  bytes(0x788348 | uint64_t{base} << 16 | uint64_t{static_cast<uint8_t>(displacement)} << 24, 5);
+}
+
 void BlockAssembler::load_status() {
   count_ += 2;
   make_room();

@@ -38,8 +38,11 @@ class BlockAssembler final : public asmjit::x86::Assembler {
   /// setcc byte [base + displacement]; base is none that needs a prefix, nor rsp
   void set_byte_if(asmjit::x86::CondCode cc, uint8_t base, int32_t displacement);
   void complement_carry();
-  /// call [rsp + displacement]
+  /// call [rsp + displacement], jmp [rsp + displacement]
   void call_in_frame(uint8_t displacement);
+  void jump_in_frame(uint8_t displacement);
+  /// cmp qword [base + displacement], 0; base as for set_byte_if()
+  void compare_with_zero(uint8_t base, int8_t displacement);
   /// lahf; seto al
   void load_status();
 

@@ -95,7 +95,7 @@ bool Emitter::attempt() {
 void Emitter::start_body() {
   const ir::Block& block = *block_;
   temps_ |= 1u << 1;
-  locs_.resize(block.insts.size());
+  if (locs_.size() < block.insts.size()) locs_.resize(2 * block.insts.size());
   std::fill(std::begin(gpr_owner_), std::end(gpr_owner_), ir::kNoValue);
   std::fill(std::begin(xmm_owner_), std::end(xmm_owner_), ir::kNoValue);
   for (auto& list : aliases_) list.clear();
@@ -148,7 +148,8 @@ void Emitter::emit_entry() {
   const unsigned exit =
       add_exit({.kind = ExitPlan::Kind::Entry, .mode = block_->key.mode, .pc = block_->key.pc});
   // exit_request and the engine's own request behind it, at once.
-  const Mem request = state_mem(offsetof(ir::CpuHeader, exit_request), 8);
+  constexpr int kRequest = static_cast<int>(offsetof(ir::CpuHeader, exit_request)) - abi::kStateBias;
+  static_assert(kRequest == static_cast<int8_t>(kRequest));
   uint32_t skip = 0, save = 0, saved = 0;
   if (saves_flags_) {
     a_.complement_carry();
@@ -163,14 +164,14 @@ void Emitter::emit_entry() {
     // who asks.
     if (pins_.four_flags()) a_.complement_carry();
     if (plan_.drops_flags() || status_incoming_ || saves_flags_) {
-      (void)a_.mov(x86::rcx, request);
+      (void)a_.mov(x86::rcx, state_mem(offsetof(ir::CpuHeader, exit_request), 8));
       skip = a_.jump_if_rcx_zero();
     }
     put_flags(FlagsAt::Host);
   }
   prefix_ = static_cast<uint32_t>(a_.offset()) - kCodeHeader;
   prefix_count_ = a_.count();
-  (void)a_.cmp(request, 0);
+  a_.compare_with_zero(abi::kState, kRequest);
   to_stub_if(Cc::kNE, exit);
   after_check_ = static_cast<uint32_t>(a_.offset());
   if (status_incoming_) {
@@ -258,7 +259,7 @@ void Emitter::emit_inst(const ir::Inst& inst) {
 uint32_t Emitter::emit_leave(uint32_t way) {
   const auto start = static_cast<uint32_t>(a_.offset());
   a_.load_rax_from_start();
-  (void)a_.jmp(frame_mem(way, 8));
+  a_.jump_in_frame(static_cast<uint8_t>(abi::kFrame + way));
   return start;
 }
 

@@ -89,7 +89,7 @@ void Plan::make(const ir::Block& block, ir::HelperTable helpers, const Pins& pin
   block_ = &block;
   helpers_ = helpers;
   pins_ = &pins;
-  values_.resize(block.insts.size());
+  if (values_.size() < block.insts.size()) values_.resize(2 * block.insts.size());
   flag_makers_.clear();
   stops_.clear();
   find_views();

@@ -183,23 +183,26 @@ class Plan {
     bool empty() const { return empty_; }
     void set(uint32_t offset, uint32_t size) {
       empty_ = false;
-      each(offset, size, [&](Word& word, uint64_t mask) { word.bits |= mask; });
+      each(offset, size, [&](Word& word, uint64_t mask) {
+        word.bits = bits_of(word) | mask;
+        word.epoch = epoch_;
+      });
     }
     void reset(uint32_t offset, uint32_t size) {
       each(offset, size, [&](Word& word, uint64_t mask) { word.bits &= ~mask; });
     }
     bool all(uint32_t offset, uint32_t size) {
       bool all = true;
-      each(offset, size, [&](Word& word, uint64_t mask) { all = all && (word.bits & mask) == mask; });
+      each(offset, size, [&](Word& word, uint64_t mask) { all = all && (bits_of(word) & mask) == mask; });
       return all;
     }
-    bool has(uint32_t offset) { return all(offset, 1); }
+    bool has(uint32_t offset) { return bits_of(words_[offset >> 6]) >> (offset & 63) & 1; }
     /// Calls f(byte) for each member of [offset, offset + size); f may take it out.
     template <typename F>
     void members(uint32_t offset, uint32_t size, F f) {
       each(offset, size, [&](Word& word, uint64_t mask) {
         const auto base = static_cast<uint32_t>(&word - words_) * 64;
-        for (uint64_t bits = word.bits & mask; bits != 0; bits &= bits - 1)
+        for (uint64_t bits = bits_of(word) & mask; bits != 0; bits &= bits - 1)
           f(base + static_cast<uint32_t>(std::countr_zero(bits)));
       });
     }
@@ -207,20 +210,16 @@ class Plan {
    private:
     struct Word {
       uint64_t bits = 0;
-      uint64_t epoch = 0;
+      uint64_t epoch = 0;  ///< of the bits; those of another one are not there
     };
-    Word& word_of(uint32_t offset) {
-      Word& word = words_[offset >> 6];
-      if (word.epoch != epoch_) word = {0, epoch_};
-      return word;
-    }
+    uint64_t bits_of(const Word& word) const { return word.epoch == epoch_ ? word.bits : 0; }
     template <typename F>
     void each(uint32_t offset, uint32_t size, F f) {
       if (size != 0 && (offset & 63) + size <= 64)  // nearly always
-        return f(word_of(offset), (~uint64_t{0} >> (64 - size)) << (offset & 63));
+        return f(words_[offset >> 6], (~uint64_t{0} >> (64 - size)) << (offset & 63));
       while (size != 0) {
         const uint32_t at = offset & 63, count = std::min(size, 64 - at);
-        f(word_of(offset), (~uint64_t{0} >> (64 - count)) << at);
+        f(words_[offset >> 6], (~uint64_t{0} >> (64 - count)) << at);
         offset += count;
         size -= count;
       }
