@@ -255,6 +255,11 @@ class Plan {
   void fold_displacement(Address& a) const;
   void fold_index(Address& a) const;
   void use_address(ir::ValueId value, uint32_t at);
+  void read_field(ir::ValueId get_state);
+  void write_field(ir::ValueId set_state);
+  bool has_effect(ir::ValueId id);
+  bool use_maker(ir::ValueId status);
+  void use_all(ir::ValueId id);
   void mark_flags(const ir::Inst& compare);
   bool makes_status(const ir::Inst& inst, const ir::Inst& status) const;
   ir::ValueId status_maker(ir::ValueId id) const;
