@@ -334,8 +334,14 @@ bool BlockAssembler::move(const Operand_& o0, const Operand_& o1) {
     return true;
   }
   if (width == 0) {
+    if (!o0.isMem()) return false;
     const unsigned from = width_of(o1);
-    return from != 0 && o0.isMem() && with_memory(0x89, o1.id(), from == 8, o0.as<x86::Mem>());
+    if (from != 0) return with_memory(0x89, o1.id(), from == 8, o0.as<x86::Mem>());
+    if (!o1.isReg() || !o1.as<x86::Reg>().isGpw()) return false;
+    byte(0x66);
+    if (with_memory(0x89, o1.id(), false, o0.as<x86::Mem>())) return true;
+    --_bufferPtr;
+    return false;
   }
   if (width_of(o1) == width) {
     with_register(0x89, o1.id(), width == 8, o0.id());

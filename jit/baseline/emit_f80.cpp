@@ -126,6 +126,7 @@ bool Emitter::f80_wanted(ValueId id) const {
 
 uint32_t Emitter::f80_map() const {
   uint32_t map = 0;
+  if (f80_stack_.empty()) return map;
   for (unsigned f = 0; f < pins_.f80.size(); ++f)
     if (f80_dirty_[f] != kNoValue) map |= static_cast<uint32_t>(depth_of(f80_dirty_[f]) + 1) << 4 * f;
   return map;
@@ -185,7 +186,7 @@ void Emitter::flush_f80() {
   set_f80_control(kDefaultControl);
 }
 
-void Emitter::flush_f80_at(uint32_t offset, uint32_t size) {
+void Emitter::flush_f80_fields(uint32_t offset, uint32_t size) {
   for (unsigned f = 0; f < pins_.f80.size(); ++f)
     if (f80_dirty_[f] != kNoValue && offset < pins_.f80[f] + 10 && pins_.f80[f] < offset + size)
       return flush_f80();

@@ -533,7 +533,10 @@ class Emitter {
   void f80_forget_field(unsigned field);
   void f80_set_field(unsigned field, ir::ValueId value);
   /// Before an access to the state that is none of a whole field.
-  void flush_f80_at(uint32_t offset, uint32_t size);
+  void flush_f80_at(uint32_t offset, uint32_t size) {
+    if (!f80_stack_.empty()) flush_f80_fields(offset, size);
+  }
+  void flush_f80_fields(uint32_t offset, uint32_t size);
   Mem f80_to_memory(ir::ValueId root);
   Mem f80_memory_operand(ir::ValueId value, bool* guest);
   void f80_memory(asmjit::InstId id, const Mem& m, bool guest);

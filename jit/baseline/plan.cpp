@@ -153,6 +153,7 @@ bool Plan::has_zeros_above(ValueId id) const {
 }
 
 void Plan::find_views() {
+  converts_ = false;
   small_.clear();
   large_.clear();
   const Inst* const insts = block_->insts.data();
@@ -250,6 +251,11 @@ void Plan::find_views() {
         if (inst.op == Op::StatusOfValue || inst.op == Op::StatusOfOrder)
           for (unsigned k = 0; k < value_args(inst); ++k) count_flag_use(inst.args[k]);
         break;
+      case Op::FConvert:
+      case Op::FToIntS:
+      case Op::FFromIntS:
+        converts_ = true;
+        [[fallthrough]];
       default:
         if (is_narrow(*block_, inst)) {
           v.clean = inst.op != Op::Mul && values_[inst.args[0]].clean;

@@ -288,6 +288,7 @@ class Plan {
   /// Of the four writes of flags that were met last: the last one, last_use of the first, their maker + 1.
   uint32_t four_flags_end_ = 0, four_flags_use_ = 0, four_flags_exit_ = 0, four_flags_maker_ = 0;
   bool four_flags_choice_ = false;
+  bool converts_ = false;  ///< the block has conversions, of which find_fused() makes something
   std::vector<ir::ValueId> flag_makers_;
   std::vector<ir::ValueId> stops_;  ///< what hoist() looks at, the last one first
 };

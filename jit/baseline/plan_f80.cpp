@@ -13,7 +13,7 @@ using ir::ValueId;
 /// Conversions between F80 and memory are one host instruction: what loads is done with the conversion
 /// (or, if that is raw, with the arithmetic), what converts with the store.
 void Plan::find_fused() {
-  if (pins_->f80.empty()) return;
+  if (pins_->f80.empty() || !converts_) return;
   const auto count = static_cast<ValueId>(block_->insts.size());
   const auto plain = [](const Inst& inst) {
     const auto info = ir::MemInfo::unpack(inst.aux & 0xffffff);
