@@ -152,6 +152,23 @@ bool Plan::has_zeros_above(ValueId id) const {
   }
 }
 
+/// Whether the vector or scalar is what a register has that holds its operand.
+bool Plan::is_vector_view(const Inst& inst) const {
+  const Inst &of = block_->insts[inst.args[0]], &made = block_->insts[values_[inst.args[0]].root];
+  if (made.op == Op::Const || class_of(inst.type) != ValueClass::Xmm) return false;
+  const bool alone = values_[values_[inst.args[0]].root].zeros_above && made.type == of.type;
+  switch (inst.op) {
+    case Op::VecFromScalar:
+      return alone;
+    case Op::Resize:
+      return (inst.type == Type::V128 && alone) || (inst.type == Type::V64 && of.type == Type::V128);
+    case Op::ExtractLane:
+      return inst.imm == 0 && class_of(of.type) == ValueClass::Xmm;
+    default:
+      return class_of(of.type) == ValueClass::Xmm;
+  }
+}
+
 void Plan::find_views() {
   converts_ = false;
   small_.clear();
@@ -211,36 +228,12 @@ void Plan::find_views() {
           view(a, false);
         break;
       }
-      case Op::VecFromScalar: {
-        const ValueId a = inst.args[0], r = values_[a].root;
-        if (class_of(inst.type) == ValueClass::Xmm && values_[r].zeros_above &&
-            insts[r].type == insts[a].type && insts[r].op != Op::Const)
-          view(a, true);
+      case Op::VecFromScalar:
+      case Op::Resize:
+      case Op::Bitcast:
+      case Op::ExtractLane:
+        if (is_vector_view(inst)) view(inst.args[0], true);
         break;
-      }
-      case Op::Resize: {
-        const ValueId a = inst.args[0], r = values_[a].root;
-        if (inst.type == Type::V128 && values_[r].zeros_above && insts[r].type == insts[a].type &&
-            insts[r].op != Op::Const)
-          view(a, true);
-        if (inst.type == Type::V64 && insts[a].type == Type::V128 && insts[values_[a].root].op != Op::Const)
-          view(a, true);
-        break;
-      }
-      case Op::Bitcast: {
-        const ValueId a = inst.args[0];
-        if (class_of(inst.type) == ValueClass::Xmm && class_of(insts[a].type) == ValueClass::Xmm &&
-            insts[values_[a].root].op != Op::Const)
-          view(a, true);
-        break;
-      }
-      case Op::ExtractLane: {
-        const ValueId a = inst.args[0];
-        if (inst.imm == 0 && class_of(inst.type) == ValueClass::Xmm &&
-            class_of(insts[a].type) == ValueClass::Xmm && insts[values_[a].root].op != Op::Const)
-          view(a, true);
-        break;
-      }
       case Op::StatusOfAdd:
       case Op::StatusOfSub:
       case Op::StatusOfValue:

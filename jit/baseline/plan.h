@@ -243,6 +243,7 @@ class Plan {
   bool changes_low_part(ir::ValueId value, const ir::Inst& write, uint32_t last_set) const;
   bool is_lazy(const ir::Inst& inst) const;
   bool has_zeros_above(ir::ValueId id) const;
+  bool is_vector_view(const ir::Inst& inst) const;
   void forget(uint32_t offset, uint32_t size);
   void note(uint32_t offset, ir::ValueId value);
   bool forward(ir::ValueId get_state);
