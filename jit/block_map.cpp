@@ -84,6 +84,11 @@ const CompiledBlock* BlockMap::find(uint64_t place, ir::BlockKey key) const {
   return table_.load(std::memory_order_acquire)->find(place, key);
 }
 
+bool BlockMap::holds(ir::BlockKey key) const {
+  const std::lock_guard lock(mutex_);
+  return find(key) != nullptr;
+}
+
 BlockMap::Stamps BlockMap::stamps(uint64_t place) const {
   const uint64_t page = place >> kPageBits;
   return {stamps_[stamp_of(page)].load(), stamps_[stamp_of(page + 1)].load()};

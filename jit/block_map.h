@@ -56,6 +56,8 @@ class BlockMap {
   const CompiledBlock* find(ir::BlockKey key) const { return find(key.pc, key); }
   /// The same where places are not addresses of the guest (CompiledBlock::place).
   const CompiledBlock* find(uint64_t place, ir::BlockKey key) const;
+  /// Whether there is one at key.pc; for threads that hold no Running, and so may not look into the table.
+  bool holds(ir::BlockKey key) const;
 
   /// Of the pages that a block at the place may lie in (two: blocks are shorter than a page).
   Stamps stamps(uint64_t place) const;

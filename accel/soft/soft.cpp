@@ -374,7 +374,7 @@ std::vector<ir::BlockKey> SoftAccelerator::Impl::optimise_hot(const std::vector<
     seen.emplace_back();
     bool any_stops = false;
     const auto source = [&](ir::BlockKey at) -> std::optional<ir::Block> {
-      if (!map->find(at)) return std::nullopt;
+      if (!map->holds(at)) return std::nullopt;
       seen.back().push_back({at.pc, map->stamps(at.pc)});
       const Breakpoints stops = current_breakpoints();
       any_stops |= stops != nullptr;

@@ -216,7 +216,7 @@ std::optional<uint32_t> BlockInfo::room_for_loop(uint32_t at, uint32_t step, ir:
       const auto line = [&](uint32_t offset) { return (at + skip + offset) / kLine; };
       const uint32_t entered = line(entry), through = line(entry + kEntrySize - 1);
       const uint32_t body = line(h.after_check), last = line(end - 1);
-      return (through - entered) + 1 + (last - body) + (body > through);
+      return (through - entered) + (last - body);
     };
     uint32_t best = 0;
     bool same = true;
