@@ -165,6 +165,21 @@ BlockMap::Page& BlockMap::page_blocks(uint64_t page) {
   return *last_blocks_;
 }
 
+std::vector<BlockMap::OfPage> BlockMap::by_page() const {
+  std::vector<uint64_t> pages;
+  size_t count = 0;
+  for (const auto& [page, blocks] : pages_) {
+    pages.push_back(page);
+    count += blocks.size();
+  }
+  std::sort(pages.begin(), pages.end());
+  std::vector<OfPage> all;
+  all.reserve(count);
+  for (const uint64_t page : pages)
+    for (const CompiledBlock* const block : pages_.at(page)) all.push_back({page, block});
+  return all;
+}
+
 void BlockMap::replace_table(std::unique_ptr<BlockTable> table) {
   std::unique_ptr<BlockTable> old(table_.load(std::memory_order_relaxed));
   table_.store(table.release(), std::memory_order_release);

@@ -547,7 +547,7 @@ void Keeper::save(const jit::BlockMap& map) {
       if (done > 0) saved += done;
     }
   };
-  map.for_each(note_block, write);
+  map.for_each_by_page(note_block, write);
   if (saved > 0) prune();
 }
 

@@ -208,8 +208,10 @@ std::optional<uint32_t> BlockInfo::room_for_loop(uint32_t at, uint32_t step, ir:
   constexpr uint32_t kLine = 64, kEntrySize = 16;  // that much runs at an entry with flags
   const Head h = head();
   for (unsigned i = 0; i < h.exits && !h.region; ++i) {
+    const auto packed = read<Exit>(sizeof(Head) + i * sizeof(Exit));
+    if (packed.patch == 0 || packed.wide || packed.pc != 0) continue;
     const ExitPlan loop = exit(i, key);
-    if (loop.patch == 0 || loop.pc != key.pc || loop.mode != key.mode) continue;
+    if (loop.mode != key.mode) continue;
     const uint32_t end = loop.patch + 4, entry = entry_for(false, loop.flags);
     if (entry == 0 || end <= h.after_check || end - h.after_check > kLine) return std::nullopt;
     const auto lines = [&](uint32_t skip) {

@@ -311,6 +311,14 @@ std::optional<Source> source_of(const KeptBlock& kept) {
 /// What is patched never crosses 8 bytes.
 uint32_t kept_alignment(uint32_t size) { return size % 16 == 0 ? baseline::CodeCache::kAlignment : 8; }
 
+/// Asks for memory that is wanted soon: what lies in order of the guest's code was made in another.
+void want(const void* start, size_t size) {
+  for (size_t at = 0; at < size; at += 64) __builtin_prefetch(static_cast<const uint8_t*>(start) + at);
+}
+constexpr size_t kSoon = 8;         // blocks from now
+constexpr size_t kUsualInfo = 128;  // bytes of a block's info, and
+constexpr size_t kUsualCode = 256;  // of its code, that most have no more of
+
 /// The blocks' numbers, by pc, then mode.
 std::vector<uint32_t> in_order(std::span<const KeptBlock> blocks, uint64_t base) {
   struct Place {
@@ -329,33 +337,32 @@ std::vector<uint32_t> in_order(std::span<const KeptBlock> blocks, uint64_t base)
   return numbers;
 }
 
-/// Blocks by pc and mode, for the links.
+/// Blocks by pc and mode, for the links: most lead to code nearby, which is found in memory that was
+/// looked at just before.
 class Index {
  public:
+  /// Of blocks in order of pc.
   explicit Index(const std::vector<persist::ImageBlock>& blocks) : blocks_(blocks) {
-    size_t size = 16;
-    while (size < 2 * blocks.size()) size *= 2;
-    slots_.resize(size);
-    for (uint32_t i = 0; i < blocks.size(); ++i) {
-      size_t slot = home(blocks[i].pc, blocks[i].mode);
-      while (slots_[slot]) slot = (slot + 1) & (slots_.size() - 1);
-      slots_[slot] = i + 1;
-    }
+    const uint32_t last = blocks.back().pc;
+    while (last >> shift_ > blocks.size()) ++shift_;
+    first_.resize((last >> shift_) + 2, static_cast<uint32_t>(blocks.size()));
+    for (size_t i = blocks.size(); i-- > 0;) first_[blocks[i].pc >> shift_] = static_cast<uint32_t>(i);
+    for (size_t i = first_.size() - 1; i-- > 0;) first_[i] = std::min(first_[i], first_[i + 1]);
   }
   int64_t find(uint64_t pc, unsigned mode) const {
-    for (size_t slot = home(pc, mode); slots_[slot]; slot = (slot + 1) & (slots_.size() - 1)) {
-      const persist::ImageBlock& block = blocks_[slots_[slot] - 1];
-      if (block.pc == pc && block.mode == mode) return int64_t{slots_[slot]} - 1;
-    }
+    if (pc > blocks_.back().pc) return -1;
+    const auto end = blocks_.begin() + first_[(pc >> shift_) + 1];
+    auto at = std::lower_bound(blocks_.begin() + first_[pc >> shift_], end, pc,
+                               [](const persist::ImageBlock& block, uint64_t value) { return block.pc < value; });
+    for (; at != end && at->pc == pc; ++at)
+      if (at->mode == mode) return at - blocks_.begin();
     return -1;
   }
 
  private:
-  size_t home(uint64_t pc, unsigned mode) const {
-    return static_cast<size_t>(persist::mix(pc << 8 ^ mode, 0x9e3779b97f4a7c15)) & (slots_.size() - 1);
-  }
   const std::vector<persist::ImageBlock>& blocks_;
-  std::vector<uint32_t> slots_;
+  unsigned shift_ = 0;
+  std::vector<uint32_t> first_;  ///< of the blocks from each multiple of 1 << shift_ on
 };
 
 }  // namespace
@@ -370,9 +377,14 @@ bool Baseline::freeze(std::span<const KeptBlock> blocks, uint64_t base, persist:
   std::vector<uint8_t> infos;
   infos.reserve(blocks.size() * 64);
   uint64_t size = 0;
+  const std::vector<uint32_t> order = in_order(blocks, base);
   // What can't be kept is left out, and what is there twice.
-  for (const uint32_t kept_number : in_order(blocks, base)) {
-    const KeptBlock& kept = blocks[kept_number];
+  for (size_t next = 0; next < order.size(); ++next) {
+    if (next + 2 * kSoon < order.size()) want(&blocks[order[next + 2 * kSoon]], sizeof(KeptBlock));
+    if (next + kSoon < order.size())
+      if (const CompiledBlock* const soon = blocks[order[next + kSoon]].block)
+        want(soon, sizeof(BaselineBlock) + kUsualInfo);
+    const KeptBlock& kept = blocks[order[next]];
     auto source = source_of(kept);
     const int mode = writer.mode(kept.key.mode);
     const uint64_t pc = kept.key.pc - base;
@@ -407,17 +419,19 @@ bool Baseline::freeze(std::span<const KeptBlock> blocks, uint64_t base, persist:
 
   const Index index(table);
   for (uint32_t number = 0; number < table.size(); ++number) {
+    if (number + kSoon < table.size()) want(sources[number + kSoon].code, kUsualCode);
     const Source& source = sources[number];
+    const BlockInfo info(infos.data() + table[number].info);
     const ir::BlockKey key{base + table[number].pc, writer.modes()[table[number].mode]};
     const uint32_t end = number + 1 < table.size() ? sources[number + 1].at : static_cast<uint32_t>(size);
     uint8_t* const code = writer.room(end - source.at);
-    std::memcpy(code, source.code, source.info.code_size());
-    std::memset(code + source.info.code_size(), 0, end - source.at - source.info.code_size());
+    std::memcpy(code, source.code, info.code_size());
+    std::memset(code + info.code_size(), 0, end - source.at - info.code_size());
     std::memset(code, 0, kCodeHeader);
     store_to(code, baseline::image_owner(writer.id(), number));
-    for (unsigned i = 0; i < source.info.pointers(); ++i) make_distance(code + source.info.pointer(i));
-    for (unsigned i = 0; i < source.info.exits(); ++i) {
-      const ExitPlan exit = source.info.exit(i, key);
+    for (unsigned i = 0; i < info.pointers(); ++i) make_distance(code + info.pointer(i));
+    for (unsigned i = 0; i < info.exits(); ++i) {
+      const ExitPlan exit = info.exit(i, key);
       if (exit.patch == 0) continue;
       int64_t to = int64_t{source.at} + exit.stub;
       int64_t target = -1;
@@ -427,7 +441,8 @@ bool Baseline::freeze(std::span<const KeptBlock> blocks, uint64_t base, persist:
         target = index.find(exit.pc - base, static_cast<unsigned>(mode - modes.begin()));
       if (target >= 0) {
         const Source& there = sources[static_cast<size_t>(target)];
-        if (const uint32_t entry = there.info.entry_for(exit.pc > key.pc, exit.flags))
+        const BlockInfo entered(infos.data() + table[static_cast<size_t>(target)].info);
+        if (const uint32_t entry = entered.entry_for(exit.pc > key.pc, exit.flags))
           to = int64_t{there.at} + entry;
         table[static_cast<size_t>(target)].entry = 0;
       }
