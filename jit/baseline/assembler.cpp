@@ -186,29 +186,26 @@ bool keeps_host_flags(InstId id) {
     case hi::kIdMovsd:
     case hi::kIdMovaps:
     case hi::kIdMovups:
-    case hi::kIdVmovss:
-    case hi::kIdVmovsd:
-    case hi::kIdVmovaps:
-    case hi::kIdVmovups:
-    case hi::kIdVmovd:
-    case hi::kIdVmovq:
-    case hi::kIdVmovlhps:
-    case hi::kIdVinsertps:
-    case hi::kIdVpsrldq:
-    case hi::kIdVpextrb:
-    case hi::kIdVpextrw:
-    case hi::kIdVpextrd:
-    case hi::kIdVpextrq:
-    case hi::kIdVpinsrb:
-    case hi::kIdVpinsrw:
-    case hi::kIdVpinsrd:
-    case hi::kIdVpinsrq:
     case hi::kIdPxor:
-    case hi::kIdVpxor:
     case hi::kIdRorx:
       return true;
+    case hi::kIdVcomisd:
+    case hi::kIdVcomiss:
+    case hi::kIdVucomisd:
+    case hi::kIdVucomiss:
+    case hi::kIdVptest:
+    case hi::kIdVtestpd:
+    case hi::kIdVtestps:
+    case hi::kIdVpcmpestri:
+    case hi::kIdVpcmpestrm:
+    case hi::kIdVpcmpistri:
+    case hi::kIdVpcmpistrm:
+    case hi::kIdVerr:
+    case hi::kIdVerw:
+      return false;
     default:
-      return (id >= hi::kIdCmova && id <= hi::kIdCmovz) || (id >= hi::kIdSeta && id <= hi::kIdSetz);
+      return (id >= hi::kIdCmova && id <= hi::kIdCmovz) || (id >= hi::kIdSeta && id <= hi::kIdSetz) ||
+             (id >= hi::kIdVaddpd && id <= hi::kIdVzeroupper);
   }
 }
 }  // namespace

@@ -57,21 +57,10 @@ const Forms* forms_of(Op op) {
 bool Emitter::emit_float_native(const ir::Inst& inst) {
   const FpMode mode = inst.fp_mode();
   if (!is_sse(mode)) return false;
+  if (is_native_arithmetic(inst)) return emit_native_arithmetic(inst);
   const Type elem = inst.elem;
   const bool nearest = mode.round == Round::NearestEven && !mode.no_inexact;
   switch (inst.op) {
-    case Op::FAdd:
-    case Op::FSub:
-    case Op::FMul:
-    case Op::FDiv:
-    case Op::FSqrt:
-    case Op::FMinSecond:
-    case Op::FMaxSecond:
-    case Op::FMulAdd:
-    case Op::FMulSub:
-    case Op::FNegMulAdd:
-    case Op::FNegMulSub:
-      return nearest && reports(mode) && is_host_float(elem) && emit_native_arithmetic(inst);
     case Op::FCompare:
     case Op::FCmpEq:
     case Op::FCmpLt:
@@ -94,8 +83,32 @@ bool Emitter::emit_float_native(const ir::Inst& inst) {
   }
 }
 
+/// Whether one host instruction does it.
+bool Emitter::is_native_arithmetic(const ir::Inst& inst) const {
+  switch (inst.op) {
+    case Op::FAdd:
+    case Op::FSub:
+    case Op::FMul:
+    case Op::FDiv:
+    case Op::FSqrt:
+    case Op::FMinSecond:
+    case Op::FMaxSecond:
+      break;
+    case Op::FMulAdd:
+    case Op::FMulSub:
+    case Op::FNegMulAdd:
+    case Op::FNegMulSub:
+      if (host_.fma) break;
+      return false;
+    default:
+      return false;
+  }
+  const FpMode mode = inst.fp_mode();
+  return is_sse(mode) && mode.round == Round::NearestEven && !mode.no_inexact && reports(mode) &&
+         is_host_float(inst.elem) && (inst.type == Type::V128 || inst.type == inst.elem);
+}
+
 bool Emitter::emit_native_arithmetic(const ir::Inst& inst) {
-  if (inst.type != Type::V128 && inst.type != inst.elem) return false;
   const unsigned form = (inst.type == Type::V128 ? 2u : 0u) + (inst.elem == Type::F64 ? 1u : 0u);
   if (const Forms* const forms = forms_of(inst.op)) {
     const uint8_t a = use_first_xmm(inst.args[0]), b = use_pinned_xmm(inst.args[1]);
@@ -121,22 +134,51 @@ bool Emitter::emit_native_arithmetic(const ir::Inst& inst) {
     }
     return true;
   }
-  if (!host_.fma) return false;
+  return emit_native_fused(inst, form);
+}
+
+/// Which operand is in the register that the host's fused multiplication changes: of a scalar the one whose
+/// vector the result is put into, as nothing is left to do then.
+unsigned Emitter::fused_base(const ir::Inst& inst) {
+  constexpr unsigned kAddend = 2, kNear = 4;
+  const size_t count = block_->insts.size();
+  for (ir::ValueId i = now_ + 1; i < count && i <= now_ + kNear; ++i) {
+    const ir::Inst& user = at(i);
+    if (user.op != Op::InsertLane || user.imm != 0 || user.args[1] != now_) continue;
+    for (const unsigned k : {kAddend, 0u, 1u}) {
+      const ir::ValueId id = root(inst.args[k]);
+      const uint8_t reg = loc(id).xmm;
+      if (reg == kNoReg ? id == root(user.args[0]) : vector_above(id, reg) == root(user.args[0])) return k;
+    }
+  }
+  return kAddend;
+}
+
+bool Emitter::emit_native_fused(const ir::Inst& inst, unsigned form) {
+  // The first register is changed: it is the addend in form 231, the first factor in 132, the other one in 213,
+  // each of which takes its NaNs in the order of the factors and the addend (SDM volume 1, 14.5.2).
   constexpr InstId kFma[4][4] = {
       {hi::kIdVfmadd231ss, hi::kIdVfmadd231sd, hi::kIdVfmadd231ps, hi::kIdVfmadd231pd},
       {hi::kIdVfmsub231ss, hi::kIdVfmsub231sd, hi::kIdVfmsub231ps, hi::kIdVfmsub231pd},
       {hi::kIdVfnmadd231ss, hi::kIdVfnmadd231sd, hi::kIdVfnmadd231ps, hi::kIdVfnmadd231pd},
       {hi::kIdVfnmsub231ss, hi::kIdVfnmsub231sd, hi::kIdVfnmsub231ps, hi::kIdVfnmsub231pd}};
+  constexpr InstId k213 = 6, k132 = 12;  // so many before each
+  static_assert(hi::kIdVfmadd213ss + k213 == hi::kIdVfmadd231ss && hi::kIdVfmadd132pd + k132 == hi::kIdVfmadd231pd);
+  static_assert(hi::kIdVfnmsub213ss + k213 == hi::kIdVfnmsub231ss &&
+                hi::kIdVfnmsub132pd + k132 == hi::kIdVfnmsub231pd);
   const unsigned kind = inst.op == Op::FMulAdd      ? 0
                         : inst.op == Op::FMulSub    ? 1
                         : inst.op == Op::FNegMulAdd ? 2
                                                     : 3;
-  const uint8_t a = use_pinned_xmm(inst.args[0]), b = use_pinned_xmm(inst.args[1]);
-  const uint8_t c = use_first_xmm(inst.args[2]);
-  const ir::ValueId above = vector_above(inst.args[2], c);
-  const uint8_t d = def_xmm(inst.args[2]);
-  move_xmm(d, c);
-  (void)a_.emit(kFma[kind][form], xmm(d), xmm(a), xmm(b));
+  const unsigned base = form < 2 ? fused_base(inst) : 2;
+  uint8_t from[3];
+  for (unsigned k = 0; k < 3; ++k)
+    from[k] = k == base ? use_first_xmm(inst.args[k]) : use_pinned_xmm(inst.args[k]);
+  const ir::ValueId above = vector_above(inst.args[base], from[base]);
+  const uint8_t d = def_xmm(inst.args[base]);
+  move_xmm(d, from[base]);
+  const uint8_t second = base == 0 ? from[2] : from[0], third = base == 2 ? from[1] : base == 0 ? from[1] : from[2];
+  (void)a_.emit(kFma[kind][form] - (base == 0 ? k132 : base == 1 ? k213 : 0), xmm(d), xmm(second), xmm(third));
   if (form < 2) above_[d] = above;
   return true;
 }
@@ -208,20 +250,30 @@ bool Emitter::emit_native_round(const ir::Inst& inst) {
   return true;
 }
 
+/// Whether it is from one of the host's types to the other, by one instruction.
+bool Emitter::is_native_convert(const ir::Inst& inst) const {
+  const FpMode mode = inst.fp_mode();
+  return inst.op == Op::FConvert && is_sse(mode) && mode.round == Round::NearestEven && !mode.no_inexact &&
+         reports(mode) && is_host_float(type_of(inst.args[0])) && is_host_float(inst.type);
+}
+
 bool Emitter::emit_native_convert(const ir::Inst& inst) {
   const FpMode mode = inst.fp_mode();
   const bool nearest = mode.round == Round::NearestEven && !mode.no_inexact;
   if (inst.op == Op::FConvert) {
-    const Type from = type_of(inst.args[0]), to = inst.type;
-    if (!is_host_float(from) || !is_host_float(to) || !nearest || !reports(mode)) return false;
-    const uint8_t a = use_xmm(inst.args[0]), d = def_xmm();
+    if (!is_native_convert(inst)) return false;
+    const Type to = inst.type;
+    const uint8_t a = to == Type::F64 ? use_first_xmm(inst.args[0]) : use_xmm(inst.args[0]);
+    const ir::ValueId above = vector_above(inst.args[0], a);
+    const uint8_t d = def_xmm();
     if (to == Type::F64) {
       vop({hi::kIdCvtss2sd, hi::kIdVcvtss2sd}, d, a, xmm(a));
+      above_[d] = above;
       return true;
     }
-    const uint8_t above = take_xmm();
-    load_const_xmm(above, 0, 0);
-    vop({hi::kIdCvtsd2ss, hi::kIdVcvtsd2ss}, d, above, xmm(a));
+    const uint8_t zero = take_xmm();
+    load_const_xmm(zero, 0, 0);
+    vop({hi::kIdCvtsd2ss, hi::kIdVcvtsd2ss}, d, zero, xmm(a));
     return true;
   }
   if (inst.op == Op::FWidenLo) {

@@ -5,6 +5,7 @@
 #include "ir/eval_scalar.h"
 #include "jit/baseline/emitter.h"
 #include "jit/baseline/ids.h"
+#include "jit/baseline/lane_index.h"
 
 namespace lyrebird::jit::baseline {
 
@@ -145,16 +146,52 @@ bool Emitter::keeps_status(const ir::Inst& inst) {
       return class_of(inst.type) == ValueClass::Gpr && inst.type != Type::I1 && !is_lazy(inst.args[1]) &&
              !is_lazy(inst.args[2]) && is_answered(inst.args[0]);
     case Op::Add:
-      return !plan_[now_].flags_used && ir::bit_width(inst.type) >= 32 &&
-             class_of(inst.type) == ValueClass::Gpr;
+      if (class_of(inst.type) != ValueClass::Gpr) return is_vector_only(inst);
+      return !plan_[now_].flags_used && ir::bit_width(inst.type) >= 32;
     case Op::Sub:
-      return is_lea_of(inst);
+      return class_of(inst.type) == ValueClass::Gpr ? is_lea_of(inst) : is_vector_only(inst);
     default: {
       // What makes no code.
       const ValuePlan& plan = plan_[now_];
       const bool pure = (ir::effects(inst, helpers_) & ~(ir::Reads | ir::ReadsState)) == 0;
-      return pure && (plan.lazy || !plan.needed || plan.root != now_);
+      if (pure && (plan.lazy || !plan.needed || plan.root != now_)) return true;
+      if ((inst.op == Op::Bitcast || inst.op == Op::VecFromScalar) && is_lazy(inst.args[0])) return false;
+      return is_vector_only(inst);
     }
+  }
+}
+
+/// Whether nothing but the host's vector registers has part in it, so that its flags stay.
+bool Emitter::is_vector_only(const ir::Inst& inst) const {
+  if (!host_.avx) return false;
+  const auto is_xmm = [&](unsigned k) { return class_of(type_of(inst.args[k])) == ValueClass::Xmm; };
+  const bool made = class_of(inst.type) == ValueClass::Xmm;
+  switch (inst.op) {
+    case Op::And:
+    case Op::Or:
+    case Op::Xor:
+    case Op::Not:
+    case Op::AndNot:
+    case Op::Concat:
+    case Op::HalfHi:
+      return made;
+    case Op::Add:
+    case Op::Sub:
+    case Op::ZipLo:
+    case Op::ZipHi:
+    case Op::ExtractLane:
+      return made && is_xmm(0) && lane_index(inst.elem) <= 3;
+    case Op::VecFromScalar:
+      return made && lane_index(inst.elem) <= 3;
+    case Op::InsertLane:
+      return made && is_xmm(1) && (lane_index(inst.elem) == 2 || lane_index(inst.elem) == 3);
+    case Op::Resize:
+      return made && is_xmm(0);
+    case Op::Bitcast:
+      return (made && class_of(type_of(inst.args[0])) != ValueClass::Memory) ||
+             (class_of(inst.type) == ValueClass::Gpr && is_xmm(0));
+    default:
+      return options_.sse_floats && (is_native_arithmetic(inst) || is_native_convert(inst));
   }
 }
 

@@ -288,6 +288,7 @@ class Emitter {
   void delay_status(FlagsAt at, ir::ValueId write);
   void settle_status(const ir::Inst& inst);
   bool keeps_status(const ir::Inst& inst);
+  bool is_vector_only(const ir::Inst& inst) const;
   bool is_answered(ir::ValueId condition);
   void store_status();
   void forget_status();
@@ -496,7 +497,11 @@ class Emitter {
 
   // --- emit_float_native.cpp
   bool emit_float_native(const ir::Inst& inst);
+  bool is_native_arithmetic(const ir::Inst& inst) const;
+  bool is_native_convert(const ir::Inst& inst) const;
   bool emit_native_arithmetic(const ir::Inst& inst);
+  unsigned fused_base(const ir::Inst& inst);
+  bool emit_native_fused(const ir::Inst& inst, unsigned form);
   ir::ValueId vector_above(ir::ValueId scalar, uint8_t reg) const;
   bool emit_native_to_int(const ir::Inst& inst);
   bool emit_native_from_int(const ir::Inst& inst);

@@ -62,6 +62,7 @@ struct LiftContext {
   Insn insn = {};           ///< the current instruction
   KnownFlags flags = {};
   uint16_t upper_zero = 0;  ///< vector registers whose upper halves this block has cleared
+  Value zeros = {};         ///< a V128 of zeros, once there is one
   unsigned side_exits = 0;  ///< conditional branches that the block goes on behind
 };
 

@@ -43,6 +43,8 @@ struct SseMoves : Vector {
       store(address(ir::byte_size(as), true), scalar(from, as));
     } else if (is_memory(from)) {
       set_xmm(operand(0).reg, ir.VecFromScalar(V128, scalar(from, as)));
+    } else if (from == 2 && operand(1).reg == operand(2).reg) {
+      set_xmm(operand(0).reg, xmm(operand(1).reg));
     } else {
       set_scalar(scalar(from, as));
     }
@@ -299,8 +301,7 @@ struct SseMoves : Vector {
   bool VGATHERQPD() { return gather(I64, I64); }
 
   bool VZEROUPPER() {
-    const Value none = zero();
-    for (unsigned reg = 0; reg < (is64() ? 16u : 8u); ++reg) clear_upper(reg, none);
+    for (unsigned reg = 0; reg < (is64() ? 16u : 8u); ++reg) clear_upper(reg);
     return true;
   }
   bool VZEROALL() {

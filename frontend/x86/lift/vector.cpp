@@ -47,9 +47,9 @@ Vector::Halves Vector::vector(unsigned i) {
 
 Value Vector::part(unsigned i, unsigned half) { return vector(i).part[half]; }
 
-void Vector::clear_upper(unsigned reg, Value none) {
+void Vector::clear_upper(unsigned reg) {
   if (ctx.upper_zero >> reg & 1) return;
-  ir.SetState(ymm_offset(reg) + 16, none);
+  ir.SetState(ymm_offset(reg) + 16, zero());
   ctx.upper_zero = static_cast<uint16_t>(ctx.upper_zero | 1u << reg);
 }
 

@@ -47,8 +47,7 @@ class Vector : public Lifter {
   void set_vector(unsigned i, Value low) { set_vector(i, Halves{{low, {}}, 1}); }
   /// A V128 to a register, zeros above (VEX) or nothing (legacy).
   void set_xmm(unsigned reg, Value low);
-  void clear_upper(unsigned reg) { clear_upper(reg, zero()); }
-  void clear_upper(unsigned reg, Value none);
+  void clear_upper(unsigned reg);
   void set_mm(unsigned reg, Value value);
   Value mm(unsigned reg) { return field(offsetof(X86State, x87) + 16 * reg, V64); }
   /// What every MMX instruction does to the x87: TOP is 0, all registers are in use.
@@ -93,7 +92,7 @@ class Vector : public Lifter {
   }
 
   // --- values
-  Value zero() { return ir.ConstVec(V128, 0, 0); }
+  Value zero() { return ctx.zeros ? ctx.zeros : ctx.zeros = ir.ConstVec(V128, 0, 0); }
   Value splat(Type vector, Type elem, uint64_t lane) { return ir.ConstSplat(vector, elem, lane); }
   /// A byte vector constant.
   Value bytes(const uint8_t (&b)[16]);
