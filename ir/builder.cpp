@@ -4,10 +4,10 @@
 namespace lyrebird::ir {
 
 Value Builder::Const(Type type, uint64_t low, uint64_t high) {
-  Inst inst{.op = Op::Const, .type = type, .elem = type};
-  inst.imm = bit_width(type) < 64 ? low & low_mask(bit_width(type)) : low;
-  inst.set_high(high);
-  return emit(inst, {});
+  const uint64_t imm = bit_width(type) < 64 ? low & low_mask(bit_width(type)) : low;
+  const Value made = append(Op::Const, type, type, 0, imm, {});
+  block_.insts.back().set_high(high);
+  return made;
 }
 
 Value Builder::ConstSplat(Type type, Type elem, uint64_t lane) {
@@ -23,9 +23,8 @@ Value Builder::Concat(Value low, Value high) {
 }
 
 void Builder::Branch(Value condition, uint64_t taken, uint64_t not_taken, JumpHint hint) {
-  Inst inst{.op = Op::Branch, .aux = static_cast<uint32_t>(hint), .imm = taken};
-  inst.set_high(not_taken);
-  emit(inst, {condition});
+  emit({.op = Op::Branch, .aux = static_cast<uint32_t>(hint), .imm = taken}, {condition});
+  block_.insts.back().set_high(not_taken);
 }
 
 }  // namespace lyrebird::ir

@@ -287,11 +287,21 @@ class Builder {
  private:
   static Type half(Type vector) { return vector == Type::V256 ? Type::V128 : Type::V64; }
 
-  Value emit(Inst inst, std::initializer_list<Value> args) {
+  /// All of `made` but its operands.
+  [[gnu::always_inline]] Value emit(const Inst& made, std::initializer_list<Value> args) {
+    return append(made.op, made.type, made.elem, made.aux, made.imm, args);
+  }
+  /// In its place word by word: an instruction that is copied there at once is waited for by the host's loads.
+  Value append(Op op, Type type, Type elem, uint32_t aux, uint64_t imm, std::initializer_list<Value> args) {
+    Inst& inst = block_.insts.emplace_back();
+    inst.op = op;
+    inst.type = type;
+    inst.elem = elem;
+    inst.aux = aux;
+    inst.imm = imm;
     unsigned i = 0;
-    for (Value v : args) inst.args[i++] = v.id;
-    block_.insts.push_back(inst);
-    return {static_cast<ValueId>(block_.insts.size() - 1), inst.type};
+    for (const Value& v : args) inst.args[i++] = v.id;
+    return {static_cast<ValueId>(block_.insts.size() - 1), type};
   }
   Value convert(Op op, Value a, Type to) {
     if (a.type == to) return a;

@@ -37,9 +37,8 @@ using Breakpoints = std::shared_ptr<const std::vector<uint64_t>>;
 
 /// A block that is only valid just now: nothing would tell us when that ends.
 bool is_transient(const ir::Block& block) {
-  return std::any_of(block.insts.begin(), block.insts.end(), [](const ir::Inst& inst) {
-    return inst.op == ir::Op::Raise && inst.aux == static_cast<uint32_t>(ir::ExitKind::FetchFault);
-  });
+  const ir::Inst& last = block.insts.back();
+  return last.op == ir::Op::Raise && last.aux == static_cast<uint32_t>(ir::ExitKind::FetchFault);
 }
 
 }  // namespace

@@ -187,13 +187,13 @@ void Plan::find_views() {
       case Op::Insn:
         continue;
       case Op::Const:
-        v.zeros_above = has_zeros_above(i);
+        v.zeros_above = class_of(inst.type) == ValueClass::Xmm && has_zeros_above(i);
         continue;
       case Op::GetState: {
         const auto offset = static_cast<uint32_t>(inst.imm);
         if (pins_->at(offset)) {
           v.clean = inst.type == Type::I64;
-          v.zeros_above = has_zeros_above(i);
+          v.zeros_above = class_of(inst.type) == ValueClass::Xmm && has_zeros_above(i);
           continue;
         }
         if (!forward(i)) {

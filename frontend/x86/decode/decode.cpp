@@ -39,7 +39,8 @@ class Decoder {
         out_(out) {}
 
   DecodeStatus run() {
-    out_ = Insn{};
+    static constexpr Insn kEmpty{};  // copied from memory: made on the stack it would be waited for
+    out_ = kEmpty;
     out_.mode = mode_;
     if (!prefixes() || !opcode()) return status_;
     const bool has_modrm = kOpcodeIndex.has_modrm[slot_of(map_, out_.opcode, 0) >> 3];
