@@ -291,7 +291,8 @@ class Builder {
   [[gnu::always_inline]] Value emit(const Inst& made, std::initializer_list<Value> args) {
     return append(made.op, made.type, made.elem, made.aux, made.imm, args);
   }
-  /// In its place word by word: an instruction that is copied there at once is waited for by the host's loads.
+  /// In its place word by word: an instruction that is copied there at once is waited for by the host's
+  /// loads.
   Value append(Op op, Type type, Type elem, uint32_t aux, uint64_t imm, std::initializer_list<Value> args) {
     Inst& inst = block_.insts.emplace_back();
     inst.op = op;

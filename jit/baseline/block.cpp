@@ -214,17 +214,19 @@ std::optional<uint32_t> BlockInfo::room_for_loop(uint32_t at, uint32_t step, ir:
     if (loop.mode != key.mode) continue;
     const uint32_t end = loop.patch + 4, entry = entry_for(false, loop.flags);
     if (entry == 0 || end <= h.after_check || end - h.after_check > kLine) return std::nullopt;
-    const auto lines = [&](uint32_t skip) {
+    // A round is fetched once more for each line that the entry or the body crosses into; that the two lie in
+    // one matters less.
+    const auto cost = [&](uint32_t skip) {
       const auto line = [&](uint32_t offset) { return (at + skip + offset) / kLine; };
       const uint32_t entered = line(entry), through = line(entry + kEntrySize - 1);
       const uint32_t body = line(h.after_check), last = line(end - 1);
-      return (through - entered) + (last - body);
+      return 2 * ((through - entered) + (last - body)) + (body > through);
     };
     uint32_t best = 0;
     bool same = true;
     for (uint32_t skip = step; skip < kLine; skip += step) {
-      same &= lines(skip) == lines(0);
-      if (lines(skip) < lines(best)) best = skip;
+      same &= cost(skip) == cost(0);
+      if (cost(skip) < cost(best)) best = skip;
     }
     if (same) return std::nullopt;
     return best;

@@ -155,15 +155,16 @@ unsigned Emitter::fused_base(const ir::Inst& inst) {
 }
 
 bool Emitter::emit_native_fused(const ir::Inst& inst, unsigned form) {
-  // The first register is changed: it is the addend in form 231, the first factor in 132, the other one in 213,
-  // each of which takes its NaNs in the order of the factors and the addend (SDM volume 1, 14.5.2).
+  // The first register is changed: it is the addend in form 231, the first factor in 132, the other one in
+  // 213, each of which takes its NaNs in the order of the factors and the addend (SDM volume 1, 14.5.2).
   constexpr InstId kFma[4][4] = {
       {hi::kIdVfmadd231ss, hi::kIdVfmadd231sd, hi::kIdVfmadd231ps, hi::kIdVfmadd231pd},
       {hi::kIdVfmsub231ss, hi::kIdVfmsub231sd, hi::kIdVfmsub231ps, hi::kIdVfmsub231pd},
       {hi::kIdVfnmadd231ss, hi::kIdVfnmadd231sd, hi::kIdVfnmadd231ps, hi::kIdVfnmadd231pd},
       {hi::kIdVfnmsub231ss, hi::kIdVfnmsub231sd, hi::kIdVfnmsub231ps, hi::kIdVfnmsub231pd}};
   constexpr InstId k213 = 6, k132 = 12;  // so many before each
-  static_assert(hi::kIdVfmadd213ss + k213 == hi::kIdVfmadd231ss && hi::kIdVfmadd132pd + k132 == hi::kIdVfmadd231pd);
+  static_assert(hi::kIdVfmadd213ss + k213 == hi::kIdVfmadd231ss &&
+                hi::kIdVfmadd132pd + k132 == hi::kIdVfmadd231pd);
   static_assert(hi::kIdVfnmsub213ss + k213 == hi::kIdVfnmsub231ss &&
                 hi::kIdVfnmsub132pd + k132 == hi::kIdVfnmsub231pd);
   const unsigned kind = inst.op == Op::FMulAdd      ? 0
@@ -177,8 +178,13 @@ bool Emitter::emit_native_fused(const ir::Inst& inst, unsigned form) {
   const ir::ValueId above = vector_above(inst.args[base], from[base]);
   const uint8_t d = def_xmm(inst.args[base]);
   move_xmm(d, from[base]);
-  const uint8_t second = base == 0 ? from[2] : from[0], third = base == 2 ? from[1] : base == 0 ? from[1] : from[2];
-  (void)a_.emit(kFma[kind][form] - (base == 0 ? k132 : base == 1 ? k213 : 0), xmm(d), xmm(second), xmm(third));
+  const uint8_t second = base == 0 ? from[2] : from[0], third = base == 2   ? from[1]
+                                                                : base == 0 ? from[1]
+                                                                            : from[2];
+  (void)a_.emit(kFma[kind][form] - (base == 0   ? k132
+                                    : base == 1 ? k213
+                                                : 0),
+                xmm(d), xmm(second), xmm(third));
   if (form < 2) above_[d] = above;
   return true;
 }

@@ -352,8 +352,9 @@ class Index {
   int64_t find(uint64_t pc, unsigned mode) const {
     if (pc > blocks_.back().pc) return -1;
     const auto end = blocks_.begin() + first_[(pc >> shift_) + 1];
-    auto at = std::lower_bound(blocks_.begin() + first_[pc >> shift_], end, pc,
-                               [](const persist::ImageBlock& block, uint64_t value) { return block.pc < value; });
+    auto at =
+        std::lower_bound(blocks_.begin() + first_[pc >> shift_], end, pc,
+                         [](const persist::ImageBlock& block, uint64_t value) { return block.pc < value; });
     for (; at != end && at->pc == pc; ++at)
       if (at->mode == mode) return at - blocks_.begin();
     return -1;

@@ -26,8 +26,10 @@ TEST(BlockInfo, ALoopThatCrossesALineIsMoved) {
   // Entry in bytes 16 to 32; body in 68 to 100: its own line at 0, two at 32.
   EXPECT_EQ(room(68, 100, kKey.pc, 0, 32), 0u);
   EXPECT_EQ(room(68, 100, kKey.pc, 32, 32), 32u);
-  // In 40 to 72: all of it in one line from 56 on.
+  // In 40 to 72: all of it in one line from 48 on.
   EXPECT_EQ(room(40, 72, kKey.pc, 0, 8), 48u);
+  // In 50 to 112, behind the entry in its line: alone it crosses none.
+  EXPECT_EQ(room(50, 112, kKey.pc, 0, 8), 16u);
 }
 
 TEST(BlockInfo, WhatIsNoSmallLoopLiesWhereItDoes) {
