@@ -87,6 +87,8 @@ void save_registers([[maybe_unused]] FaultGuard::Registers& to, [[maybe_unused]]
   for (int i = 0; i < 16; ++i) to.general[i] = static_cast<uint64_t>(machine.gregs[kOrder[i]]);
   to.x87_status = 0;
   std::memset(to.x87, 0, sizeof to.x87);
+  constexpr int kWrite = 1 << 1;  // of a page fault's error code
+  to.wrote = (machine.gregs[REG_ERR] & kWrite) != 0;
   to.pc = static_cast<uint64_t>(machine.gregs[REG_RIP]);
   to.flags = static_cast<uint64_t>(machine.gregs[REG_EFL]);
   to.mxcsr = machine.fpregs ? machine.fpregs->mxcsr : 0;

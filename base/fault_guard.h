@@ -49,6 +49,7 @@ class FaultGuard {
   /// all the time and faults are rare: only deliver() fills in what is behind `valid`.
   struct Registers {
     bool valid = false;
+    bool wrote;  ///< (page faults) the access that faulted was a write
     uint64_t pc;
     uint64_t general[16];  ///< by the host's numbering
     uint64_t flags;

@@ -48,6 +48,7 @@ struct FaultPlan {
   /// the depth there plus 1.
   uint32_t f80 = 0;
   FlagsAt flags = FlagsAt::State;
+  bool plain = false;  ///< the guest's access is a Load or a Store, and the host's is the same
 };
 
 /// Room in the code for a record of the interpreter (jit/interp/code.h) that the code calls. The

@@ -81,6 +81,9 @@ struct ThreadContext {
   /// Set by an engine that comes back with Stop{None}: the guest instruction at cpu.pc is to be run by
   /// the interpreter, which knows what to make of it.
   bool interpret_next = false;
+  /// With interpret_next: that instruction faulted for what CpuHeader::fault_* says already, unless what was
+  /// in the way is the emulator's own affair.
+  bool fault_known = false;
   /// CpuHeader::refresh_request of the CPU that runs on this thread; the map sets it when it takes blocks
   /// out.
   std::atomic<std::atomic<uint32_t>*> refresh_request{nullptr};

@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 #include "accel/soft/code_log.h"
@@ -196,6 +197,7 @@ class SoftVcpu final : public Vcpu {
   Keeper::Place place_;
   std::unique_ptr<jit::ThreadContext> thread_;
   std::unique_ptr<jit::CompiledBlock> transient_;  ///< runs once, is in no map
+  std::optional<uint64_t> fault_pc_;               ///< of the last exit, a fault that nobody looked into
   pthread_t runner_{};
   bool running_ = false;
 };
@@ -263,6 +265,8 @@ Exit SoftVcpu::run() {
   runner_ = pthread_self();
   running_ = true;
   const jit::ThreadContext::Running running(*thread_);
+  // Whoever was told of a fault and comes back to it as if it were gone gets the interpreter's word.
+  const bool may_trust = state_.pc != std::exchange(fault_pc_, std::nullopt);
   const bool every_block = log_enabled(LogTopic::Exec) || log_enabled(LogTopic::Cpu);
   thread_->set_chaining(!every_block);
   for (;;) {
@@ -274,6 +278,10 @@ Exit SoftVcpu::run() {
     if (stop.kind != ir::ExitKind::None) return exit_of(stop);
     if (thread_->interpret_next) {
       thread_->interpret_next = false;
+      if (thread_->fault_known && may_trust) {
+        fault_pc_ = state_.pc;
+        return {ir::ExitKind::MemoryFault, 0};
+      }
       const jit::Stop one = interpret_one();
       thread_->set_chaining(!every_block);
       if (one.kind != ir::ExitKind::None) return exit_of(one);

@@ -610,6 +610,20 @@ Stop Baseline::run(const CompiledBlock& first, ir::CpuHeader& cpu, ThreadContext
   return dispatch(first, cpu, thread);
 }
 
+/// What CpuHeader::fault_* says of an access by generated code. False: the interpreter has to find out, as
+/// the address may be one that only looks different to the guest.
+bool Baseline::describe_fault(const FaultGuard& guard, ir::CpuHeader& cpu) const {
+  constexpr uint64_t kUserSpace = uint64_t{1} << 47;
+  const uint64_t address = guard.address - cpu.memory_base;
+  if (guard.address == 0 || guard.code <= 0 || guard.code == SI_KERNEL || address >= kUserSpace) return false;
+  cpu.fault_address = address;
+  cpu.fault_size = 1;
+  cpu.fault_signal = guard.signal;
+  cpu.fault_code = guard.code;
+  cpu.fault_access = static_cast<uint32_t>(guard.registers.wrote ? ir::Access::Write : ir::Access::Read);
+  return true;
+}
+
 Stop Baseline::fault(const FaultGuard& guard, ir::CpuHeader& cpu, ThreadContext& thread) {
   counters_.faults.fetch_add(1, std::memory_order_relaxed);
   if (thread.current_op) {
@@ -617,6 +631,7 @@ Stop Baseline::fault(const FaultGuard& guard, ir::CpuHeader& cpu, ThreadContext&
     cpu.pc = static_cast<const interp::Code*>(thread.current_op)->imm;
     thread.current_op = nullptr;
     thread.interpret_next = true;
+    thread.fault_known = false;
     return {};
   }
   const FaultGuard::Registers& host = guard.registers;
@@ -665,6 +680,7 @@ Stop Baseline::fault(const FaultGuard& guard, ir::CpuHeader& cpu, ThreadContext&
       std::memcpy(state + pins_.f80[f], host.x87[depth - 1], 10);
   cpu.pc = place.key.pc + static_cast<uint64_t>(static_cast<int32_t>(at->guest));
   thread.interpret_next = true;
+  thread.fault_known = at->plain && describe_fault(guard, cpu);
   // An address that is not canonical has no address in the report.
   if (guard.address == 0 && guard.code == SI_KERNEL && ++tag_faults_ >= kTagFaultLimit) {
     strip_tags_ = true;

@@ -9,7 +9,7 @@
 /// A host fault inside generated code comes back from run() as Stop{None} with
 /// ThreadContext::interpret_next set: the state is that before the guest instruction, and
 /// the caller lets the interpreter run it, which finds the fault again or takes the tag off
-/// the address.
+/// the address. Mostly that is not needed: ThreadContext::fault_known.
 #pragma once
 
 #include <array>
@@ -145,6 +145,7 @@ class Baseline final : public Engine {
   bool patch(uint32_t field, bool region, const uint8_t* to, bool optional);
   Stop dispatch(const CompiledBlock& first, ir::CpuHeader& cpu, ThreadContext& thread);
   Stop interpret(const baseline::BaselineBlock& block, ir::CpuHeader& cpu, ThreadContext& thread);
+  bool describe_fault(const FaultGuard& guard, ir::CpuHeader& cpu) const;
   Stop fault(const FaultGuard& guard, ir::CpuHeader& cpu, ThreadContext& thread);
 
   const ir::StateLayout& layout_;

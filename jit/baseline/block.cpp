@@ -47,6 +47,8 @@ uint32_t flagged_offset(const FaultPlan& fault) {
   return fault.offset << kFlagsBits | static_cast<uint32_t>(fault.flags);
 }
 
+uint32_t guest_and_plain(const FaultPlan& fault) { return fault.guest << 1 | (fault.plain ? 1u : 0u); }
+
 /// Whether the exit needs more than an Exit can hold.
 bool is_wide(const ExitPlan& exit, ir::BlockKey key) {
   if (exit.detail != 0) return true;
@@ -118,7 +120,7 @@ bool BlockInfo::pack(const Source& source, std::vector<uint8_t>& out) {
   FaultPlan last{0, 0};
   for (const FaultPlan& fault : *source.faults) {
     to = put_number(to, static_cast<int32_t>(flagged_offset(fault) - flagged_offset(last)));
-    to = put_number(to, static_cast<int32_t>(fault.guest - last.guest));
+    to = put_number(to, static_cast<int32_t>(guest_and_plain(fault) - guest_and_plain(last)));
     to = put_number(to, static_cast<int32_t>(fault.f80 - last.f80));
     last = fault;
   }
@@ -248,8 +250,10 @@ std::optional<FaultPlan> BlockInfo::fault(uint32_t offset) const {
   const uint8_t* at = at_ + faults_at(h);
   const uint8_t* const end = at + h.fault_bytes;
   FaultPlan fault{0, 0};
-  for (uint32_t flagged = 0; take_number(at, end, flagged) && take_number(at, end, fault.guest) &&
-                             take_number(at, end, fault.f80);) {
+  for (uint32_t flagged = 0, guest = 0;
+       take_number(at, end, flagged) && take_number(at, end, guest) && take_number(at, end, fault.f80);) {
+    fault.guest = static_cast<uint32_t>(static_cast<int32_t>(guest) >> 1);
+    fault.plain = (guest & 1) != 0;
     fault.offset = flagged >> kFlagsBits;
     fault.flags = static_cast<FlagsAt>(flagged & low_mask(kFlagsBits));
     if (fault.offset == offset) return fault;

@@ -354,10 +354,12 @@ class Emitter {
   void faulting(Args&&... args) {
     const size_t start = a_.offset();
     (void)a_.emit(args...);
+    const ir::Op op = at(now_).op;
     faults_.push_back({.offset = static_cast<uint32_t>(start),
                        .guest = static_cast<uint32_t>(pc_ - block_->key.pc),
                        .f80 = f80_map(),
-                       .flags = flags_at()});
+                       .flags = flags_at(),
+                       .plain = op == ir::Op::Load || op == ir::Op::Store});
   }
 
   // --- emit_tlb.cpp

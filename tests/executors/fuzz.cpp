@@ -96,6 +96,7 @@ constexpr NamedMaker kMakers[] = {
 struct Result {
   Stop stop;
   bool interpret_next = false;
+  bool fault_known = false;
   State state;
   uint8_t memory[kArenaSize];
 };
@@ -122,6 +123,7 @@ class Executor {
     thread_->interpret_next = false;
     result.stop = engine_->run(compiled, result.state.header, *thread_);
     result.interpret_next = thread_->interpret_next;
+    result.fault_known = thread_->interpret_next && thread_->fault_known;
     std::memcpy(result.memory, Arena::bytes(), kArenaSize);
   }
 
@@ -153,6 +155,24 @@ std::string byte_difference(const char* what, const uint8_t* expected, const uin
   return {};
 }
 
+/// What generated code says of a fault itself: nothing if it is what the interpreter finds.
+std::string fault_difference(const Result& expected, const Result& got) {
+  const ir::CpuHeader &a = expected.state.header, &b = got.state.header;
+  if (expected.stop.kind != ir::ExitKind::MemoryFault)
+    return "fault at " + hex(b.fault_address) + " found, and stop " +
+           std::string(ir::name(expected.stop.kind)) + " expected";
+  // The interpreter names the address before the access's rule cut it (ir::AddressRule).
+  bool within = false;
+  for (const unsigned bits : {56u, 32u, 16u}) {
+    const uint64_t mask = (uint64_t{1} << bits) - 1;
+    within |= b.fault_address <= mask && ((b.fault_address - a.fault_address) & mask) < a.fault_size;
+  }
+  if (within && a.fault_access == b.fault_access && a.fault_signal == b.fault_signal) return {};
+  return "fault of " + std::to_string(a.fault_size) + " bytes at " + hex(a.fault_address) + ", access " +
+         std::to_string(a.fault_access) + " expected, at " + hex(b.fault_address) + ", access " +
+         std::to_string(b.fault_access) + " found";
+}
+
 /// Nothing: the same.
 std::string difference(const Result& expected, const Result& got) {
   const ir::CpuHeader &a = expected.state.header, &b = got.state.header;
@@ -160,6 +180,8 @@ std::string difference(const Result& expected, const Result& got) {
   const bool fault = got.interpret_next;
   const bool faulted =
       expected.stop.kind == ir::ExitKind::MemoryFault || expected.stop.kind == ir::ExitKind::Unaligned;
+  if (got.fault_known)
+    if (auto text = fault_difference(expected, got); !text.empty()) return text;
   if (fault && !faulted) return {};  // a tagged address: what follows is up to the caller
   if (!fault && (expected.stop.kind != got.stop.kind || expected.stop.detail != got.stop.detail))
     return "stop " + std::string(ir::name(expected.stop.kind)) + " " + hex(expected.stop.detail) +
