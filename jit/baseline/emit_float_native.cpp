@@ -162,11 +162,15 @@ bool Emitter::emit_native_fused(const ir::Inst& inst, unsigned form) {
       {hi::kIdVfmsub231ss, hi::kIdVfmsub231sd, hi::kIdVfmsub231ps, hi::kIdVfmsub231pd},
       {hi::kIdVfnmadd231ss, hi::kIdVfnmadd231sd, hi::kIdVfnmadd231ps, hi::kIdVfnmadd231pd},
       {hi::kIdVfnmsub231ss, hi::kIdVfnmsub231sd, hi::kIdVfnmsub231ps, hi::kIdVfnmsub231pd}};
-  constexpr InstId k213 = 6, k132 = 12;  // so many before each
-  static_assert(hi::kIdVfmadd213ss + k213 == hi::kIdVfmadd231ss &&
-                hi::kIdVfmadd132pd + k132 == hi::kIdVfmadd231pd);
-  static_assert(hi::kIdVfnmsub213ss + k213 == hi::kIdVfnmsub231ss &&
-                hi::kIdVfnmsub132pd + k132 == hi::kIdVfnmsub231pd);
+  struct Changed {
+    InstId before;           // so many before form 231
+    unsigned second, third;  // the instruction's other operands
+  };
+  constexpr Changed kChanged[] = {{12, 2, 1}, {6, 0, 2}, {0, 0, 1}};
+  static_assert(hi::kIdVfmadd213ss + kChanged[1].before == hi::kIdVfmadd231ss &&
+                hi::kIdVfmadd132pd + kChanged[0].before == hi::kIdVfmadd231pd);
+  static_assert(hi::kIdVfnmsub213ss + kChanged[1].before == hi::kIdVfnmsub231ss &&
+                hi::kIdVfnmsub132pd + kChanged[0].before == hi::kIdVfnmsub231pd);
   const unsigned kind = inst.op == Op::FMulAdd      ? 0
                         : inst.op == Op::FMulSub    ? 1
                         : inst.op == Op::FNegMulAdd ? 2
@@ -178,13 +182,8 @@ bool Emitter::emit_native_fused(const ir::Inst& inst, unsigned form) {
   const ir::ValueId above = vector_above(inst.args[base], from[base]);
   const uint8_t d = def_xmm(inst.args[base]);
   move_xmm(d, from[base]);
-  const uint8_t second = base == 0 ? from[2] : from[0], third = base == 2   ? from[1]
-                                                                : base == 0 ? from[1]
-                                                                            : from[2];
-  (void)a_.emit(kFma[kind][form] - (base == 0   ? k132
-                                    : base == 1 ? k213
-                                                : 0),
-                xmm(d), xmm(second), xmm(third));
+  const Changed& how = kChanged[base];
+  (void)a_.emit(kFma[kind][form] - how.before, xmm(d), xmm(from[how.second]), xmm(from[how.third]));
   if (form < 2) above_[d] = above;
   return true;
 }
