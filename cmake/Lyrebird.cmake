@@ -9,15 +9,16 @@ find_package(Threads REQUIRED)
 find_package(fmt REQUIRED)
 find_package(asmjit REQUIRED)
 # One file that needs no library: position-independent, or a guest linked for a fixed address could
-# not have it. Debian has no libfmt.a.
+# not have it.
 option(LYREBIRD_STATIC "the program as one file that needs no library" OFF)
-set(LYREBIRD_FMT fmt::fmt)
 if(LYREBIRD_STATIC)
-  set(LYREBIRD_FMT fmt::fmt-header-only)
   add_compile_definitions(LYREBIRD_STATIC)
   find_library(CAPSTONE_STATIC libcapstone.a REQUIRED)
 endif()
-# As archives: a program that is started for every command should not wait for more libraries.
+# As archives: a program that is started for every command should not wait for more libraries. Debian
+# has no libfmt.a.
+set(LYREBIRD_FMT fmt::fmt-header-only)
+find_library(LYREBIRD_URING liburing.a REQUIRED)
 find_library(LYREBIRD_FDT libfdt.a REQUIRED)
 find_library(LYREBIRD_ZLIB libz.a REQUIRED)
 find_library(LYREBIRD_ZSTD libzstd.a REQUIRED)
@@ -33,6 +34,22 @@ endif()
 add_compile_options(-Wall -Wextra -Werror -Wno-missing-designated-field-initializers)
 include_directories(${CMAKE_SOURCE_DIR})
 add_compile_definitions($<$<CONFIG:Debug>:LYREBIRD_VERIFY_IR>) # ir::kVerify
+
+# Release builds know which way the translator's hottest functions go: a profile of cold starts, made by
+# ./dev profile with LYREBIRD_COUNT. A function that has changed since is compiled without one. Files
+# are named in it without their folders, values are not counted.
+option(LYREBIRD_COUNT "count where the time goes, for ./dev profile" OFF)
+set(profile_flags "SHELL:-mllvm -disable-vp" "SHELL:-mllvm -static-func-full-module-prefix=false")
+file(RELATIVE_PATH profile ${CMAKE_BINARY_DIR} ${CMAKE_SOURCE_DIR}/cmake/hot.profdata)
+if(LYREBIRD_COUNT)
+  list(APPEND profile_flags -fprofile-generate "SHELL:-mllvm -runtime-counter-relocation=true")
+  add_link_options(-fprofile-generate)
+  add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:${profile_flags}>")
+elseif(CMAKE_BUILD_TYPE STREQUAL Release AND CMAKE_CXX_COMPILER_ID STREQUAL Clang)
+  list(APPEND profile_flags -fprofile-use=${profile} -Wno-profile-instr-unprofiled
+    -Wno-profile-instr-out-of-date -Wno-backend-plugin)
+  add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:${profile_flags}>")
+endif()
 
 # lyrebird_library(folder LINK libs... EXCLUDE patterns...): every .cpp below the folder becomes one
 # static library, named as the folder with / turned into _.

@@ -3,9 +3,11 @@
 
 #include <elf.h>
 #include <fmt/format.h>
+#include <sys/random.h>
 
 #include <algorithm>
-#include <random>
+#include <cerrno>
+#include <system_error>
 
 #include "frontend/arm/a64_frontend.h"
 #include "frontend/arm/a64_mode.h"
@@ -79,9 +81,10 @@ class Aarch64 final : public Abi {
     if (from) {
       copy(*state, state_of(*from));
     } else {
-      std::random_device random;
-      for (auto& key : state->pac_keys)
-        for (uint64_t& half : key) half = uint64_t{random()} << 32 | random();
+      // Up to 256 bytes come whole or not at all; std::random_device would ask CPUID first.
+      static_assert(sizeof state->pac_keys <= 256);
+      if (getrandom(state->pac_keys, sizeof state->pac_keys, 0) != sizeof state->pac_keys)
+        throw std::system_error(errno, std::generic_category(), "getrandom");
     }
     return {&state->header, [](ir::CpuHeader* cpu) { delete &state_of(*cpu); }};
   }
