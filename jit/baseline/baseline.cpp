@@ -206,6 +206,7 @@ Baseline::BlockPtr Baseline::install(const ir::Block& from, const Emitter& emitt
                         .sums = pins_.four_flags(),
                         .drops_flags = emitter.drops_flags(),
                         .saves_flags = emitter.saves_flags(),
+                        .notes_flags = emitter.notes_flags(),
                         .exits = &emitter.exits(),
                         .faults = &emitter.faults(),
                         .pointers = &emitter.pointers(),

@@ -74,7 +74,8 @@ bool BlockInfo::pack(const Source& source, std::vector<uint8_t>& out) {
              (pointers + moves) * sizeof(uint32_t) + source.faults->size() * 3 * kLongestNumber +
              sizeof(uint32_t) + source.recovery.size());
   uint8_t* to = out.data() + start + sizeof(Head);
-  Head head{.code_size = source.code_size & 0x3fffff,
+  Head head{.code_size = source.code_size & 0x1fffff,
+            .notes_flags = source.notes_flags,
             .sums = source.sums,
             .region = source.region,
             .drops_flags = source.drops_flags,
@@ -207,22 +208,24 @@ uint32_t BlockInfo::entry_for(bool forward, FlagsAt flags) const {
 }
 
 std::optional<uint32_t> BlockInfo::room_for_loop(uint32_t at, uint32_t step, ir::BlockKey key) const {
-  constexpr uint32_t kLine = 64, kEntrySize = 16;  // that much runs at an entry with flags
+  constexpr uint32_t kLine = 64, kEntrySize = 6;  // that much runs at an entry which jumps to the body
   const Head h = head();
+  const bool jumps = h.drops_flags || h.saves_flags || h.notes_flags;
   for (unsigned i = 0; i < h.exits && !h.region; ++i) {
     const auto packed = read<Exit>(sizeof(Head) + i * sizeof(Exit));
     if (packed.patch == 0 || packed.wide || packed.pc != 0) continue;
     const ExitPlan loop = exit(i, key);
     if (loop.mode != key.mode) continue;
     const uint32_t end = loop.patch + 4, entry = entry_for(false, loop.flags);
-    if (entry == 0 || end <= h.after_check || end - h.after_check > kLine) return std::nullopt;
-    // A round is fetched once more for each line that the entry or the body crosses into; that the two lie in
-    // one matters less.
+    const uint32_t body = h.after_check + (h.notes_flags ? kNoteSize : 0);
+    if (entry == 0 || end <= body || end - body > kLine) return std::nullopt;
+    // A round is fetched once more for each line that the entry or the body crosses into. An entry that jumps
+    // is better in another line than the body: of two jumps in one line the host takes longer for the second.
     const auto cost = [&](uint32_t skip) {
       const auto line = [&](uint32_t offset) { return (at + skip + offset) / kLine; };
+      if (!jumps) return line(end - 1) - line(entry);
       const uint32_t entered = line(entry), through = line(entry + kEntrySize - 1);
-      const uint32_t body = line(h.after_check), last = line(end - 1);
-      return 2 * ((through - entered) + (last - body)) + (body > through);
+      return 2 * ((through - entered) + (line(end - 1) - line(body))) + (line(body) == through);
     };
     uint32_t best = 0;
     bool same = true;

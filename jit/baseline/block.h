@@ -25,7 +25,7 @@ namespace lyrebird::jit::baseline {
 /// Read-only view of packed bytes, which outlive it. Offsets are from the start of the code.
 class BlockInfo {
  public:
-  static constexpr uint32_t kSaveSize = 12;
+  static constexpr uint32_t kSaveSize = 12, kNoteSize = 5;
   /// What is to be packed.
   struct Source {
     ir::BlockKey key;
@@ -37,6 +37,7 @@ class BlockInfo {
     bool drops_flags =
         false;  ///< nobody sees them: such a jump from a lower address goes to after_check, too
     bool saves_flags = false;  ///< it begins with kSaveSize bytes for such a jump
+    bool notes_flags = false;  ///< after_check begins with kNoteSize bytes that such a jump goes around
     bool region = false;
     const std::vector<ExitPlan>* exits = nullptr;
     const std::vector<FaultPlan>* faults = nullptr;
@@ -84,7 +85,8 @@ class BlockInfo {
  private:
   static constexpr unsigned kOffsetBits = 19, kMoveBits = 12;
   struct Head {
-    uint32_t code_size : 22;
+    uint32_t code_size : 21;
+    uint32_t notes_flags : 1;
     uint32_t sums : 1;
     uint32_t region : 1;
     uint32_t drops_flags : 1;

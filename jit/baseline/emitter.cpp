@@ -78,7 +78,7 @@ bool Emitter::attempt() {
   pool_.clear();
   cold_.clear();
   start_body();
-  status_incoming_ = may_delay_ && keeps_incoming_status();
+  status_incoming_ = notes_flags_ = may_delay_ && keeps_incoming_status();
   saves_flags_ = may_delay_ && !status_incoming_ && pins_.four_flags() && plan_.status_fault() != 0;
   word_used_ = saves_flags_;
   word_end_ = saves_flags_ ? plan_.status_fault() : 0;
@@ -174,8 +174,9 @@ void Emitter::emit_entry() {
   a_.compare_with_zero(abi::kState, kRequest);
   to_stub_if(Cc::kNE, exit);
   after_check_ = static_cast<uint32_t>(a_.offset());
-  if (status_incoming_) {
+  if (notes_flags_) {
     (void)a_.mov(x86::ecx, 1);
+    if (a_.offset() != after_check_ + BlockInfo::kNoteSize) failed_ = true;
     temps_ = static_cast<uint16_t>(temps_ & ~(1u << 1));
     a_.guard_flags(true);
   }

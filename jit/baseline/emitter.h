@@ -52,6 +52,7 @@ class Emitter {
   uint32_t prefix() const { return prefix_; }            ///< BlockInfo::Source has these two
   bool drops_flags() const { return plan_.drops_flags(); }
   bool saves_flags() const { return saves_flags_; }
+  bool notes_flags() const { return notes_flags_; }
   uint32_t instructions_size() const { return instructions_size_; }  ///< without the data behind them
   const std::vector<HostCode::Mark>& marks() const { return marks_; }
   const std::vector<ExitPlan>& exits() const { return exits_; }
@@ -661,6 +662,7 @@ class Emitter {
   uint32_t word_end_ = 0;
   bool word_used_ = false;
   bool saves_flags_ = false;  ///< so from the start, for who comes with them in the host's
+  bool notes_flags_ = false;  ///< who comes otherwise says so in rcx
   uint32_t prefix_ = 0, prefix_count_ = 0;
   uint32_t after_check_ = 0, hot_size_ = 0, hot_count_ = 0;
 };

@@ -10,26 +10,39 @@ namespace {
 
 constexpr ir::BlockKey kKey{0x1000, 0};
 
+enum class Entry { FallsThrough, Jumps, JumpsOverNote };
+
 /// A block whose body is [after_check, end), entered without flags at `kCodeHeader`.
-std::optional<uint32_t> room(uint32_t after_check, uint32_t end, uint64_t target, uint32_t at,
-                             uint32_t step) {
+std::optional<uint32_t> room(uint32_t after_check, uint32_t end, uint64_t target, uint32_t at, uint32_t step,
+                             Entry entry = Entry::FallsThrough) {
   const std::vector<ExitPlan> exits{{.pc = target, .patch = end - 4, .stub = end}};
   const std::vector<FaultPlan> faults;
   std::vector<uint8_t> bytes;
-  EXPECT_TRUE(BlockInfo::pack(
-      {.key = kKey, .code_size = 160, .after_check = after_check, .exits = &exits, .faults = &faults},
-      bytes));
+  EXPECT_TRUE(BlockInfo::pack({.key = kKey,
+                               .code_size = 160,
+                               .after_check = after_check,
+                               .drops_flags = entry == Entry::Jumps,
+                               .notes_flags = entry == Entry::JumpsOverNote,
+                               .exits = &exits,
+                               .faults = &faults},
+                              bytes));
   return BlockInfo(bytes.data()).room_for_loop(at, step, kKey);
 }
 
 TEST(BlockInfo, ALoopThatCrossesALineIsMoved) {
-  // Entry in bytes 16 to 32; body in 68 to 100: its own line at 0, two at 32.
+  // From 16 to 100: two lines at 0, three at 32.
   EXPECT_EQ(room(68, 100, kKey.pc, 0, 32), 0u);
   EXPECT_EQ(room(68, 100, kKey.pc, 32, 32), 32u);
-  // In 40 to 72: all of it in one line from 48 on.
+  // To 72: all of it in one line from 48 on.
   EXPECT_EQ(room(40, 72, kKey.pc, 0, 8), 48u);
-  // In 50 to 112, behind the entry in its line: alone it crosses none.
-  EXPECT_EQ(room(50, 112, kKey.pc, 0, 8), 16u);
+}
+
+TEST(BlockInfo, ABodyThatIsJumpedToLiesInAnotherLine) {
+  // Entry in 16 to 22, body in 45 to 72, which crosses a line at 0 and at 16 and is in the entry's at 48.
+  EXPECT_EQ(room(45, 72, kKey.pc, 0, 16, Entry::Jumps), 32u);
+  EXPECT_EQ(room(40, 72, kKey.pc, 0, 16, Entry::JumpsOverNote), 32u);
+  // Body in 30 to 60: the line ends between the two.
+  EXPECT_EQ(room(30, 60, kKey.pc, 0, 8, Entry::Jumps), 40u);
 }
 
 TEST(BlockInfo, WhatIsNoSmallLoopLiesWhereItDoes) {
