@@ -50,6 +50,10 @@ int x87_partial_steps(int distance) { return 32 + (distance & 31); }
 
 namespace {
 
+bool is_angle(X87Op op) {
+  return op == X87Op::Tan || op == X87Op::Sin || op == X87Op::Cos || op == X87Op::SinCos;
+}
+
 long double to_host(Float80 v) {
   FpEnv quiet{};
   const Unpacked a = soft::unpack<Format80>(v, quiet);
@@ -80,7 +84,7 @@ X87FunctionResult x87_function_soft(X87Op op, Float80 st0, Float80 st1) {
                      .tiny_before_rounding = false,
                      .denormal_report = ir::DenormalReport::WhenUsed}};
   const bool two = op == X87Op::Yl2x || op == X87Op::Yl2xp1 || op == X87Op::Atan;
-  const bool angle = op == X87Op::Tan || op == X87Op::Sin || op == X87Op::Cos || op == X87Op::SinCos;
+  const bool angle = is_angle(op);
   const Unpacked x = soft::unpack<Format80>(st0, env), y = soft::unpack<Format80>(st1, env);
   X87FunctionResult r;
   const auto done = [&](Float80 value) {
@@ -187,16 +191,42 @@ Float80 value_of(const uint8_t* bytes) {
   return v;
 }
 
-bool is_angle(X87Op op) {
-  return op == X87Op::Tan || op == X87Op::Sin || op == X87Op::Cos || op == X87Op::SinCos;
-}
-
 void note_status(X87Op op, uint32_t status, X87FunctionResult& r) {
   r.flags = ir::flags_of_x87(status & 0x3f) | (status & 0x200 ? uint32_t{ir::kFpRoundedUp} : 0);
   r.incomplete = is_angle(op) && (status & 0x400) != 0;
 }
 
-/// With exceptions that would trap at the next waiting instruction: there are none here.
+/// Each function by what it does to the stack: replaces ST0, pops, or pushes.
+#define LYREBIRD_X87_FUNCTION(replaces, pops, pushes) \
+  switch (op) {                                       \
+    case X87Op::F2xm1:                                \
+      replaces("f2xm1");                              \
+      break;                                          \
+    case X87Op::Yl2x:                                 \
+      pops("fyl2x");                                  \
+      break;                                          \
+    case X87Op::Yl2xp1:                               \
+      pops("fyl2xp1");                                \
+      break;                                          \
+    case X87Op::Tan:                                  \
+      pushes("fptan");                                \
+      break;                                          \
+    case X87Op::Atan:                                 \
+      pops("fpatan");                                 \
+      break;                                          \
+    case X87Op::Sin:                                  \
+      replaces("fsin");                               \
+      break;                                          \
+    case X87Op::Cos:                                  \
+      replaces("fcos");                               \
+      break;                                          \
+    default:                                          \
+      pushes("fsincos");                              \
+      break;                                          \
+  }
+#define LYREBIRD_X87_STACK "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)"
+
+/// An exception that is not masked would trap at the next waiting instruction: there is none here.
 X87FunctionResult function_unmasked(X87Op op, Float80 st0, Float80 st1, uint16_t control) {
   const Bytes a = bytes_of(st0), b = bytes_of(st1);
   Image image;
@@ -204,26 +234,8 @@ X87FunctionResult function_unmasked(X87Op op, Float80 st0, Float80 st1, uint16_t
   asm volatile("fninit\n fldt %[b]\n fldt %[a]\n fldcw %[cw]\n " text "\n fnsave %[image]" \
                : [image] "=m"(image)                                                       \
                : [a] "m"(a), [b] "m"(b), [cw] "m"(control)                                 \
-               : "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)");     \
-  break
-  switch (op) {
-    case X87Op::F2xm1:
-      RUN("f2xm1");
-    case X87Op::Yl2x:
-      RUN("fyl2x");
-    case X87Op::Yl2xp1:
-      RUN("fyl2xp1");
-    case X87Op::Tan:
-      RUN("fptan");
-    case X87Op::Atan:
-      RUN("fpatan");
-    case X87Op::Sin:
-      RUN("fsin");
-    case X87Op::Cos:
-      RUN("fcos");
-    default:
-      RUN("fsincos");
-  }
+               : LYREBIRD_X87_STACK)
+  LYREBIRD_X87_FUNCTION(RUN, RUN, RUN)
 #undef RUN
   X87FunctionResult r;
   note_status(op, image.status, r);
@@ -247,29 +259,15 @@ X87FunctionResult x87_function(X87Op op, Float80 st0, Float80 st1, uint16_t cont
                "fstpt %[value]\n fldcw %[usual]"                                                 \
                : [value] "=m"(value), [pushed] "+m"(pushed), [status] "=m"(status)               \
                : [a] "m"(a), [b] "m"(b), [cw] "m"(control), [usual] "m"(kUsual)                  \
-               : "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)", "cc");     \
-  break
+               : LYREBIRD_X87_STACK, "cc")
+#define REPLACES(text) RUN("", text, "")
+#define POPS(text) RUN("fldt %[b]\n ", text, "")
   // Nothing was pushed if C2 is set: the operand is too large.
-#define PUSHED "testb $4, 1+%[status]\n jnz 1f\n fstpt %[pushed]\n 1: "
-  switch (op) {
-    case X87Op::F2xm1:
-      RUN("", "f2xm1", "");
-    case X87Op::Yl2x:
-      RUN("fldt %[b]\n ", "fyl2x", "");
-    case X87Op::Yl2xp1:
-      RUN("fldt %[b]\n ", "fyl2xp1", "");
-    case X87Op::Tan:
-      RUN("", "fptan", PUSHED);
-    case X87Op::Atan:
-      RUN("fldt %[b]\n ", "fpatan", "");
-    case X87Op::Sin:
-      RUN("", "fsin", "");
-    case X87Op::Cos:
-      RUN("", "fcos", "");
-    default:
-      RUN("", "fsincos", PUSHED);
-  }
-#undef PUSHED
+#define PUSHES(text) RUN("", text, "testb $4, 1+%[status]\n jnz 1f\n fstpt %[pushed]\n 1: ")
+  LYREBIRD_X87_FUNCTION(REPLACES, POPS, PUSHES)
+#undef PUSHES
+#undef POPS
+#undef REPLACES
 #undef RUN
   X87FunctionResult r;
   note_status(op, status, r);
