@@ -100,11 +100,27 @@ void save_registers([[maybe_unused]] FaultGuard::Registers& to, [[maybe_unused]]
 #endif
 }
 
+bool deliver_trap([[maybe_unused]] TrapOwner& owner, [[maybe_unused]] void* context) {
+#if defined(__x86_64__)
+  if (!context) return false;
+  mcontext_t& machine = static_cast<ucontext_t*>(context)->uc_mcontext;
+  if (!machine.fpregs) return false;
+  auto pc = static_cast<uint64_t>(machine.gregs[REG_RIP]);
+  const auto sp = static_cast<uint64_t>(machine.gregs[REG_RSP]);
+  if (!owner.trap({.sp = sp, .pc = pc, .mxcsr = machine.fpregs->mxcsr})) return false;
+  machine.gregs[REG_RIP] = static_cast<greg_t>(pc);
+  return true;
+#else
+  return false;
+#endif
+}
+
 }  // namespace
 
-void FaultGuard::deliver(int signal, const siginfo_t& info, const void* context) {
+bool FaultGuard::deliver(int signal, const siginfo_t& info, void* context) {
   FaultGuard* const guard = current();
-  if (!guard) return;
+  if (!guard) return false;
+  if (signal == SIGFPE) return guard->traps && deliver_trap(*guard->traps, context);
   guard->disarm();
   save_registers(guard->registers, context);
   guard->address = reinterpret_cast<uint64_t>(info.si_addr);

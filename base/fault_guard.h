@@ -7,6 +7,8 @@
 ///     else { guard.address, guard.signal, guard.code say what happened }
 ///     (destruction disarms; guards nest)
 ///
+/// A floating point exception (SIGFPE) goes to the guard's `traps`, which says where to go on.
+///
 /// The handler is installed by whoever owns the process's signals (user/) with
 /// SA_SIGINFO | SA_NODEFER | SA_ONSTACK and calls FaultGuard::deliver() first.
 #pragma once
@@ -16,6 +18,22 @@
 #include <cstdint>
 
 namespace lyrebird {
+
+/// Generated code that lets the host tell it of floating point exceptions.
+class TrapOwner {
+ public:
+  /// The registers to look at, and two to change.
+  struct State {
+    uint64_t sp;
+    uint64_t& pc;
+    uint32_t& mxcsr;
+  };
+  /// In the handler of SIGFPE, on the thread that trapped. False: the trap is not this one's.
+  virtual bool trap(State state) = 0;
+
+ protected:
+  ~TrapOwner() = default;
+};
 
 class FaultGuard {
  public:
@@ -40,10 +58,11 @@ class FaultGuard {
   /// whoever lends the thread's TLS to another flow of control (vfork).
   static FaultGuard* exchange(FaultGuard* guard);
 
-  /// In the handler of SIGSEGV or SIGBUS: jumps to this thread's innermost guard, or returns
+  /// In the handler of SIGSEGV or SIGBUS: jumps to this thread's innermost guard, or returns false
   /// if there is none (then the fault is not a guest access). The guard is disarmed by the jump.
-  /// `context` is the handler's third argument; without it `registers` says nothing.
-  static void deliver(int signal, const siginfo_t& info, const void* context = nullptr);
+  /// `context` is the handler's third argument; without it `registers` says nothing. In the handler of
+  /// SIGFPE: true if the handler's return goes on where it should.
+  static bool deliver(int signal, const siginfo_t& info, void* context = nullptr);
 
   /// The host's registers where the fault happened, for code that keeps guest state in them. Guards are made
   /// all the time and faults are rare: only deliver() fills in what is behind `valid`.
@@ -64,6 +83,7 @@ class FaultGuard {
   int signal = 0;
   int code = 0;  ///< si_code
   Registers registers;
+  TrapOwner* traps = nullptr;  ///< nullptr: none are expected
 
  private:
   static FaultGuard*& current();

@@ -51,6 +51,12 @@ struct FaultPlan {
   bool plain = false;  ///< the guest's access is a Load or a Store, and the host's is the same
 };
 
+/// Host instructions that may raise a floating point exception, and where they go on then.
+struct TrapPlan {
+  uint32_t offset, size;
+  uint32_t target;
+};
+
 /// Room in the code for a record of the interpreter (jit/interp/code.h) that the code calls. The
 /// engine puts it there: the handler, and what it needs, are addresses of this process.
 struct RecordPlan {

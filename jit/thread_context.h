@@ -12,6 +12,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "jit/block_table.h"
 #include "jit/engine.h"
@@ -32,6 +33,7 @@ inline constexpr unsigned kJumpCacheBits = 12;
 inline constexpr unsigned kFrameSize = 32768;
 // Bits of CpuHeader::refresh_request.
 inline constexpr uint32_t kRefreshRequest = 1;  ///< blocks were taken out of the map
+inline constexpr uint32_t kRemakeRequest = 4;   ///< ThreadContext::remake
 inline constexpr uint32_t kSampleRequest = 2;   ///< note in the sampler where you are
 /// ThreadContext::generation of a thread that must ask for every single block.
 inline constexpr uint64_t kNoChaining = ~uint64_t{0};
@@ -84,6 +86,8 @@ struct ThreadContext {
   /// With interpret_next: that instruction faulted for what CpuHeader::fault_* says already, unless what was
   /// in the way is the emulator's own affair.
   bool fault_known = false;
+  /// Set by an engine: that block, compiled anew, is another one than it was.
+  std::optional<ir::BlockKey> remake;
   /// CpuHeader::refresh_request of the CPU that runs on this thread; the map sets it when it takes blocks
   /// out.
   std::atomic<std::atomic<uint32_t>*> refresh_request{nullptr};

@@ -31,6 +31,7 @@ accel::SoftOptions soft_options(const Options& options, const AddressSpace& memo
   soft.perf_map = options.perf_map;
   soft.gdb_jit = options.gdb_jit;
   soft.zero_base = memory.base() == 0;
+  soft.fp_traps = true;
   // What is kept on disk would be missing in these logs.
   const bool logged = log_enabled(LogTopic::InAsm) || log_enabled(LogTopic::Ir) ||
                       log_enabled(LogTopic::IrOpt) || log_enabled(LogTopic::OutAsm);

@@ -55,7 +55,8 @@ static std::unique_ptr<jit::Engine> make_compiler([[maybe_unused]] const fronten
             .zero_base = options.zero_base,
             // What is out of the map keeps its place for a while.
             .code_bytes = options.code_bytes ? options.code_bytes : options.memory_limit / 4 * 5 + (1u << 20),
-            .pin_vectors = options.executor == Executor::Baseline});
+            .pin_vectors = options.executor == Executor::Baseline,
+            .fp_traps = options.fp_traps && options.executor == Executor::Baseline});
     if (options.executor == Executor::Llvm) {
       const auto regions = baseline->use_regions_for_every_block();
       if (!regions) {
@@ -190,6 +191,8 @@ class SoftVcpu final : public Vcpu {
   const jit::CompiledBlock* find_or_translate();
   /// The instruction at pc, by the interpreter. Turns chaining off.
   jit::Stop interpret_one();
+  /// In place of the block that is there.
+  void remake(ir::BlockKey key);
   Exit exit_of(jit::Stop stop);
 
   SoftAccelerator::Impl& soft_;
@@ -275,6 +278,7 @@ Exit SoftVcpu::run() {
     const jit::CompiledBlock* const block = find_or_translate();
     if (every_block) trace::block_entry(*block, state_, soft_.frontend.layout());
     const jit::Stop stop = soft_.engine.run(*block, state_, *thread_);
+    if (thread_->remake) remake(*std::exchange(thread_->remake, std::nullopt));
     if (stop.kind != ir::ExitKind::None) return exit_of(stop);
     if (thread_->interpret_next) {
       thread_->interpret_next = false;
@@ -287,6 +291,15 @@ Exit SoftVcpu::run() {
       if (one.kind != ir::ExitKind::None) return exit_of(one);
     }
   }
+}
+
+void SoftVcpu::remake(ir::BlockKey key) {
+  const jit::BlockMap::Seen seen[] = {{key.pc, soft_.map->stamps(key.pc)}};
+  const Breakpoints stops = soft_.current_breakpoints();
+  SoftAccelerator::Impl::Laps laps(soft_);
+  auto made = soft_.translate(soft_.engine, key, soft_.options.max_instructions, stops.get(), laps);
+  if (made.transient || made.block->no_room) return;
+  if (soft_.map->publish_region(std::move(made.block), seen)) soft_.engine.replaced(key);
 }
 
 jit::Stop SoftVcpu::interpret_one() {

@@ -43,6 +43,7 @@ struct SoftOptions {
   bool gdb_jit = false;                     ///< tell a gdb that looks at this process of the code
   bool measure = false;                     ///< time the translations, for report()
   bool zero_base = false;                   ///< every CpuHeader::memory_base is 0
+  bool fp_traps = false;                    ///< jit::BaselineOptions has it
   bool optimise = true;                     ///< run the IR passes
   unsigned max_instructions = 64;           ///< guest instructions per block
   size_t memory_limit = size_t{256} << 20;  ///< bytes of compiled blocks

@@ -10,7 +10,6 @@
 #include <type_traits>
 #include <utility>
 
-#include "base/fault_guard.h"
 #include "base/log.h"
 #include "base/report.h"
 #include "jit/abi.h"
@@ -86,6 +85,14 @@ baseline::Pins pins_of(const ir::StateLayout& layout, bool vectors) {
 /// Bytes of images; what is beyond is copied into the cache block by block.
 constexpr size_t kImageRoom = size_t{256} << 20;
 
+/// What generated code has there; rsp is its stack pointer.
+template <typename T>
+T in_frame(uint64_t rsp, uint32_t offset) {
+  T value;
+  std::memcpy(&value, reinterpret_cast<const void*>(rsp + abi::kFrame + offset), sizeof value);
+  return value;
+}
+
 /// After so many faults on tagged addresses they are no accident.
 constexpr unsigned kTagFaultLimit = 64;
 
@@ -97,6 +104,7 @@ Baseline::Baseline(const ir::StateLayout& layout, ir::HelperTable helpers, Basel
       options_(options),
       host_(baseline::host_features()),
       pins_(pins_of(layout, options.pin_vectors && host_.avx512)),
+      fp_traps_(options.fp_traps && !layout.sse_floats && host_.avx),
       interpreter_(helpers, options.system),
       cache_(options.code_bytes, kImageRoom) {
   usable_ = host_.sse42 && cache_.usable();
@@ -109,7 +117,8 @@ Baseline::~Baseline() {
 }
 
 void Baseline::install_runtime() {
-  const baseline::RuntimeCode runtime = baseline::make_runtime(pins_, host_.avx, layout_.sse_floats);
+  const baseline::RuntimeCode runtime =
+      baseline::make_runtime(pins_, host_.avx, layout_.sse_floats, fp_traps_);
   runtime_size_ = runtime.bytes.size();
   const uint8_t* const code = cache_.allocate(runtime_size_);
   cache_.write(code, runtime.bytes.data(), runtime_size_);
@@ -159,7 +168,9 @@ std::unique_ptr<CompiledBlock> Baseline::compile(const ir::Block& block) {
                                       .system = options_.system,
                                       .marks = observer_ != nullptr,
                                       .sse_floats = layout_.sse_floats,
-                                      .strip_tags = strip_tags_.load(std::memory_order_relaxed)};
+                                      .strip_tags = strip_tags_.load(std::memory_order_relaxed),
+                                      .fp_traps = fp_traps_,
+                                      .careful = fp_traps_ && is_careful(block.key)};
   BlockPtr compiled;
   bool no_room = false;
   if (usable_ && emitter->emit(block, helpers_, options)) compiled = install(block, *emitter, no_room);
@@ -209,6 +220,7 @@ Baseline::BlockPtr Baseline::install(const ir::Block& from, const Emitter& emitt
                         .notes_flags = emitter.notes_flags(),
                         .exits = &emitter.exits(),
                         .faults = &emitter.faults(),
+                        .traps = &emitter.traps(),
                         .pointers = &emitter.pointers(),
                         .moves = emitter.movable() ? &emitter.moves() : nullptr},
                        info))
@@ -571,6 +583,7 @@ void collect_f80(ir::CpuHeader& cpu) {
           break;
       }
       if (site.kind == ExitPlan::Kind::Entry) answer_requests(cpu, thread);
+      if (thread.remake) return {};
     }
     if (!thread.chaining) {
       // A block that was stopped at its entry has not run.
@@ -607,6 +620,8 @@ Stop Baseline::run(const CompiledBlock& first, ir::CpuHeader& cpu, ThreadContext
   thread.current_op = nullptr;
   FaultGuard guard;
   if (sigsetjmp(guard.env, 0) != 0) return fault(guard, cpu, thread);
+  RunTraps traps(*this, cpu, thread);
+  if (fp_traps_) guard.traps = &traps;
   guard.arm();
   return dispatch(first, cpu, thread);
 }
@@ -625,6 +640,62 @@ bool Baseline::describe_fault(const FaultGuard& guard, ir::CpuHeader& cpu) const
   return true;
 }
 
+/// Without code if that is no block's.
+Baseline::Place Baseline::place_at(uint64_t host_pc) {
+  if (const Attached* const image = attached_at(host_pc))
+    return place_in(*image, image->image->at_code(host_pc - reinterpret_cast<uint64_t>(image->code)));
+  const uint8_t* const code = cache_.start_of(host_pc);
+  if (!code || code == cache_.start_of(reinterpret_cast<uint64_t>(table_.exit))) return {};
+  uint64_t owner;
+  std::memcpy(&owner, code, sizeof owner);
+  return place_of(owner);
+}
+
+/// Generated code trapped, so that its thread holds no lock.
+bool Baseline::trap(TrapOwner::State state, ir::CpuHeader& cpu, ThreadContext& thread) {
+  const Place place = place_at(state.pc);
+  if (!place.code) return false;
+  const auto target =
+      place.info.trap(static_cast<uint32_t>(state.pc - reinterpret_cast<uint64_t>(place.code)));
+  if (!target) return false;
+  counters_.traps.fetch_add(1, std::memory_order_relaxed);
+  count_trap(place, cpu, thread);
+  state.pc = reinterpret_cast<uint64_t>(place.code) + *target;
+  // What trapped is done again, and says then what the guest is told. Besides, only code that masks its traps
+  // raises these.
+  constexpr uint32_t kInvalid = 1, kDenormal = 2, kUnderflow = 16;
+  constexpr uint32_t kTold = kInvalid | kDenormal | kUnderflow;
+  const auto before = in_frame<uint32_t>(state.sp, baseline::kFrameUnmasked);
+  state.mxcsr = (state.mxcsr & ~kTold) | (before & kTold);
+  return true;
+}
+
+void Baseline::count_trap(const Place& place, ir::CpuHeader& cpu, ThreadContext& thread) {
+  TrapCount& count = trap_counts_[reinterpret_cast<uint64_t>(place.code) / baseline::CodeCache::kAlignment %
+                                  trap_counts_.size()];
+  if (count.code.exchange(place.code, std::memory_order_relaxed) != place.code)
+    count.count.store(0, std::memory_order_relaxed);
+  if (count.count.fetch_add(1, std::memory_order_relaxed) + 1 != options_.fp_trap_limit) return;
+  count.count.store(0, std::memory_order_relaxed);
+  bool is_new;
+  {
+    const std::lock_guard lock(careful_mutex_);
+    is_new = careful_.insert({place.key.pc, place.key.mode}).second;
+    any_careful_ = true;
+  }
+  // Jumps from far away inside its image still lead there.
+  if (!is_new && place.image) detach(*place.image->image);
+  thread.remake = place.key;
+  cpu.refresh_request.fetch_or(kRemakeRequest, std::memory_order_relaxed);
+}
+
+bool Baseline::is_careful(ir::BlockKey key) {
+  if (options_.fp_trap_limit == 0) return true;
+  if (!any_careful_.load(std::memory_order_relaxed)) return false;
+  const std::lock_guard lock(careful_mutex_);
+  return careful_.contains({key.pc, key.mode});
+}
+
 Stop Baseline::fault(const FaultGuard& guard, ir::CpuHeader& cpu, ThreadContext& thread) {
   counters_.faults.fetch_add(1, std::memory_order_relaxed);
   if (thread.current_op) {
@@ -637,16 +708,7 @@ Stop Baseline::fault(const FaultGuard& guard, ir::CpuHeader& cpu, ThreadContext&
   }
   const FaultGuard::Registers& host = guard.registers;
   Place place;
-  if (host.valid) {
-    if (const Attached* const image = attached_at(host.pc)) {
-      place = place_in(*image, image->image->at_code(host.pc - reinterpret_cast<uint64_t>(image->code)));
-    } else if (const uint8_t* const code = cache_.start_of(host.pc);
-               code && code != cache_.start_of(reinterpret_cast<uint64_t>(table_.exit))) {
-      uint64_t owner;
-      std::memcpy(&owner, code, sizeof owner);
-      place = place_of(owner);
-    }
-  }
+  if (host.valid) place = place_at(host.pc);
   std::optional<FaultPlan> at;
   if (place.code)
     at = place.info.fault(static_cast<uint32_t>(host.pc - reinterpret_cast<uint64_t>(place.code)));
@@ -667,9 +729,7 @@ Stop Baseline::fault(const FaultGuard& guard, ir::CpuHeader& cpu, ThreadContext&
     for (const baseline::Pin& pin : pins_.vectors) std::memcpy(state + pin.offset, host.xmm[pin.reg], 16);
   }
   if (at->flags == FlagsAt::Word) {
-    uint16_t word;
-    std::memcpy(&word, reinterpret_cast<const void*>(host.general[4] + abi::kFrame + baseline::kFrameWord),
-                sizeof word);
+    const auto word = in_frame<uint16_t>(host.general[4], baseline::kFrameWord);
     if (word != 0) baseline::put_flags(state, pins_, baseline::rflags_of_status(word), false);
   } else if (at->flags != FlagsAt::State && (at->flags != FlagsAt::HostIfNoRcx || host.general[1] == 0)) {
     baseline::put_flags(state, pins_, host.flags, at->flags == FlagsAt::HostSum);
@@ -693,6 +753,7 @@ Stop Baseline::fault(const FaultGuard& guard, ir::CpuHeader& cpu, ThreadContext&
 }
 
 void Baseline::before_fork() {
+  careful_mutex_.lock();
   link_mutex_.lock();
   emitters_mutex_.lock();
   cache_.before_fork();
@@ -702,6 +763,7 @@ void Baseline::after_fork_in_parent() {
   cache_.after_fork_in_parent();
   emitters_mutex_.unlock();
   link_mutex_.unlock();
+  careful_mutex_.unlock();
 }
 
 bool Baseline::after_fork_in_child(bool prepared) {
@@ -712,8 +774,11 @@ bool Baseline::after_fork_in_child(bool prepared) {
     cache_.after_fork_in_child();
     emitters_mutex_.unlock();
     link_mutex_.unlock();
+    careful_mutex_.unlock();
     return true;
   }
+  new (&careful_mutex_) std::mutex;
+  new (&careful_) std::set<std::pair<uint64_t, uint32_t>>;
   new (&link_mutex_) std::mutex;
   new (&links_) baseline::LinkPool;  // the parent's may be in the middle of a change
   for (auto& image : images_) image = nullptr;
@@ -735,6 +800,7 @@ BaselineStats Baseline::stats() const {
           .all_bytes = get(counters_.all_bytes),
           .links = get(counters_.links),
           .faults = get(counters_.faults),
+          .traps = get(counters_.traps),
           .loaded = get(counters_.loaded),
           .misses = get(counters_.misses),
           .regions = get(counters_.regions),
@@ -757,6 +823,7 @@ void Baseline::report(Report& report) const {
   report.count("links between blocks", s.links);
   report.count("indirect jumps that C++ looked up", s.misses);
   report.count("faults in generated code", s.faults);
+  report.count("floating point traps", s.traps);
   if (s.regions + s.regions_loaded == 0) return;
   report.section("optimising JIT");
   report.count("regions from disk", s.regions_loaded);

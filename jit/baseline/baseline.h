@@ -16,8 +16,11 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <set>
+#include <utility>
 #include <vector>
 
+#include "base/fault_guard.h"
 #include "jit/baseline/block.h"
 #include "jit/baseline/code_cache.h"
 #include "jit/baseline/emitter.h"
@@ -29,10 +32,6 @@
 #include "jit/interp/interp.h"
 #include "jit/region_compiler.h"
 
-namespace lyrebird {
-class FaultGuard;
-}
-
 namespace lyrebird::jit {
 
 struct BaselineOptions {
@@ -42,13 +41,19 @@ struct BaselineOptions {
   /// Hot vectors stay in host registers, where the host has AVX-512. Regions don't know of that: not for
   /// both.
   bool pin_vectors = false;
+  /// Floating point exceptions of the host may trap: who owns the process's signals gives SIGFPE to
+  /// FaultGuard::deliver(). Where the guest's rules are not SSE's that takes less than to look at every
+  /// result.
+  bool fp_traps = false;
+  /// That often in one block: it is made anew without (ThreadContext::remake). 0: all are.
+  uint32_t fp_trap_limit = 32;
 };
 
 struct BaselineStats {
   uint64_t blocks = 0, interpreted = 0;  ///< compiled; of these, too large for the emitter
   uint64_t guest_instructions = 0;
   uint64_t host_instructions = 0;  ///< that were emitted for these, without what is out of line
-  uint64_t hot_bytes = 0, all_bytes = 0, links = 0, faults = 0;
+  uint64_t hot_bytes = 0, all_bytes = 0, links = 0, faults = 0, traps = 0;
   uint64_t loaded = 0;  ///< blocks that another process compiled
   uint64_t misses = 0;  ///< indirect jumps that C++ had to look up
   uint64_t regions = 0, region_bytes = 0;
@@ -147,12 +152,25 @@ class Baseline final : public Engine {
   Stop interpret(const baseline::BaselineBlock& block, ir::CpuHeader& cpu, ThreadContext& thread);
   bool describe_fault(const FaultGuard& guard, ir::CpuHeader& cpu) const;
   Stop fault(const FaultGuard& guard, ir::CpuHeader& cpu, ThreadContext& thread);
+  Place place_at(uint64_t host_pc);
+  /// Who is asked while a thread runs generated code.
+  struct RunTraps final : TrapOwner {
+    RunTraps(Baseline& e, ir::CpuHeader& c, ThreadContext& t) : engine(e), cpu(c), thread(t) {}
+    bool trap(State state) override { return engine.trap(state, cpu, thread); }
+    Baseline& engine;
+    ir::CpuHeader& cpu;
+    ThreadContext& thread;
+  };
+  bool trap(TrapOwner::State state, ir::CpuHeader& cpu, ThreadContext& thread);
+  void count_trap(const Place& place, ir::CpuHeader& cpu, ThreadContext& thread);
+  bool is_careful(ir::BlockKey key);
 
   const ir::StateLayout& layout_;
   ir::HelperTable helpers_;
   const BaselineOptions options_;
   const baseline::HostFeatures host_;
   baseline::Pins pins_;
+  const bool fp_traps_;
   bool usable_ = false;
   Interpreter interpreter_;
   baseline::CodeCache cache_;
@@ -161,6 +179,16 @@ class Baseline final : public Engine {
   baseline::RuntimeTable table_;
   std::atomic<bool> strip_tags_{false};
   std::atomic<unsigned> tag_faults_{0};
+
+  /// How often the code that is there trapped; where two want the same place, from when the last one came.
+  struct TrapCount {
+    std::atomic<const uint8_t*> code{nullptr};
+    std::atomic<uint32_t> count{0};
+  };
+  std::array<TrapCount, 64> trap_counts_;
+  std::atomic<bool> any_careful_{false};
+  std::mutex careful_mutex_;
+  std::set<std::pair<uint64_t, uint32_t>> careful_;  ///< pc and mode of blocks that trapped too often
 
   std::mutex link_mutex_;
   baseline::LinkPool links_;
@@ -179,8 +207,8 @@ class Baseline final : public Engine {
 
   struct Counters {
     std::atomic<uint64_t> blocks{0}, interpreted{0}, guest_instructions{0}, host_instructions{0},
-        hot_bytes{0}, all_bytes{0}, links{0}, faults{0}, misses{0}, regions{0}, region_bytes{0}, loaded{0},
-        regions_loaded{0};
+        hot_bytes{0}, all_bytes{0}, links{0}, faults{0}, traps{0}, misses{0}, regions{0}, region_bytes{0},
+        loaded{0}, regions_loaded{0};
   } counters_;
 };
 

@@ -65,14 +65,16 @@ bool BlockInfo::pack(const Source& source, std::vector<uint8_t>& out) {
   const std::vector<ExitPlan>& exits = *source.exits;
   const size_t pointers = source.pointers ? source.pointers->size() : 0;
   const size_t moves = source.moves ? source.moves->size() : 0;
+  const size_t traps = source.traps ? source.traps->size() : 0;
   constexpr uint32_t kMostMoves = (1u << kMoveBits) - 1;
   if (moves > kMostMoves) return false;
   if (source.code_size > kLimit || exits.size() > kMany || pointers > kMany) return false;
   const size_t start = out.size();
   // Room for the most there can be; what is left goes at the end.
   out.resize(start + sizeof(Head) + exits.size() * (sizeof(Exit) + sizeof(WideExit)) +
-             (pointers + moves) * sizeof(uint32_t) + source.faults->size() * 3 * kLongestNumber +
-             sizeof(uint32_t) + source.recovery.size());
+             (pointers + moves) * sizeof(uint32_t) +
+             ((source.faults->size() + traps) * 3 + 1) * kLongestNumber + sizeof(uint32_t) +
+             source.recovery.size());
   uint8_t* to = out.data() + start + sizeof(Head);
   Head head{.code_size = source.code_size & 0x1fffff,
             .notes_flags = source.notes_flags,
@@ -118,6 +120,15 @@ bool BlockInfo::pack(const Source& source, std::vector<uint8_t>& out) {
   for (size_t i = 0; i < pointers; ++i) to = put(to, (*source.pointers)[i]);
   for (size_t i = 0; i < moves; ++i) to = put(to, (*source.moves)[i]);
   const uint8_t* const faults = to;
+  to = put_number(to, static_cast<int32_t>(traps));
+  TrapPlan before{0, 0, 0};
+  for (size_t i = 0; i < traps; ++i) {
+    const TrapPlan& trap = (*source.traps)[i];
+    to = put_number(to, static_cast<int32_t>(trap.offset - before.offset));
+    to = put_number(to, static_cast<int32_t>(trap.size - before.size));
+    to = put_number(to, static_cast<int32_t>(trap.target - before.target));
+    before = trap;
+  }
   FaultPlan last{0, 0};
   for (const FaultPlan& fault : *source.faults) {
     to = put_number(to, static_cast<int32_t>(flagged_offset(fault) - flagged_offset(last)));
@@ -248,10 +259,30 @@ uint32_t BlockInfo::move(unsigned number) const {
   return read<uint32_t>(pointers_at(h) + (size_t{h.pointers} + number) * sizeof(uint32_t));
 }
 
+std::optional<uint32_t> BlockInfo::trap(uint32_t offset) const {
+  const Head h = head();
+  const uint8_t* at = at_ + faults_at(h);
+  const uint8_t* const end = at + h.fault_bytes;
+  uint32_t left = 0;
+  TrapPlan trap{0, 0, 0};
+  if (!take_number(at, end, left)) return std::nullopt;
+  for (; left > 0; --left) {
+    if (!take_number(at, end, trap.offset) || !take_number(at, end, trap.size) ||
+        !take_number(at, end, trap.target))
+      break;
+    if (offset - trap.offset < trap.size && trap.target < h.code_size) return trap.target;
+  }
+  return std::nullopt;
+}
+
 std::optional<FaultPlan> BlockInfo::fault(uint32_t offset) const {
   const Head h = head();
   const uint8_t* at = at_ + faults_at(h);
   const uint8_t* const end = at + h.fault_bytes;
+  uint32_t traps = 0, skipped = 0;
+  if (!take_number(at, end, traps)) return std::nullopt;
+  for (uint64_t i = 0; i < uint64_t{traps} * 3; ++i)
+    if (!take_number(at, end, skipped)) return std::nullopt;
   FaultPlan fault{0, 0};
   for (uint32_t flagged = 0, guest = 0;
        take_number(at, end, flagged) && take_number(at, end, guest) && take_number(at, end, fault.f80);) {

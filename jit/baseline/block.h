@@ -41,6 +41,7 @@ class BlockInfo {
     bool region = false;
     const std::vector<ExitPlan>* exits = nullptr;
     const std::vector<FaultPlan>* faults = nullptr;
+    const std::vector<TrapPlan>* traps = nullptr;
     const std::vector<uint32_t>* pointers = nullptr;  ///< offsets of pointers into this program
     std::span<const uint8_t> recovery;                ///< (region) what pack_recovery() made
     const std::vector<uint32_t>* moves = nullptr;     ///< nullptr: the code belongs to its pc
@@ -81,6 +82,8 @@ class BlockInfo {
   uint32_t move(unsigned number) const;
   /// The guest instruction of the host instruction at `offset`, which may fault.
   std::optional<FaultPlan> fault(uint32_t offset) const;
+  /// Where the host instruction at `offset`, which raised a floating point exception, goes on.
+  std::optional<uint32_t> trap(uint32_t offset) const;
 
  private:
   static constexpr unsigned kOffsetBits = 19, kMoveBits = 12;
@@ -95,7 +98,7 @@ class BlockInfo {
     uint32_t after_check : kOffsetBits;  ///< (region) the entry as well
     uint32_t movable : 1, moves : kMoveBits;
     uint16_t exits, wide;
-    uint16_t pointers, fault_bytes;
+    uint16_t pointers, fault_bytes;  ///< (fault_bytes) of both lists, that of traps first
   };
   static_assert(sizeof(Head) == 16);
   struct Exit {

@@ -57,9 +57,9 @@ void Emitter::emit_record(const ir::Inst& inst) {
   code.c = operands[2];
   code.imm = inst.imm;
   code.aux = inst.aux;
-  const bool floats =
-      (ir::info(inst.op).effects & ir::FpFlags) || inst.op == Op::GetFpFlags || inst.op == Op::SetFpFlags;
-  call_record(add_record(&code, 1), floats ? Thunk::Float : Thunk::Int);
+  const bool all = inst.op == Op::GetFpFlags || inst.op == Op::SetFpFlags;
+  const bool floats = (ir::info(inst.op).effects & ir::FpFlags) != 0;
+  call_record(add_record(&code, 1), all ? Thunk::Full : floats ? Thunk::Float : Thunk::Int);
   no_flags();
   if (!has_result) return;
   if (class_of(inst.type) == ValueClass::Memory) {
@@ -122,6 +122,8 @@ void Emitter::emit_cold(const Cold& cold) {
     emit_cold_divide(cold);
   else if (cold.kind == Cold::Kind::Flags)
     emit_cold_flags(cold);
+  else if (cold.kind == Cold::Kind::Masked)
+    emit_cold_masked(cold);
   else
     emit_cold_float(cold);
 }

@@ -474,7 +474,7 @@ void Emitter::order_flags(const ir::Inst& order, bool crossed) {
       signal ? (host_.avx ? (wide ? hi::kIdVcomisd : hi::kIdVcomiss) : (wide ? hi::kIdComisd : hi::kIdComiss))
              : (host_.avx ? (wide ? hi::kIdVucomisd : hi::kIdVucomiss)
                           : (wide ? hi::kIdUcomisd : hi::kIdUcomiss));
-  (void)a_.emit(id, xmm(a), xmm(b));
+  compare_floats(id, a, b);
   flags_ = {Flags::Kind::Float, order.elem,  root(order.args[crossed]), root(order.args[crossed ? 0 : 1]),
             ir::kNoValue,       ir::kNoValue};
 }
@@ -548,7 +548,7 @@ uint8_t Emitter::order_equal(const ir::Inst& order) {
   const uint8_t a = use_xmm(order.args[0]), b = use_xmm(order.args[1]);
   const uint8_t mask = take_xmm();
   const bool wide = order.elem == Type::F64;
-  vop_imm(wide ? VecOp{hi::kIdCmpsd, hi::kIdVcmpsd} : VecOp{hi::kIdCmpss, hi::kIdVcmpss}, mask, a, xmm(b), 0);
+  equal_floats(wide, mask, a, b);
   return mask;
 }
 

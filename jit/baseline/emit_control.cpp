@@ -67,12 +67,14 @@ void Emitter::jump_exit_if(Cc cc, unsigned exit) {
 void Emitter::emit_exit_if(const ir::Inst& inst) {
   flush_f80();
   const Cc cc = evaluate(inst.args[0]);
+  unmask_traps();
   jump_exit_if(cc, add_exit(jump_to(inst.imm)));
 }
 
 void Emitter::emit_branch(const ir::Inst& inst) {
   flush_f80();
   const Cc cc = evaluate(inst.args[0]);
+  unmask_traps();
   jump_exit_if(cc, add_exit(jump_to(inst.imm)));
   jump_exit(add_exit(jump_to(inst.high())));
 }
@@ -85,8 +87,10 @@ void Emitter::emit_raise(const ir::Inst& inst, bool conditional) {
       .kind = ExitPlan::Kind::Raise, .pc = after ? after_ : pc_, .raise = kind, .detail = inst.imm};
   if (conditional) {
     const Cc cc = evaluate(inst.args[0]);
+    unmask_traps();
     to_stub_if(cc, add_exit(plan));
   } else {
+    unmask_traps();
     to_stub(add_exit(plan));
   }
 }
@@ -98,6 +102,7 @@ void Emitter::emit_jump_indirect(const ir::Inst& inst) {
   const uint8_t pc = use_gpr(inst.args[0]);
   const unsigned exit = add_exit({.kind = ExitPlan::Kind::Indirect});
   const uint8_t index = take_gpr(), thread = take_gpr();
+  unmask_traps();
   jump_target_ = pc;  // the stub notes it in the state
   (void)a_.mov(gp32(index), gp32(pc));
   (void)a_.mov(gp64(thread), frame_mem(kFrameThread, 8));

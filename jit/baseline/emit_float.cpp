@@ -57,6 +57,7 @@ bool Emitter::emit_float(const ir::Inst& inst) {
   // Any other rules would have the host collect too many reports of subnormal operands.
   if (options_.sse_floats) return emit_float_native(inst);
   if (!is_plain(inst.fp_mode())) return false;
+  if (options_.careful && inst.op != Op::FCompare) mask_traps();
   switch (inst.op) {
     case Op::FAdd:
     case Op::FSub:
@@ -136,14 +137,12 @@ Emitter::Cold& Emitter::add_cold_float(const ir::Inst& inst, uint8_t d, const ui
   return cold_.back();
 }
 
-namespace {
 /// Whether the result can be one that rounding lifted to the smallest normal number. Sums of that
 /// size are exact, as are roots and what becomes wider.
-bool may_be_tiny(const ir::Inst& inst) {
-  return inst.op == Op::FMul || inst.op == Op::FDiv || inst.op == Op::FMulAdd ||
+bool Emitter::may_be_tiny(const ir::Inst& inst) {
+  return inst.op == Op::FMul || inst.op == Op::FDiv || inst.op == Op::FMulAdd || inst.op == Op::FNarrow ||
          (inst.op == Op::FConvert && inst.type == Type::F32);
 }
-}  // namespace
 
 void Emitter::leave_if_any_sign(uint8_t x, const Cold& cold) {
   const uint8_t t = take_gpr();
@@ -153,7 +152,10 @@ void Emitter::leave_if_any_sign(uint8_t x, const Cold& cold) {
 }
 
 /// Leaves for the cold path if a lane is a NaN or may have been rounded to the smallest normal number.
-void Emitter::check_result(const ir::Inst& inst, uint8_t d, const uint8_t* args, unsigned count) {
+/// `start`: of the arithmetic that has made d.
+void Emitter::check_result(const ir::Inst& inst, uint8_t d, const uint8_t* args, unsigned count,
+                           uint32_t start) {
+  if (by_traps()) return trap_on_result(inst, d, args, start);
   Cold& cold = add_cold_float(inst, d, args, count);
   cold.check = true;
   const Type elem = inst.op == Op::FConvert ? inst.type : inst.elem;
@@ -203,6 +205,7 @@ void Emitter::check_result(const ir::Inst& inst, uint8_t d, const uint8_t* args,
 }
 
 void Emitter::emit_cold_float(const Cold& cold) {
+  if (cold.trap_size != 0) traps_.push_back({cold.trap_start, cold.trap_size, here()});
   (void)a_.bind(cold.from);
   const Label slow = a_.newLabel();
   const bool wide = cold.elem == Type::F64;
@@ -280,6 +283,7 @@ bool Emitter::emit_float_arithmetic(const ir::Inst& inst) {
     args[k] = both_halves(inst, args[k]);
   }
   const uint8_t d = def_xmm();
+  const uint32_t start = start_traps(inst);
   const auto with = [&](const Forms& forms) {
     vop({forms.sse[form], forms.avx[form]}, d, args[0], xmm(args[1]));
   };
@@ -306,7 +310,7 @@ bool Emitter::emit_float_arithmetic(const ir::Inst& inst) {
       move_xmm(d, args[2]);
       (void)a_.emit(kFma[form], xmm(d), xmm(args[0]), xmm(args[1]));
   }
-  check_result(inst, d, args, count);
+  check_result(inst, d, args, count, start);
   no_flags();
   return true;
 }
@@ -346,11 +350,21 @@ bool Emitter::emit_float_compare(const ir::Inst& inst) {
   const VecOp op = scalar ? (wide ? VecOp{hi::kIdCmpsd, hi::kIdVcmpsd} : VecOp{hi::kIdCmpss, hi::kIdVcmpss})
                           : (wide ? VecOp{hi::kIdCmppd, hi::kIdVcmppd} : VecOp{hi::kIdCmpps, hi::kIdVcmpps});
   const uint8_t d = scalar ? take_xmm() : def_xmm();
+  const uint8_t r = scalar ? def_gpr() : kNoReg;
+  const uint8_t args[2] = {a, b};
+  const uint32_t start = here();
   vop_imm(op, d, a, xmm(b), predicate);
   if (scalar) {
-    const uint8_t r = def_gpr();
     (void)a_.emit(host_.avx ? hi::kIdVmovd : hi::kIdMovd, gp32(r), xmm(d));
     (void)a_.and_(gp32(r), 1);
+    no_flags();
+    if (by_traps()) {
+      Cold& cold = add_cold_float(inst, r, args, 2);
+      cold.gpr_result = true;
+      end_traps(cold, start);
+    }
+  } else if (by_traps()) {
+    end_traps(add_cold_float(inst, d, args, 2), start);
     no_flags();
   }
   return true;
@@ -371,8 +385,9 @@ bool Emitter::emit_float_convert(const ir::Inst& inst) {
       above = take_xmm();
       load_const_xmm(above, 0, 0);
     }
+    const uint32_t start = start_traps(inst);
     vop(op, d, above, xmm(a));
-    check_result(inst, d, &a, 1);
+    check_result(inst, d, &a, 1, start);
     no_flags();
     return true;
   }
@@ -393,15 +408,9 @@ bool Emitter::emit_float_convert(const ir::Inst& inst) {
                                        : (wide ? hi::kIdVcvtsd2usi : hi::kIdVcvtss2usi));
     const uint8_t a = use_xmm(inst.args[0]);
     const uint8_t d = def_gpr();
+    const uint32_t start = here();
     (void)a_.emit(id, gp(d, to), xmm(a));
-    Cold& cold = add_cold_float(inst, d, &a, 1);
-    cold.gpr_result = true;
-    // The host's answer to what does not fit: only the most negative, or the largest.
-    (void)a_.cmp(gp(d, to), is_signed ? 1 : -1);
-    a_.long_();
-    (void)a_.emit(is_signed ? hi::kIdJo : hi::kIdJe, cold.from);
-    (void)a_.bind(cold.back);
-    no_flags();
+    check_int(inst, d, a, start);
     return true;
   }
   if (mode.round != Round::NearestEven || !is_host_float(to)) return false;
@@ -420,6 +429,20 @@ bool Emitter::emit_float_convert(const ir::Inst& inst) {
     (void)a_.emit(wide ? hi::kIdCvtsi2sd : hi::kIdCvtsi2ss, xmm(d), source);
   scale_down(inst, d);
   return true;
+}
+
+/// Leaves for the cold path if a did not fit. `start`: of what has made d of it.
+void Emitter::check_int(const ir::Inst& inst, uint8_t d, uint8_t a, uint32_t start) {
+  Cold& cold = add_cold_float(inst, d, &a, 1);
+  cold.gpr_result = true;
+  no_flags();
+  if (by_traps()) return end_traps(cold, start);
+  // The host's answer to what does not fit: only the most negative, or the largest.
+  const bool is_signed = inst.op == Op::FToIntS;
+  (void)a_.cmp(gp(d, inst.type), is_signed ? 1 : -1);
+  a_.long_();
+  (void)a_.emit(is_signed ? hi::kIdJo : hi::kIdJe, cold.from);
+  (void)a_.bind(cold.back);
 }
 
 /// d divided by 2^extra, which is exact: no int is so small.
@@ -443,7 +466,13 @@ bool Emitter::emit_float_resize(const ir::Inst& inst) {
     if (inst.elem != Type::F64 || inst.type != Type::V64 || !host_.avx) return false;
     const uint8_t a = use_xmm(inst.args[0]);
     const uint8_t d = def_xmm(), x = take_xmm();
+    const uint32_t start = start_traps(inst);
     (void)a_.vcvtpd2ps(xmm(d), xmm(a));
+    no_flags();
+    if (by_traps()) {
+      trap_on_result(inst, d, &a, start);
+      return true;
+    }
     Cold& cold = add_cold_float(inst, d, &a, 1);
     cold.check = true;
     cold.elem = Type::F32;
@@ -454,7 +483,6 @@ bool Emitter::emit_float_resize(const ir::Inst& inst) {
             kNotGreaterQuiet);
     leave_if_any_sign(x, cold);
     (void)a_.bind(cold.back);
-    no_flags();
     return true;
   }
   if (inst.elem != Type::F32 || inst.type != Type::V128) return false;
@@ -464,12 +492,17 @@ bool Emitter::emit_float_resize(const ir::Inst& inst) {
     vshift({hi::kIdPsrldq, hi::kIdVpsrldq}, x, a, 8);
     a = x;
   }
+  const uint32_t start = start_traps(inst);
   vun({hi::kIdCvtps2pd, hi::kIdVcvtps2pd}, d, xmm(a));
+  no_flags();
+  if (by_traps()) {
+    trap_on_result(inst, d, &whole, start);
+    return true;
+  }
   Cold& cold = add_cold_float(inst, d, &whole, 1);
   vop_imm({hi::kIdCmppd, hi::kIdVcmppd}, x, d, xmm(d), 3);
   leave_if_any_sign(x, cold);
   (void)a_.bind(cold.back);
-  no_flags();
   return true;
 }
 
@@ -508,18 +541,24 @@ bool Emitter::emit_float_to_int_rounding(const ir::Inst& inst) {
   const InstId id = is_signed ? (wide ? hi::kIdCvttsd2si : hi::kIdCvttss2si)
                               : (wide ? hi::kIdVcvttsd2usi : hi::kIdVcvttss2usi);
   const uint8_t a = use_xmm(inst.args[0]), t = take_xmm(), cut = take_gpr();
-  round_quietly(t, a, round, wide);
   const uint8_t d = def_gpr();
+  const uint32_t start = here();
+  round_quietly(t, a, round, wide);
   (void)a_.emit(id, gp(d, to), xmm(t));
   Cold& cold = add_cold_float(inst, d, &a, 1);
   cold.gpr_result = true;
-  (void)a_.cmp(gp(d, to), is_signed ? 1 : -1);
-  a_.long_();
-  (void)a_.emit(is_signed ? hi::kIdJo : hi::kIdJe, cold.from);
+  no_flags();
+  if (!by_traps()) {
+    (void)a_.cmp(gp(d, to), is_signed ? 1 : -1);
+    a_.long_();
+    (void)a_.emit(is_signed ? hi::kIdJo : hi::kIdJe, cold.from);
+  }
   // What fits when it is rounded fits when it is cut; this tells whether it was integral.
   (void)a_.emit(id, gp(cut, to), xmm(a));
-  (void)a_.bind(cold.back);
-  no_flags();
+  if (by_traps())
+    end_traps(cold, start);
+  else
+    (void)a_.bind(cold.back);
   return true;
 }
 
@@ -548,20 +587,38 @@ bool Emitter::emit_float_vector_convert(const ir::Inst& inst) {
                     : is_signed ? (cut ? (host_.avx ? hi::kIdVcvttps2dq : hi::kIdCvttps2dq)
                                        : (host_.avx ? hi::kIdVcvtps2dq : hi::kIdCvtps2dq))
                                 : (cut ? hi::kIdVcvttps2udq : hi::kIdVcvtps2udq);
+  const uint32_t start = here();
   (void)a_.emit(id, xmm(d), xmm(a));
+  Cold& cold = add_cold_float(inst, d, &a, 1);
+  no_flags();
+  if (by_traps()) {
+    end_traps(cold, start);
+    return true;
+  }
   // The host's answer to what does not fit: only the most negative, or the largest.
   const uint64_t odd = !is_signed ? ~uint64_t{0} : wide ? uint64_t{1} << 63 : 0x8000000080000000;
   const uint8_t x = take_xmm();
-  Cold& cold = add_cold_float(inst, d, &a, 1);
   vop(wide ? VecOp{hi::kIdPcmpeqq, hi::kIdVpcmpeqq} : VecOp{hi::kIdPcmpeqd, hi::kIdVpcmpeqd}, x, d,
       pool(odd, odd));
   leave_if_any_sign(x, cold);
   (void)a_.bind(cold.back);
-  no_flags();
   return true;
 }
 
-/// NaNs go to the cold path before the host sees them: it would raise invalid for every one.
+void Emitter::leave_if_unordered(const Cold& cold, uint8_t t, bool wide, bool scalar) {
+  const uint8_t a = cold.args[0], b = cold.args[1];
+  if (scalar) {
+    (void)a_.emit(
+        host_.avx ? (wide ? hi::kIdVucomisd : hi::kIdVucomiss) : (wide ? hi::kIdUcomisd : hi::kIdUcomiss),
+        xmm(a), xmm(b));
+    (void)a_.long_().jp(cold.from);
+    return;
+  }
+  vop_imm(wide ? VecOp{hi::kIdCmppd, hi::kIdVcmppd} : VecOp{hi::kIdCmpps, hi::kIdVcmpps}, t, a, xmm(b), 3);
+  leave_if_any_sign(t, cold);
+}
+
+/// NaNs go to the cold path before the host sees them: it would raise invalid for every one. That traps.
 bool Emitter::emit_float_min_max(const ir::Inst& inst) {
   const Type elem = inst.elem;
   if (class_of(inst.type) != ValueClass::Xmm || !is_host_float(elem)) return false;
@@ -572,23 +629,18 @@ bool Emitter::emit_float_min_max(const ir::Inst& inst) {
                            both_halves(inst, use_xmm(inst.args[1]))};
   const uint8_t d = def_xmm(), t = take_xmm();
   Cold& cold = add_cold_float(inst, d, args, 2);
-  if (scalar) {
-    (void)a_.emit(
-        host_.avx ? (wide ? hi::kIdVucomisd : hi::kIdVucomiss) : (wide ? hi::kIdUcomisd : hi::kIdUcomiss),
-        xmm(args[0]), xmm(args[1]));
-    (void)a_.long_().jp(cold.from);
-  } else {
-    vop_imm(wide ? VecOp{hi::kIdCmppd, hi::kIdVcmppd} : VecOp{hi::kIdCmpps, hi::kIdVcmpps}, t, args[0],
-            xmm(args[1]), 3);
-    leave_if_any_sign(t, cold);
-  }
+  const uint32_t start = here();
+  if (!by_traps()) leave_if_unordered(cold, t, wide, scalar);
   // Of zeros with different signs the host gives the second: both ways, and their signs combined.
   const Forms& forms = least ? kMin : kMax;
   vop({forms.sse[form], forms.avx[form]}, d, args[0], xmm(args[1]));
   vop({forms.sse[form], forms.avx[form]}, t, args[1], xmm(args[0]));
   vop(least ? kOr : kAnd, d, d, xmm(t));
-  (void)a_.bind(cold.back);
   no_flags();
+  if (by_traps())
+    end_traps(cold, start);
+  else
+    (void)a_.bind(cold.back);
   return true;
 }
 
@@ -602,7 +654,7 @@ bool Emitter::emit_float_round(const ir::Inst& inst) {
     return false;
   const uint8_t a = both_halves(inst, use_xmm(inst.args[0]));
   const uint8_t d = def_xmm();
-  const uint32_t how = control ? *control | (mode.no_inexact ? kNoInexact : 0) : 0;
+  const uint32_t how = control ? *control | (mode.no_inexact ? kNoInexact : 0) : 0, start = start_traps(inst);
   if (!control)
     round_quietly(d, a, mode.round, wide);
   else if (scalar)
@@ -611,6 +663,12 @@ bool Emitter::emit_float_round(const ir::Inst& inst) {
   else
     vun_imm(wide ? VecOp{hi::kIdRoundpd, hi::kIdVroundpd} : VecOp{hi::kIdRoundps, hi::kIdVroundps}, d, xmm(a),
             how);
+  no_flags();
+  // Without a control the sum may have quieted a signalling NaN unseen.
+  if (by_traps() && control) {
+    trap_on_result(inst, d, &a, start);
+    return true;
+  }
   Cold& cold = add_cold_float(inst, d, &a, 1);
   if (scalar) {
     (void)a_.emit(
@@ -623,7 +681,6 @@ bool Emitter::emit_float_round(const ir::Inst& inst) {
     leave_if_any_sign(x, cold);
   }
   (void)a_.bind(cold.back);
-  no_flags();
   return true;
 }
 

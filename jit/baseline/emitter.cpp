@@ -71,6 +71,8 @@ bool Emitter::attempt() {
   exit_jumps_.clear();
   marks_.clear();
   faults_.clear();
+  traps_.clear();
+  masked_ = false;
   records_.clear();
   pointers_.clear();
   moves_.clear();
@@ -227,6 +229,7 @@ void Emitter::emit_inst(const ir::Inst& inst) {
       return;
     case Op::Jump:
       flush_f80();
+      unmask_traps();
       return jump_exit(add_exit(jump_to(inst.imm)));
     case Op::Branch:
       return emit_branch(inst);

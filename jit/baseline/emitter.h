@@ -34,6 +34,8 @@ struct EmitOptions {
   bool marks = false;       ///< note where the code of each guest instruction starts
   bool sse_floats = false;  ///< StateLayout::sse_floats
   bool strip_tags = false;  ///< AddressRule::IgnoreTop is done inline, not by the fault path
+  bool fp_traps = false;    ///< BaselineOptions has it
+  bool careful = false;     ///< (fp_traps) its floating point masks them, as they came too often
 };
 
 class Emitter {
@@ -57,6 +59,7 @@ class Emitter {
   const std::vector<HostCode::Mark>& marks() const { return marks_; }
   const std::vector<ExitPlan>& exits() const { return exits_; }
   const std::vector<FaultPlan>& faults() const { return faults_; }
+  const std::vector<TrapPlan>& traps() const { return traps_; }
   /// Offsets of 8-byte pointers into this program. There are no other absolute addresses in the code.
   const std::vector<uint32_t>& pointers() const { return pointers_; }
   /// (EmitOptions::system) Offsets of 8-byte guest addresses that move with the block's pc; kMoveIndex
@@ -103,7 +106,7 @@ class Emitter {
   };
 
   struct Cold {
-    enum class Kind : uint8_t { Float, FloatMinMax, Memory, System, Divide, Flags } kind;
+    enum class Kind : uint8_t { Float, Masked, Memory, System, Divide, Flags } kind;
     Label from, back, record;
     ir::Op op;
     ir::Type type, elem;  ///< of the result; of the lanes
@@ -113,6 +116,9 @@ class Emitter {
     bool gpr_args = false, gpr_result = false;
     bool check = false;    ///< the result is there, and may be right
     uint8_t d_stored = 0;  ///< bytes
+    // (Float, Masked) comes here from host instructions that trap, if there are any
+    uint32_t trap_start = 0, trap_size = 0;
+    asmjit::InstId id = 0;  ///< (Masked) to be done without traps, with d, if it has one, args and aux
     // Flags: those of d, which becomes args[0], plus args[1] (check), or minus that
     // System
     bool xmm_value = false, xmm_result = false;
@@ -492,10 +498,26 @@ class Emitter {
   uint8_t both_halves(const ir::Inst& inst, uint8_t x);
   /// Leaves for the cold path if any lane's top bit is set.
   void leave_if_any_sign(uint8_t x, const Cold& cold);
+  void leave_if_unordered(const Cold& cold, uint8_t t, bool wide, bool scalar);
   bool emit_float_sign(const ir::Inst& inst);
-  void check_result(const ir::Inst& inst, uint8_t d, const uint8_t* args, unsigned count);
+  static bool may_be_tiny(const ir::Inst& inst);
+  void check_int(const ir::Inst& inst, uint8_t d, uint8_t a, uint32_t start);
+  void check_result(const ir::Inst& inst, uint8_t d, const uint8_t* args, unsigned count, uint32_t start);
   Cold& add_cold_float(const ir::Inst& inst, uint8_t d, const uint8_t* args, unsigned count);
   void emit_cold_float(const Cold& cold);
+  // --- emit_float_traps.cpp
+  /// Exceptions are told by SIGFPE. In a careful block they are not: it masks them where it needs to.
+  bool by_traps() const { return options_.fp_traps && !options_.careful; }
+  uint32_t here() const { return static_cast<uint32_t>(a_.offset()); }
+  uint32_t start_traps(const ir::Inst& inst);
+  void end_traps(Cold& cold, uint32_t start);
+  void trap_on_result(const ir::Inst& inst, uint8_t d, const uint8_t* args, uint32_t start);
+  void compare_floats(asmjit::InstId id, uint8_t a, uint8_t b);
+  void equal_floats(bool wide, uint8_t d, uint8_t a, uint8_t b);
+  void emit_cold_masked(const Cold& cold);
+  void switch_traps(bool on);
+  void mask_traps();
+  void unmask_traps();
   void emit_cold_memory(const Cold& cold);
 
   // --- emit_float_native.cpp
@@ -627,6 +649,9 @@ class Emitter {
   };
   std::vector<ExitJump> exit_jumps_;
   std::vector<FaultPlan> faults_;
+  std::vector<TrapPlan> traps_;
+  uint8_t trap_temp_ = kNoReg;
+  bool masked_ = false;  ///< (careful) MXCSR is kMaskedMxcsr
   struct Record {
     Label label;
     interp::Code codes[3];

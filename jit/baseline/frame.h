@@ -7,13 +7,13 @@
 
 namespace lyrebird::jit::baseline {
 
-inline constexpr uint32_t kFrameThread = 0;         ///< ThreadContext*
-inline constexpr uint32_t kFrameExit = 8;           ///< where exits jump to
-inline constexpr uint32_t kFrameRecord = 16;        ///< C++: runs an interpreter record
-inline constexpr uint32_t kFrameMxcsr = 24;         ///< scratch
-inline constexpr uint32_t kFrameDefault = 28;       ///< MXCSR of plain FP: nearest even, all masked
-inline constexpr uint32_t kFrameThunks = 32;        ///< one pointer for each Thunk
-inline constexpr uint32_t kFrameLookup = 56;        ///< where indirect jumps go that miss the jump cache
+inline constexpr uint32_t kFrameThread = 0;    ///< ThreadContext*
+inline constexpr uint32_t kFrameExit = 8;      ///< where exits jump to
+inline constexpr uint32_t kFrameRecord = 16;   ///< C++: runs an interpreter record
+inline constexpr uint32_t kFrameMxcsr = 24;    ///< scratch
+inline constexpr uint32_t kFrameDefault = 28;  ///< MXCSR of plain FP just now: kMaskedMxcsr or kTrapMxcsr
+inline constexpr uint32_t kFrameThunks = 32;   ///< one pointer for each Thunk
+inline constexpr uint32_t kFrameLookup = 56;   ///< where indirect jumps go that miss the jump cache
 inline constexpr uint32_t kFrameRegionThunks = 64;  ///< one pointer for each RegionThunk
 inline constexpr uint32_t kFrameMemory = 80;        ///< (system mode) the memory thunk
 inline constexpr uint32_t kFrameAccess = 88;        ///< its argument: MemInfo; op << 8 | type
@@ -22,9 +22,17 @@ inline constexpr uint32_t kFrameWord = 104;     ///< FlagsAt::Word: LAHF's ah an
 inline constexpr uint32_t kFrameSaveGpr = 112;  ///< 16 registers
 inline constexpr uint32_t kFrameSaveXmm = 240;  ///< 16 registers
 inline constexpr uint32_t kFrameSettle = 496;   ///< stores the flags in that word, makes it 0 and comes back
+inline constexpr uint32_t kFrameUnmasked =
+    504;  ///< (traps) MXCSR's flags, no fewer than those from when code masked them
+inline constexpr uint32_t kFrameMasked = 508;   ///< (traps) kMaskedMxcsr
 inline constexpr uint32_t kFrameScratch = 512;  ///< operands and result of cold paths: 4 of 32 bytes
 inline constexpr uint32_t kFrameSlots = 640;
 inline constexpr uint32_t kFrameEnd = 16384;
+
+/// MXCSR that rounds to nearest even, and raises nothing.
+inline constexpr uint32_t kMaskedMxcsr = 0x1f80;
+/// The same but for traps on invalid operations and tiny results (BaselineOptions::fp_traps).
+inline constexpr uint32_t kTrapMxcsr = kMaskedMxcsr & ~0x880u;
 
 /// Calls from generated code to C++ go through a thunk that saves what generated code
 /// keeps in registers. Int: pure integer ops. Float: the FP flags are in the state

@@ -18,7 +18,6 @@ using namespace asmjit;
 
 namespace {
 
-constexpr uint32_t kDefaultMxcsr = 0x1f80;
 // Registers that a C++ function may change and generated code may use, but for rax.
 constexpr uint8_t kVolatile[] = {1, 2, 6, 7, 8, 9, 10, 11};
 
@@ -27,7 +26,8 @@ LYREBIRD_HANDLER_ABI void back_to_generated_code(LYREBIRD_HANDLER_ARGS) {}
 
 class Runtime {
  public:
-  Runtime(const Pins& pins, bool avx, bool denormals) : pins_(pins), avx_(avx), denormals_(denormals) {
+  Runtime(const Pins& pins, bool avx, bool denormals, bool traps)
+      : pins_(pins), avx_(avx), denormals_(denormals), traps_(traps) {
     (void)holder_.init(Environment(Arch::kX64));
     (void)holder_.attach(&a_);
   }
@@ -109,21 +109,27 @@ class Runtime {
     (void)a_.and_(mxcsr, 0x1e);
     (void)a_.or_(mxcsr, t);
   }
-  /// FP flags from MXCSR to the state; changes rsi and r8. `up`: bytes from rsp to the frame.
+  /// FP flags from MXCSR to the state; changes rsi and r8. With traps MXCSR is one for C++ from then on.
+  /// `up`: bytes from rsp to the frame.
   void collect_flags(int32_t up) {
+    const auto at = [up](uint32_t offset) {
+      return x86::dword_ptr(x86::rsp, up + static_cast<int32_t>(offset));
+    };
     const Label none = a_.newLabel();
     static_assert(abi::kState != 6 && abi::kState != 8);
-    (void)a_.stmxcsr(x86::dword_ptr(x86::rsp, up + static_cast<int32_t>(kFrameMxcsr)));
-    (void)a_.mov(x86::esi, x86::dword_ptr(x86::rsp, up + static_cast<int32_t>(kFrameMxcsr)));
+    (void)a_.stmxcsr(at(kFrameMxcsr));
+    (void)a_.mov(x86::esi, at(kFrameMxcsr));
+    if (traps_) (void)a_.ldmxcsr(at(kFrameMasked));
     (void)a_.test(x86::esi, denormals_ ? 0x3f : 0x3d);
     (void)a_.jz(none);
+    if (traps_) (void)a_.mov(at(kFrameUnmasked), 0);
     fp_flags_of(x86::esi, x86::r8d);
     (void)a_.or_(state(offsetof(ir::CpuHeader, fp_flags)), x86::esi);
     (void)a_.bind(none);
   }
 
   const Pins& pins_;
-  const bool avx_, denormals_;
+  const bool avx_, denormals_, traps_;
   CodeHolder holder_;
   x86::Assembler a_;
 };
@@ -148,7 +154,9 @@ void Runtime::enter() {
   copy(kFrameFlags, offsetof(RuntimeTable, flags));
   copy(kFrameSettle, offsetof(RuntimeTable, settle));
   (void)a_.mov(frame(kFrameWord, 4), 0);
-  (void)a_.mov(frame(kFrameDefault, 4), kDefaultMxcsr);
+  (void)a_.mov(frame(kFrameDefault, 4), traps_ ? kTrapMxcsr : kMaskedMxcsr);
+  if (traps_) (void)a_.mov(frame(kFrameUnmasked, 4), 0);
+  if (traps_) (void)a_.mov(frame(kFrameMasked, 4), kMaskedMxcsr);
   (void)a_.ldmxcsr(frame(kFrameDefault, 4));
   (void)a_.mov(x86::rax, x86::rdi);
   (void)a_.lea(x86::gpq(abi::kState), x86::ptr(x86::rsi, abi::kStateBias));
@@ -248,14 +256,27 @@ void Runtime::thunk(Thunk kind) {
     store_pins();
   else
     store_vectors();
-  if (kind != Thunk::Int) collect_flags(kUp);
+  const auto at = [](uint32_t offset) {
+    return x86::dword_ptr(x86::rsp, kUp + static_cast<int32_t>(offset));
+  };
+  if (kind == Thunk::Full) collect_flags(kUp);
+  if (kind == Thunk::Float) {
+    (void)a_.stmxcsr(at(kFrameMxcsr));
+    if (traps_) {
+      // What is masked already stays as it is: to have other flags makes the next instructions wait.
+      const Label masked = a_.newLabel();
+      (void)a_.cmp(at(kFrameDefault), kMaskedMxcsr);
+      (void)a_.je(masked);
+      (void)a_.ldmxcsr(at(kFrameMasked));
+      (void)a_.bind(masked);
+    }
+  }
   (void)a_.lea(x86::rdx, x86::ptr(x86::gpq(abi::kState), -abi::kStateBias));
   (void)a_.mov(x86::rdi, x86::rax);
   (void)a_.lea(x86::rsi, x86::ptr(x86::rsp, kUp));
   (void)a_.mov(x86::rcx, x86::ptr(x86::rsp, kUp + static_cast<int32_t>(kFrameThread)));
   (void)a_.call(x86::qword_ptr(x86::rsp, kUp + static_cast<int32_t>(kFrameRecord)));
-  if (kind != Thunk::Int)
-    (void)a_.ldmxcsr(x86::dword_ptr(x86::rsp, kUp + static_cast<int32_t>(kFrameDefault)));
+  if (kind != Thunk::Int) (void)a_.ldmxcsr(at(kind == Thunk::Full ? kFrameDefault : kFrameMxcsr));
   for (unsigned reg = 0; reg < 16; ++reg) (void)a_.movaps(x86::xmm(reg), vec(reg));
   for (const uint8_t reg : kVolatile) (void)a_.mov(x86::gpq(reg), gpr(reg));
   (void)a_.mov(x86::rax, gpr(0));
@@ -361,7 +382,7 @@ void Runtime::region_thunk(RegionThunk kind) {
   if (avx_) (void)a_.vzeroupper();
   (void)a_.call(x86::rax);
   if (kind == RegionThunk::Float) {
-    (void)a_.mov(x86::dword_ptr(x86::rsp, kMxcsr), kDefaultMxcsr);
+    (void)a_.mov(x86::dword_ptr(x86::rsp, kMxcsr), kMaskedMxcsr);
     (void)a_.ldmxcsr(x86::dword_ptr(x86::rsp, kMxcsr));
   }
   for (unsigned reg = 0; reg < 16; ++reg) {
@@ -470,8 +491,8 @@ uint32_t append_flags_entry(std::vector<uint8_t>& code, uint32_t entry, const Pi
   return static_cast<uint32_t>(code.size() - start);
 }
 
-RuntimeCode make_runtime(const Pins& pins, bool avx, bool denormals) {
-  return Runtime(pins, avx, denormals).make();
+RuntimeCode make_runtime(const Pins& pins, bool avx, bool denormals, bool traps) {
+  return Runtime(pins, avx, denormals, traps).make();
 }
 
 }  // namespace lyrebird::jit::baseline

@@ -80,6 +80,18 @@ constexpr NamedMaker kMakers[] = {
        return std::unique_ptr<Engine>(new Baseline(hot_layout(), ir::test::test_helpers(),
                                                    {.code_bytes = size_t{4} << 20, .pin_vectors = true}));
      }},
+    {"traps",
+     [] {
+       return std::unique_ptr<Engine>(
+           new Baseline(hot_layout(), ir::test::test_helpers(),
+                        {.code_bytes = size_t{4} << 20, .pin_vectors = true, .fp_traps = true}));
+     }},
+    {"careful",
+     [] {
+       return std::unique_ptr<Engine>(new Baseline(
+           hot_layout(), ir::test::test_helpers(),
+           {.code_bytes = size_t{4} << 20, .pin_vectors = true, .fp_traps = true, .fp_trap_limit = 0}));
+     }},
     {"llvm",
      [] {
        auto engine = std::make_unique<Baseline>(hot_layout(), ir::test::test_helpers(),
@@ -261,11 +273,12 @@ void install_fault_handler() {
   struct sigaction action{};
   action.sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK;
   action.sa_sigaction = [](int signal, siginfo_t* info, void* context) {
-    FaultGuard::deliver(signal, *info, context);
+    if (FaultGuard::deliver(signal, *info, context)) return;
     std::signal(signal, SIG_DFL);
   };
   sigaction(SIGSEGV, &action, nullptr);
   sigaction(SIGBUS, &action, nullptr);
+  sigaction(SIGFPE, &action, nullptr);
 }
 
 // --- making a case that fails smaller

@@ -18,7 +18,7 @@ constexpr size_t kReservation = 0x40000;
 constexpr size_t kDataOffset = 0x10000;
 
 void on_fault(int signal, siginfo_t* info, void* context) {
-  FaultGuard::deliver(signal, *info, context);
+  if (FaultGuard::deliver(signal, *info, context)) return;
   std::signal(signal, SIG_DFL);
 }
 
@@ -52,6 +52,7 @@ DataMemory::DataMemory() {
   action.sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK;
   sigaction(SIGSEGV, &action, nullptr);
   sigaction(SIGBUS, &action, nullptr);
+  sigaction(SIGFPE, &action, nullptr);
 }
 
 DataMemory::~DataMemory() { munmap(reservation_, kReservation); }
@@ -59,9 +60,11 @@ DataMemory::~DataMemory() { munmap(reservation_, kReservation); }
 Guest::Guest(const Executor& executor, const arm::CpuModel& cpu, DataMemory& memory)
     : executor_(executor),
       frontend_(cpu),
-      accelerator_(
-          frontend_, source_,
-          {.executor = executor.executor, .zero_base = memory.base() == 0, .optimise = executor.optimise}),
+      accelerator_(frontend_, source_,
+                   {.executor = executor.executor,
+                    .zero_base = memory.base() == 0,
+                    .fp_traps = true,
+                    .optimise = executor.optimise}),
       vcpu_(accelerator_.create_vcpu(state.header)) {
   state.header.memory_base = memory.base();
 }

@@ -81,7 +81,10 @@ void handle_signal(int signal, siginfo_t* info, void* raw_context) {
   const int saved_errno = errno;
   ucontext_t& context = *static_cast<ucontext_t*>(raw_context);
   if (contains(kHostFaults, signal) && info->si_code > 0) {
-    FaultGuard::deliver(signal, *info, raw_context);
+    if (FaultGuard::deliver(signal, *info, raw_context)) {
+      errno = saved_errno;
+      return;
+    }
     emulator_fault(signal, *info, context);
   }
   if (!target.signals) {

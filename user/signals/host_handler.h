@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /// The one host handler of all signals.
 ///
-/// SIGSEGV and SIGBUS that the host CPU raised go to base/fault_guard.h first: a guarded access to
-/// guest memory becomes a value. What is left is a bug of the emulator: one line, then death by
-/// that signal. All others are queued in ThreadSignals::slots.
+/// SIGSEGV, SIGBUS and SIGFPE that the host CPU raised go to base/fault_guard.h first: a guarded access to
+/// guest memory becomes a value, generated code goes on where it says. What is left is a bug of the emulator:
+/// one line, then death by that signal. All others are queued in ThreadSignals::slots.
 #pragma once
 
 #include <sys/types.h>

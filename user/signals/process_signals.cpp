@@ -21,12 +21,10 @@ host::KernelAction host_action(int signal, const GuestAction& guest, bool interc
   action.flags |= kSaSigInfo | kSaOnStack;
   if (!guest.handled()) action.flags |= kSaRestart;
   // A fault's handler jumps out of it: nothing may stay blocked. The others block all but faults
-  // until the guest's frame is built.
-  if (fault) {
-    action.flags |= kSaNoDefer;
-  } else {
-    action.mask = ~kHostFaults;
-  }
+  // until the guest's frame is built, and so does SIGFPE's, which returns: what a handler in the middle of it
+  // blocks would not stay so.
+  if (fault) action.flags |= kSaNoDefer;
+  if (!fault || signal == SIGFPE) action.mask = ~kHostFaults;
   return action;
 }
 
@@ -94,14 +92,14 @@ void SignalActions::set_intercept(bool on) {
 void SignalActions::prepare_exec() {
   const std::lock_guard lock(mutex_);
   const host::KernelAction ignore{GuestAction::kIgnore, 0, 0, 0};
-  for (const int signal : {SIGSEGV, SIGBUS}) {
+  for (const int signal : kHostFaultSignals) {
     if (actions_[signal].handler == GuestAction::kIgnore) host::sigaction(signal, &ignore, nullptr);
   }
 }
 
 void SignalActions::after_failed_exec() {
   const std::lock_guard lock(mutex_);
-  for (const int signal : {SIGSEGV, SIGBUS}) apply_locked(signal);
+  for (const int signal : kHostFaultSignals) apply_locked(signal);
 }
 
 int SignalActions::apply_locked(int signal) {

@@ -3,8 +3,8 @@
 ///
 /// The host's kernel does as much as it can: a signal that the guest ignores or leaves at its
 /// default is ignored or left so on the host, so that children, stops and deaths come out right by
-/// themselves. Only what the guest handles goes through the emulator's handler. SIGSEGV and SIGBUS
-/// always do, because the emulator's own accesses to guest memory raise them.
+/// themselves. Only what the guest handles goes through the emulator's handler. kHostFaults
+/// always do, because the emulator's own accesses to guest memory and its generated code raise them.
 #pragma once
 
 #include <array>
@@ -56,7 +56,7 @@ class SignalActions {
   SignalActions(const SignalActions& other);
 
   /// Takes the host's ignored signals over (they survive execve) and installs the handlers for
-  /// SIGSEGV and SIGBUS. Once per process.
+  /// kHostFaults. Once per process.
   void take_over_from_host();
   /// After a host thread was made: the libc's first one takes a signal (setuid() of all threads) that
   /// the guest may use.
@@ -71,7 +71,7 @@ class SignalActions {
   void clear_handlers();
   /// From now on every signal that isn't ignored comes to the emulator; or no longer.
   void set_intercept(bool on);
-  /// Before execve: what the guest ignores is ignored on the host, SIGSEGV and SIGBUS too. Undone
+  /// Before execve: what the guest ignores is ignored on the host, kHostFaults too. Undone
   /// by after_failed_exec().
   void prepare_exec();
   void after_failed_exec();

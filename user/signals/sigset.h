@@ -23,7 +23,8 @@ inline constexpr SigSet kUnblockable = sig_bit(SIGKILL) | sig_bit(SIGSTOP);
 inline constexpr SigSet kSynchronous = sig_bit(SIGSEGV) | sig_bit(SIGBUS) | sig_bit(SIGILL) |
                                        sig_bit(SIGTRAP) | sig_bit(SIGFPE) | sig_bit(SIGSYS);
 /// The emulator lives on these: never blocked or ignored on the host, whatever the guest says.
-inline constexpr SigSet kHostFaults = sig_bit(SIGSEGV) | sig_bit(SIGBUS);
+inline constexpr int kHostFaultSignals[] = {SIGSEGV, SIGBUS, SIGFPE};
+inline constexpr SigSet kHostFaults = sig_bit(SIGSEGV) | sig_bit(SIGBUS) | sig_bit(SIGFPE);
 
 enum class DefaultAction { Terminate, Core, Ignore, Stop, Continue };
 DefaultAction default_action(int signal);

@@ -2,9 +2,9 @@
 /// One guest thread's signal state.
 ///
 /// The host's kernel keeps the queues: while guest code runs, the host thread's mask is the
-/// guest's (less SIGSEGV and SIGBUS). A signal that gets through comes to the host handler, which
+/// guest's (less kHostFaults). A signal that gets through comes to the host handler, which
 /// stores it in this thread's slot for its number, blocks everything and kicks the vCPU; so at most
-/// one signal besides SIGSEGV and SIGBUS is on its way, and order, queueing of real-time signals,
+/// one signal besides those is on its way, and order, queueing of real-time signals,
 /// sigpending, signalfd and sigtimedwait are the kernel's own. The thread then builds the guest's
 /// frame and gives the host the mask that the handler runs with.
 #pragma once
@@ -57,10 +57,10 @@ struct ThreadSignals {
   /// Some slot may have to be handled before guest code runs on. Set by handlers.
   std::atomic<bool> pending{false};
   /// The handler has left the host's mask full for the signal in hand; `pending` is set, too. Not for
-  /// SIGSEGV and SIGBUS: what lowers the mask again does not know of those.
+  /// kHostFaults: what lowers the mask again does not know of those.
   std::atomic<bool> host_blocks_all{false};
   SignalSlots slots;
-  /// The guest's mask. Handlers read it to see whether SIGSEGV or SIGBUS can be taken.
+  /// The guest's mask. Handlers read it to see whether one of kHostFaults can be taken.
   std::atomic<SigSet> blocked{0};
   /// sigsuspend() and the like: `blocked` is the temporary mask, `saved` is what a frame saves and
   /// what comes back when no handler runs.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where a loop of one block to itself is put.
+// Where a loop of one block to itself is put, and where traps go.
 #if defined(LYREBIRD_TEST_BASELINE) && !defined(LYREBIRD_TEST_LLVM)
 #include <gtest/gtest.h>
 
@@ -48,6 +48,28 @@ TEST(BlockInfo, ABodyThatIsJumpedToLiesInAnotherLine) {
 TEST(BlockInfo, WhatIsNoSmallLoopLiesWhereItDoes) {
   EXPECT_EQ(room(68, 100, kKey.pc + 4, 32, 32), std::nullopt);
   EXPECT_EQ(room(68, 140, kKey.pc, 32, 32), std::nullopt);
+}
+
+TEST(BlockInfo, TrapsAndFaultsAreFound) {
+  const std::vector<ExitPlan> exits;
+  const std::vector<FaultPlan> faults{{.offset = 24, .guest = 4}, {.offset = 60, .guest = 8}};
+  const std::vector<TrapPlan> traps{{20, 4, 100}, {40, 13, 90}, {70, 1, 159}, {80, 2, 160}};
+  std::vector<uint8_t> bytes;
+  ASSERT_TRUE(BlockInfo::pack(
+      {.key = kKey, .code_size = 160, .exits = &exits, .faults = &faults, .traps = &traps}, bytes));
+  const auto info = BlockInfo::check(bytes);
+  ASSERT_TRUE(info);
+  EXPECT_EQ(info->size(), bytes.size());
+  EXPECT_EQ(info->trap(19), std::nullopt);
+  EXPECT_EQ(info->trap(20), 100u);
+  EXPECT_EQ(info->trap(24), std::nullopt);
+  EXPECT_EQ(info->trap(52), 90u);
+  EXPECT_EQ(info->trap(53), std::nullopt);
+  EXPECT_EQ(info->trap(70), 159u);
+  EXPECT_EQ(info->trap(80), std::nullopt);  // not in the code
+  ASSERT_TRUE(info->fault(60));
+  EXPECT_EQ(info->fault(60)->guest, 8u);
+  EXPECT_FALSE(info->fault(20));
 }
 
 }  // namespace

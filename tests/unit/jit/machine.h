@@ -32,11 +32,12 @@ inline void install_fault_handler() {
   struct sigaction action{};
   action.sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK;
   action.sa_sigaction = [](int signal, siginfo_t* info, void* context) {
-    FaultGuard::deliver(signal, *info, context);
+    if (FaultGuard::deliver(signal, *info, context)) return;
     std::signal(signal, SIG_DFL);
   };
   sigaction(SIGSEGV, &action, nullptr);
   sigaction(SIGBUS, &action, nullptr);
+  sigaction(SIGFPE, &action, nullptr);
 }
 
 #if defined(LYREBIRD_TEST_BASELINE)
