@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "jit/baseline/host.h"
 
+#include <sys/platform/x86.h>
+
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>
@@ -93,24 +95,24 @@ std::optional<uint32_t> host_shift_status() {
   return status;
 }
 
-/// The compiler's runtime has asked the processor already when main() begins. To ask once more takes a
-/// tenth of a millisecond in a virtual machine, where each CPUID is an exit.
+/// The C library has asked the processor already. To ask once more takes a tenth of a millisecond in a virtual
+/// machine, where each CPUID is an exit.
 HostFeatures host_features() {
-  HostFeatures f{.sse42 = __builtin_cpu_supports("sse4.2") != 0,
-                 .avx = __builtin_cpu_supports("avx") != 0,
-                 .avx2 = __builtin_cpu_supports("avx2") != 0,
-                 .fma = __builtin_cpu_supports("fma") != 0,
-                 .avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-                           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq"),
-                 .bmi1 = __builtin_cpu_supports("bmi") != 0,
-                 .bmi2 = __builtin_cpu_supports("bmi2") != 0,
-                 .lzcnt = __builtin_cpu_supports("lzcnt") != 0,
-                 .popcnt = __builtin_cpu_supports("popcnt") != 0,
-                 .movbe = __builtin_cpu_supports("movbe") != 0,
-                 .aes = __builtin_cpu_supports("aes") != 0,
-                 .pclmul = __builtin_cpu_supports("pclmul") != 0,
-                 .sha = __builtin_cpu_supports("sha") != 0,
-                 .gfni = __builtin_cpu_supports("gfni") != 0};
+  HostFeatures f{.sse42 = CPU_FEATURE_ACTIVE(SSE4_2),
+                 .avx = CPU_FEATURE_ACTIVE(AVX),
+                 .avx2 = CPU_FEATURE_ACTIVE(AVX2),
+                 .fma = CPU_FEATURE_ACTIVE(FMA),
+                 .avx512 = CPU_FEATURE_ACTIVE(AVX512F) && CPU_FEATURE_ACTIVE(AVX512VL) &&
+                           CPU_FEATURE_ACTIVE(AVX512BW) && CPU_FEATURE_ACTIVE(AVX512DQ),
+                 .bmi1 = CPU_FEATURE_ACTIVE(BMI1),
+                 .bmi2 = CPU_FEATURE_ACTIVE(BMI2),
+                 .lzcnt = CPU_FEATURE_ACTIVE(LZCNT),
+                 .popcnt = CPU_FEATURE_ACTIVE(POPCNT),
+                 .movbe = CPU_FEATURE_ACTIVE(MOVBE),
+                 .aes = CPU_FEATURE_ACTIVE(AES),
+                 .pclmul = CPU_FEATURE_ACTIVE(PCLMULQDQ),
+                 .sha = CPU_FEATURE_ACTIVE(SHA),
+                 .gfni = CPU_FEATURE_ACTIVE(GFNI)};
   const char* const limit = std::getenv("LYREBIRD_HOST_FEATURES");
   if (!limit) return f;
   const std::string_view wanted = limit;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Helpers of the vector chapters: MXCSR, parts of FXSAVE's image, PCMPESTRI and its like.
 #include <emmintrin.h>
+#include <sys/platform/x86.h>
 
 #include <algorithm>
 #include <array>
@@ -219,7 +220,7 @@ uint64_t compare_strings_helper(void* cpu, uint64_t low, uint64_t high, uint64_t
 }
 
 uint64_t find_in_strings_helper(void* cpu, uint64_t low, uint64_t high, uint64_t how, uint64_t) {
-  static const bool native = __builtin_cpu_supports("sse4.2");
+  static const bool native = CPU_FEATURE_ACTIVE(SSE4_2);
   if (native) return compare_strings_natively(state_of(cpu), low, high, how);
   return compare_strings_helper(cpu, low, high, how, 0);
 }
