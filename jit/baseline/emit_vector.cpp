@@ -109,6 +109,18 @@ std::array<uint64_t, 2> words_of(const uint8_t* bytes) {
   return words;
 }
 
+/// What PSHUFB makes zeros of.
+constexpr uint64_t kZeroLanes = 0x8080808080808080;
+
+/// The order of PSHUFB that brings the even or odd lanes of up to 4 bytes together: 8 bytes of them.
+uint64_t unzip_order(unsigned lane, bool odd) {
+  const unsigned step = 1u << lane;
+  uint64_t order = 0;
+  for (unsigned i = 0; i < 8; ++i)
+    order |= uint64_t{i / step * 2 * step + (odd ? step : 0) + i % step} << 8 * i;
+  return order;
+}
+
 }  // namespace
 
 // --- host instructions of either encoding
@@ -532,42 +544,8 @@ bool Emitter::emit_vector_lanes(const ir::Inst& inst) {
       return true;
     }
     case Op::UnzipEven:
-    case Op::UnzipOdd: {
-      if (lane > 3 || (half && lane == 3)) return false;
-      const bool odd = inst.op == Op::UnzipOdd;
-      const uint8_t a = use_xmm(inst.args[0]), b = use_xmm(inst.args[1]);
-      if (half) {
-        // Both operands as one, of which the even or odd lanes are the lower half.
-        const unsigned step = 1u << lane;
-        uint8_t order[16];
-        for (unsigned i = 0; i < 16; ++i)
-          order[i] = i < 8 ? static_cast<uint8_t>(i / step * 2 * step + (odd ? step : 0) + i % step) : 0x80;
-        const auto words = words_of(order);
-        const uint8_t t = take_xmm();
-        vop({hi::kIdPunpcklqdq, hi::kIdVpunpcklqdq}, t, a, xmm(b));
-        vop({kPshufb.sse, kPshufb.avx}, def_xmm(), t, pool(words[0], words[1]));
-        return true;
-      }
-      if (lane == 3) {
-        const Pair op = odd ? kZipHi.of[3] : kZipLo.of[3];
-        vop({op.sse, op.avx}, def_xmm(), a, xmm(b));
-        return true;
-      }
-      if (lane == 2) {
-        vop_imm({hi::kIdShufps, hi::kIdVshufps}, def_xmm(), a, xmm(b), odd ? 0xdd : 0x88);
-        return true;
-      }
-      const unsigned step = 1u << lane;
-      uint8_t order[16];
-      for (unsigned i = 0; i < 16; ++i)
-        order[i] = i < 8 ? static_cast<uint8_t>(i / step * 2 * step + (odd ? step : 0) + i % step) : 0x80;
-      const auto words = words_of(order);
-      const uint8_t t = take_xmm(), u = take_xmm();
-      vop({kPshufb.sse, kPshufb.avx}, t, a, pool(words[0], words[1]));
-      vop({kPshufb.sse, kPshufb.avx}, u, b, pool(words[0], words[1]));
-      vop({hi::kIdPunpcklqdq, hi::kIdVpunpcklqdq}, def_xmm(), t, xmm(u));
-      return true;
-    }
+    case Op::UnzipOdd:
+      return emit_unzip(inst, lane);
     case Op::ByteExtract: {
       const auto by = static_cast<uint32_t>(inst.imm);
       const uint8_t a = use_xmm(inst.args[0]), b = use_xmm(inst.args[1]);
@@ -611,6 +589,73 @@ bool Emitter::emit_vector_lanes(const ir::Inst& inst) {
     default:
       return false;
   }
+}
+
+/// Even or odd lanes of two vectors.
+bool Emitter::emit_unzip(const ir::Inst& inst, unsigned lane) {
+  const bool odd = inst.op == Op::UnzipOdd, half = inst.type == Type::V64;
+  if (lane > 3 || (half && lane == 3)) return false;
+  if (lane < (half ? 3 : 2) && emit_both_unzips(inst, lane)) return true;
+  const uint8_t a = use_xmm(inst.args[0]), b = use_xmm(inst.args[1]);
+  const Pair low = kZipLo.of[3];
+  if (half) {
+    // Both operands as one, of which the even or odd lanes are the lower half.
+    const uint8_t t = take_xmm();
+    vop({low.sse, low.avx}, t, a, xmm(b));
+    vop({kPshufb.sse, kPshufb.avx}, def_xmm(), t, pool(unzip_order(lane, odd), kZeroLanes));
+  } else if (lane == 3) {
+    const Pair op = odd ? kZipHi.of[3] : low;
+    vop({op.sse, op.avx}, def_xmm(), a, xmm(b));
+  } else if (lane == 2) {
+    vop_imm({hi::kIdShufps, hi::kIdVshufps}, def_xmm(), a, xmm(b), odd ? 0xdd : 0x88);
+  } else if (a == b) {
+    const uint64_t order = unzip_order(lane, odd);
+    vop({kPshufb.sse, kPshufb.avx}, def_xmm(), a, pool(order, order));
+  } else {
+    const Mem order = pool(unzip_order(lane, odd), kZeroLanes);
+    const uint8_t t = take_xmm(), u = take_xmm();
+    vop({kPshufb.sse, kPshufb.avx}, t, a, order);
+    vop({kPshufb.sse, kPshufb.avx}, u, b, order);
+    vop({low.sse, low.avx}, def_xmm(), t, xmm(u));
+  }
+  return true;
+}
+
+/// Even and odd lanes of the same vectors, one after the other, as pairwise instructions want them: each
+/// vector is put in order once, for both.
+bool Emitter::emit_both_unzips(const ir::Inst& inst, unsigned lane) {
+  const ValueId second = now_ + 1;
+  if (second >= block_->insts.size()) return false;
+  const ir::Inst& other = at(second);
+  const Op wanted = inst.op == Op::UnzipEven ? Op::UnzipOdd : Op::UnzipEven;
+  const bool half = inst.type == Type::V64;
+  if (other.op != wanted || other.type != inst.type || other.elem != inst.elem ||
+      root(other.args[0]) != root(inst.args[0]) || root(other.args[1]) != root(inst.args[1]) ||
+      (!half && root(inst.args[0]) == root(inst.args[1])) || !plan_[second].needed || root(second) != second)
+    return false;
+  const uint8_t a = use_xmm(inst.args[0]), b = use_xmm(inst.args[1]);
+  const Pair low = kZipLo.of[3], high = kZipHi.of[3];
+  const uint8_t t = take_xmm(), u = half ? t : take_xmm();
+  if (half) {
+    vop({low.sse, low.avx}, t, a, xmm(b));
+  } else {
+    const Mem order = pool(unzip_order(lane, false), unzip_order(lane, true));
+    vop({kPshufb.sse, kPshufb.avx}, t, a, order);
+    vop({kPshufb.sse, kPshufb.avx}, u, b, order);
+  }
+  const auto define = [&](Op op) {
+    const bool odd = op == Op::UnzipOdd;
+    if (half)
+      vop({kPshufb.sse, kPshufb.avx}, def_xmm(), t, pool(unzip_order(lane, odd), kZeroLanes));
+    else
+      vop({odd ? high.sse : low.sse, odd ? high.avx : low.avx}, def_xmm(), t, xmm(u));
+  };
+  define(inst.op);
+  early_ = ++now_;
+  locs_[now_] = {};
+  define(wanted);
+  --now_;
+  return true;
 }
 
 /// Vectors into scalars.

@@ -432,6 +432,8 @@ class Emitter {
   bool emit_vector_move(const ir::Inst& inst);
   bool emit_lowest_lane(const ir::Inst& inst);
   bool emit_vector_lanes(const ir::Inst& inst);
+  bool emit_unzip(const ir::Inst& inst, unsigned lane);
+  bool emit_both_unzips(const ir::Inst& inst, unsigned lane);
   bool emit_vector_unary(const ir::Inst& inst);
   bool emit_vector_reduce(const ir::Inst& inst);
   /// d = op(a, b) with the host's best form.
