@@ -47,7 +47,9 @@ struct DataProcessingReg : Lifter {
   // --- one source
 
   bool RBIT(bool sf, Reg n, Reg d) {
-    set_x(d, ir.BitReverse(x(n, sized(sf))));
+    const Value value = x(n, sized(sf));
+    set_x(d, ir.BitReverse(value));
+    ctx.reversed = {ctx.pc, d, value};
     return true;
   }
 
@@ -74,7 +76,10 @@ struct DataProcessingReg : Lifter {
   }
 
   bool CLZ(bool sf, Reg n, Reg d) {
-    set_x(d, ir.Clz(x(n, sized(sf))));
+    const Value value = x(n, sized(sf));
+    const bool reversed = n != 31 && ctx.reversed.number == n && ctx.reversed.pc + 4 == ctx.pc &&
+                          ctx.reversed.value.type == value.type;
+    set_x(d, reversed ? ir.Ctz(ctx.reversed.value) : ir.Clz(value));
     return true;
   }
 

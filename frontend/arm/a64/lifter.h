@@ -48,6 +48,13 @@ struct KnownRegister {
   bool address = false;  ///< by ir::const_address()
 };
 
+/// RBIT before CLZ counts zeros from below, which hosts have an instruction for.
+struct ReversedRegister {
+  uint64_t pc = 0;  ///< of the RBIT
+  unsigned number = 31;
+  Value value;  ///< as it was before
+};
+
 struct LiftContext {
   ir::Builder& ir;
   const CpuModel& cpu;
@@ -58,9 +65,10 @@ struct LiftContext {
   const SystemConfig* system =
       nullptr;           ///< of a machine's CPU, whose mode has the bits of system_mode.h; else user mode
   bool goes_on = false;  ///< the block has what follows a conditional branch that is not taken
-  bool unprivileged = false;  ///< LDTR, STTR: memory() names EL0's mmu index
-  Nzcv flags = {};            ///< as last written in this block; no values: not yet
-  KnownRegister known = {};   ///< the last one in this block
+  bool unprivileged = false;       ///< LDTR, STTR: memory() names EL0's mmu index
+  Nzcv flags = {};                 ///< as last written in this block; no values: not yet
+  KnownRegister known = {};        ///< the last one in this block
+  ReversedRegister reversed = {};  ///< the last one in this block
 };
 
 class Lifter {
