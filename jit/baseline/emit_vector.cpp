@@ -103,6 +103,9 @@ Pair wide_of(Op op, Pair other) {
   }
 }
 
+/// VPTERNLOG's table: the third operand's bits choose the second's where they are set, else the first's.
+constexpr uint32_t kThirdChooses = 0xd8;
+
 std::array<uint64_t, 2> words_of(const uint8_t* bytes) {
   std::array<uint64_t, 2> words;
   std::memcpy(words.data(), bytes, 16);
@@ -239,6 +242,14 @@ bool Emitter::emit_vector_binary(const ir::Inst& inst) {
       if (const auto control = blend_control(inst.args[0])) {
         const uint8_t b = use_xmm(inst.args[1]), c = use_xmm(inst.args[2]);
         vop_imm({hi::kIdPblendw, hi::kIdVpblendw}, def_xmm(inst.args[2]), c, xmm(b), *control);
+        return true;
+      }
+      if (host_.avx512) {
+        const uint8_t mask = use_pinned_xmm(inst.args[0]), b = use_pinned_xmm(inst.args[1]);
+        const uint8_t c = use_xmm(inst.args[2]);
+        const uint8_t d = def_xmm(inst.args[2]);
+        move_xmm(d, c);
+        (void)a_.emit(hi::kIdVpternlogd, xmm(d), xmm(b), xmm(mask), Imm(kThirdChooses));
         return true;
       }
       const uint8_t mask = use_xmm(inst.args[0]), b = use_xmm(inst.args[1]), c = use_xmm(inst.args[2]);
@@ -485,7 +496,13 @@ bool Emitter::emit_vector_move(const ir::Inst& inst) {
     case Op::Resize: {
       if (inst.type != Type::V128 || type_of(inst.args[0]) != Type::V64) return false;
       const uint8_t a = use_xmm(inst.args[0]);
-      vun({hi::kIdMovq, hi::kIdVmovq}, def_xmm(inst.args[0]), xmm(a));
+      const ValueId id = root(inst.args[0]);
+      const bool zeros = plan_[id].zeros_above && ir::byte_size(type_of(id)) == 8;
+      const uint8_t d = def_xmm(inst.args[0]);
+      if (zeros)
+        move_xmm(d, a);
+      else
+        vun({hi::kIdMovq, hi::kIdVmovq}, d, xmm(a));
       return true;
     }
     case Op::Concat: {

@@ -120,7 +120,7 @@ bool Plan::has_zeros_above(ValueId id) const {
     const ValueId root = values_[inst.args[k]].root;
     return values_[root].zeros_above && block_->insts[root].type == block_->insts[inst.args[k]].type;
   };
-  if (inst.op == Op::GetState || inst.op == Op::Load) return true;
+  if (inst.op == Op::GetState || inst.op == Op::Load || inst.op == Op::Narrow) return true;
   if (inst.type == Type::V64) return false;
   switch (inst.op) {
     case Op::Const:
