@@ -57,7 +57,8 @@ bool Emitter::emit_status(const ir::Inst& inst) {
 bool Emitter::delays_status() const {
   if (!may_delay_ || now_ + 1 >= block_->insts.size()) return false;
   const ir::Inst& next = block_->insts[now_ + 1];
-  return next.op == Op::SetState && next.imm == pins_.status && next.args[0] == now_ && f80_stack_.empty();
+  return next.op == Op::SetState && next.imm == pins_.status && next.args[0] == now_ &&
+         !plan_[now_ + 1].skipped && f80_stack_.empty();
 }
 
 /// `write`: the SetState.
@@ -127,8 +128,8 @@ bool Emitter::keeps_status(const ir::Inst& inst) {
       return inst.type != Type::I1 || plan_[now_].root != now_ || !plan_[now_].needed;
     case Op::SetState:
       if (now_ < four_flags_end_) return true;
-      if (pins_.four_flags() && pins_.is_status(static_cast<uint32_t>(inst.imm), ir::byte_size(inst.type)))
-        return false;
+      if (pins_.is_status(static_cast<uint32_t>(inst.imm), ir::byte_size(inst.type)))
+        return inst.args[0] == flags_.word && now_ == flags_.word + 1;  // as delays_status() has seen
       return inst.type != Type::F80 && !is_lazy(inst.args[0]);
     case Op::Load:
       return plain();
@@ -220,7 +221,7 @@ void Emitter::store_status() {
   if (pins_.four_flags() && status_end_ != ~0u && now_ > status_exit_) return put_word(at);
   const uint16_t locked = locked_gpr_;
   if (!pins_.four_flags()) take_this_gpr(0);
-  lose_state(pins_.status, pins_.status_size);
+  lose_state(pins_.status, pins_.status_size, true);
   put_flags(at);
   if (wants_word()) {
     touch(flags_.word);

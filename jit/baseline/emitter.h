@@ -209,7 +209,7 @@ class Emitter {
   Mem def_slot();
   void move_aliases_away(uint8_t pinned);
   void set_home(ir::ValueId root, Home home, uint32_t offset);
-  void lose_state(uint32_t offset, uint32_t size);
+  void lose_state(uint32_t offset, uint32_t size, bool wanted_now = false);
   Gp gp(uint8_t reg, ir::Type type) const;
   static Gp gp64(uint8_t reg) { return asmjit::x86::gpq(reg); }
   static Gp gp32(uint8_t reg) { return asmjit::x86::gpd(reg); }

@@ -333,8 +333,9 @@ void Emitter::set_home(ValueId id, Home home, uint32_t offset) {
   if (home == Home::State) state_homes_.push_back(id);
 }
 
-/// That part of the state is about to be written: values that live only there move out.
-void Emitter::lose_state(uint32_t offset, uint32_t size) {
+/// That part of the state is about to be written: values that live only there move out. `wanted_now`:
+/// operands of the current instruction, too.
+void Emitter::lose_state(uint32_t offset, uint32_t size, bool wanted_now) {
   for (size_t i = 0; i < state_homes_.size();) {
     const ValueId id = state_homes_[i];
     Loc& l = loc(id);
@@ -343,7 +344,7 @@ void Emitter::lose_state(uint32_t offset, uint32_t size) {
       ++i;
       continue;
     }
-    if (plan_[id].last_use > now_ && l.gpr == kNoReg && l.xmm == kNoReg && depth_of(id) < 0) {
+    if (plan_[id].last_use >= now_ + !wanted_now && l.gpr == kNoReg && l.xmm == kNoReg && depth_of(id) < 0) {
       const Mem from = state_mem(l.offset);
       switch (class_of(type_of(id))) {
         case ValueClass::Gpr: {

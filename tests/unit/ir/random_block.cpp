@@ -11,7 +11,8 @@
 namespace lyrebird::ir::test {
 namespace {
 
-constexpr uint32_t kRegs = sizeof(CpuHeader), kVectors = kRegs + 64, kFlags = kVectors + 64;
+constexpr uint32_t kRegs = sizeof(CpuHeader), kVectors = kRegs + 64, kFlags = kVectors + 64,
+                   kStatus = kFlags + 8;
 
 constexpr StateField kFields[] = {
     {"r0", kRegs, Type::I64},          {"r1", kRegs + 8, Type::I64},      {"r2", kRegs + 16, Type::I64},
@@ -19,7 +20,7 @@ constexpr StateField kFields[] = {
     {"r6", kRegs + 48, Type::I64},     {"r7", kRegs + 56, Type::I64},     {"v0", kVectors, Type::V128},
     {"v1", kVectors + 16, Type::V128}, {"v2", kVectors + 32, Type::V128}, {"v3", kVectors + 48, Type::V128},
     {"f0", kFlags, Type::I8},          {"f1", kFlags + 1, Type::I8},      {"f2", kFlags + 2, Type::I8},
-    {"f3", kFlags + 3, Type::I8},
+    {"f3", kFlags + 3, Type::I8},      {"status", kStatus, Type::I16},
 };
 constexpr StateLayout kLayout{kFields, kFlags + 64};
 
@@ -147,13 +148,16 @@ class Generator {
     // f0 and f1 hold truths, f2 and f3 numbers.
     if (type == Type::I1) return kFlags + random_.below(2);
     if (type == Type::F80) return kVectors + 16 * random_.below(4);
+    if (type == Type::I16 && random_.one_in(3)) return kStatus;
     if (size == 1 && random_.one_in(2)) return kFlags + 2 + random_.below(2);
     if (size == 16 || random_.one_in(3)) return kVectors + random_.below(64 / size) * size;
     return kRegs + random_.below(64 / size) * size;
   }
 
   void step() {
-    switch (random_.below(8)) {
+    switch (random_.below(9)) {
+      case 8:
+        return set_status();
       case 0:
         return memory();
       case 1:
@@ -186,6 +190,26 @@ class Generator {
     const Type type = any_type(random_);
     if (type == Type::V256) return ir_.SetState(kVectors + 32 * random_.below(2), value(type));
     ir_.SetState(place(type), value(type));
+  }
+  /// A status word as lifters write it, and conditions on it.
+  void set_status() {
+    constexpr Type kTypes[] = {Type::I8, Type::I16, Type::I32, Type::I32, Type::I64, Type::I64};
+    constexpr uint64_t kMasks[] = {0x1, 0x100, 0x400, 0x4000, 0x8000, 0x4100};
+    const Type type = kTypes[random_.below(std::size(kTypes))];
+    const Value a = value(type), b = value(type), none = ir_.Const(Type::I1, 0);
+    const Value carry = random_.one_in(3) ? value(Type::I1) : none;
+    const bool add = random_.one_in(2), result = random_.one_in(2);
+    if (result && random_.one_in(4))
+      keep(add ? ir_.AddWithCarry(a, b, carry) : ir_.SubWithBorrow(a, b, carry));
+    if (result) keep(add ? ir_.Add(a, b) : ir_.Sub(a, b));
+    Value word = add ? ir_.StatusOfAdd(a, b, carry) : ir_.StatusOfSub(a, b, carry);
+    if (random_.one_in(4)) word = ir_.StatusOfValue(a);
+    faults_allowed_ = false;
+    ir_.SetState(kStatus, word);
+    if (random_.one_in(4)) keep(word);
+    for (unsigned n = random_.below(4); n > 0; --n)
+      keep(ir_.CmpTest(word, ir_.Const(Type::I16, kMasks[random_.below(std::size(kMasks))])));
+    if (random_.one_in(2)) keep(ir_.CmpLtU(a, b));
   }
   MemInfo mem(Type type) {
     MemInfo m{.size = static_cast<uint8_t>(byte_size(type))};
