@@ -29,6 +29,9 @@ struct StateLayout {
   /// The guest's floating point is SSE's: kFpDenormal is collected for any operand that is subnormal
   /// (DenormalReport::WhenUsed), as an x86 host does by itself.
   bool sse_floats = false;
+  /// The field "status" has the carry of differences as the IR has it (a borrow), and of sums and of values
+  /// the other one (eval::kOtherCarry).
+  bool other_carry = false;
 };
 
 /// Ints go in and out in 64-bit words; wider values pass through the state.

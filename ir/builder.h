@@ -96,9 +96,12 @@ class Builder {
   Value OverflowOfAdd(Value a, Value b, Value carry) { return flag(Op::OverflowOfAdd, {a, b, carry}); }
   Value OverflowOfSub(Value a, Value b) { return flag(Op::OverflowOfSub, {a, b}); }
 
-  Value StatusOfAdd(Value a, Value b, Value carry) { return status(Op::StatusOfAdd, {a, b, carry}); }
+  /// `aux`: eval::kOtherCarry or 0
+  Value StatusOfAdd(Value a, Value b, Value carry, uint32_t aux = 0) {
+    return status(Op::StatusOfAdd, {a, b, carry}, aux);
+  }
   Value StatusOfSub(Value a, Value b, Value borrow) { return status(Op::StatusOfSub, {a, b, borrow}); }
-  Value StatusOfValue(Value a) { return status(Op::StatusOfValue, {a}); }
+  Value StatusOfValue(Value a, uint32_t aux = 0) { return status(Op::StatusOfValue, {a}, aux); }
   /// `way`: eval::ShiftWay
   Value StatusOfShift(uint32_t way, Value a, Value b, Value old) {
     return status(Op::StatusOfShift, {a, b, old}, way);
@@ -107,6 +110,8 @@ class Builder {
   Value StatusOfOrder(Value order, Value order_equal) {
     return status(Op::StatusOfOrder, {order, order_equal});
   }
+  /// With sign and carry for less, overflow for unordered.
+  Value StatusOfOrder(Value order) { return status(Op::StatusOfOrder, {order, order}, 1); }
 
   /// DivWideU, RemWideU, DivWideS, RemWideS.
   Value DivideWide(Op op, Value low, Value high, Value divisor) {

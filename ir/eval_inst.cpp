@@ -223,7 +223,7 @@ void carry(const Inst& inst, std::span<const Constant> args, uint8_t* out) {
   with_int(inst.elem, [&]<typename U>(U) {
     if constexpr (kIsNumber<U>) {
       const U a = get<U>(args[0].b);
-      if (inst.op == Op::StatusOfValue) return put<uint16_t>(out, eval::StatusOfValue(a));
+      if (inst.op == Op::StatusOfValue) return put<uint16_t>(out, eval::StatusOfValue(a, inst.aux));
       if constexpr (kIsLane<U>)
         if (inst.op == Op::StatusOfStep)
           return put<uint16_t>(out, eval::StatusOfStep(a, get<uint16_t>(args[1].b), inst.aux));
@@ -236,10 +236,10 @@ void carry(const Inst& inst, std::span<const Constant> args, uint8_t* out) {
         return;
       }
       if constexpr (std::is_same_v<U, uint8_t>)
-        if (inst.op == Op::StatusOfOrder) return put<uint16_t>(out, eval::StatusOfOrder(a, b));
+        if (inst.op == Op::StatusOfOrder) return put<uint16_t>(out, eval::StatusOfOrder(a, b, inst.aux));
       const bool c = get<bool>(args[2].b);
-      if (inst.op == Op::StatusOfAdd) return put<uint16_t>(out, eval::StatusOfAdd(a, b, c));
-      if (inst.op == Op::StatusOfSub) return put<uint16_t>(out, eval::StatusOfSub(a, b, c));
+      if (inst.op == Op::StatusOfAdd) return put<uint16_t>(out, eval::StatusOfAdd(a, b, c, inst.aux));
+      if (inst.op == Op::StatusOfSub) return put<uint16_t>(out, eval::StatusOfSub(a, b, c, inst.aux));
       if (inst.op == Op::AddWithCarry)
         put<U>(out, eval::AddWithCarry(a, b, c));
       else if (inst.op == Op::SubWithBorrow)

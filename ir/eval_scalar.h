@@ -531,22 +531,26 @@ constexpr bool OverflowOfSub(U a, U b) {
 inline constexpr uint16_t kStatusOverflow = 1 << 0, kStatusCarry = 1 << 8, kStatusOne = 1 << 9,
                           kStatusParity = 1 << 10, kStatusAdjust = 1 << 12, kStatusZero = 1 << 14,
                           kStatusSign = 1 << 15;
+/// aux of StatusOfAdd, StatusOfSub and StatusOfValue: the carry is the other one.
+inline constexpr uint32_t kOtherCarry = 1;
+constexpr uint16_t other_carry(uint32_t aux) { return aux & kOtherCarry ? kStatusCarry : 0; }
 template <typename U>
-constexpr uint16_t StatusOfValue(U a) {
+constexpr uint16_t StatusOfValue(U a, uint32_t aux = 0) {
   return static_cast<uint16_t>(kStatusOne | (std::popcount(static_cast<uint8_t>(a)) & 1 ? 0 : kStatusParity) |
-                               (a == 0 ? kStatusZero : 0) | (a & kSignBit<U> ? kStatusSign : 0));
+                               (a == 0 ? kStatusZero : 0) | (a & kSignBit<U> ? kStatusSign : 0) |
+                               other_carry(aux));
 }
 template <typename U>
-constexpr uint16_t StatusOfAdd(U a, U b, bool carry) {
+constexpr uint16_t StatusOfAdd(U a, U b, bool carry, uint32_t aux = 0) {
   const U sum = AddWithCarry(a, b, carry);
-  return static_cast<uint16_t>(StatusOfValue(sum) | (CarryOfAdd(a, b, carry) ? kStatusCarry : 0) |
-                               ((a ^ b ^ sum) & 16 ? kStatusAdjust : 0) |
-                               (OverflowOfAdd(a, b, carry) ? kStatusOverflow : 0));
+  return static_cast<uint16_t>(
+      StatusOfValue(sum) | ((CarryOfAdd(a, b, carry) ? kStatusCarry : 0) ^ other_carry(aux)) |
+      ((a ^ b ^ sum) & 16 ? kStatusAdjust : 0) | (OverflowOfAdd(a, b, carry) ? kStatusOverflow : 0));
 }
 /// a - b - borrow is a + ~b + !borrow, whose carries are the inverse.
 template <typename U>
-constexpr uint16_t StatusOfSub(U a, U b, bool borrow) {
-  return StatusOfAdd(a, Not(b), !borrow) ^ (kStatusCarry | kStatusAdjust);
+constexpr uint16_t StatusOfSub(U a, U b, bool borrow, uint32_t aux = 0) {
+  return StatusOfAdd(a, Not(b), !borrow, aux) ^ (kStatusCarry | kStatusAdjust);
 }
 
 inline constexpr uint16_t kStatusFlags =
@@ -599,7 +603,11 @@ constexpr uint16_t StatusOfStep(U a, uint16_t old, uint32_t down) {
 }
 
 /// Both are FpOrders.
-constexpr uint16_t StatusOfOrder(uint8_t order, uint8_t order_equal) {
+constexpr uint16_t StatusOfOrder(uint8_t order, uint8_t order_equal, uint32_t aux) {
+  if (aux != 0)
+    return static_cast<uint16_t>(kStatusOne | (order == 0 ? kStatusZero : 0) |
+                                 (order == 1 ? kStatusSign | kStatusCarry : 0) |
+                                 (order == 3 ? kStatusParity | kStatusOverflow : 0));
   return static_cast<uint16_t>(kStatusOne | (order & 1 ? kStatusCarry : 0) |
                                (order == 3 ? kStatusParity : 0) | (order_equal == 0 ? kStatusZero : 0));
 }

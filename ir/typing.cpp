@@ -304,13 +304,13 @@ const char* special_error(const Inst& inst, const Type* operands, HelperTable he
     case Op::StatusOfValue:
     case Op::StatusOfShift:
     case Op::StatusOfStep:
-      if (inst.op == Op::StatusOfShift ? !eval::is_shift_aux(inst.aux)
-                                       : inst.aux >= (inst.op == Op::StatusOfStep ? 2u : 1u))
+      if (inst.op == Op::StatusOfShift ? !eval::is_shift_aux(inst.aux) : inst.aux >= 2)
         return "aux says no way";
       if (!is_int(inst.elem) || inst.elem == Type::I1 || inst.elem == Type::I128)
         return "needs ints of 8 to 64 bits";
       return inst.type == Type::I16 ? nullptr : "a status word is an i16";
     case Op::StatusOfOrder:
+      if (inst.aux >= 2) return "aux says no way";
       return inst.elem == Type::I8 && inst.type == Type::I16 ? nullptr
                                                              : "orders are i8, a status word is an i16";
     case Op::DivWideU:

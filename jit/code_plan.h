@@ -18,9 +18,8 @@ inline constexpr uint32_t kCodeHeader = 16;
 enum class FlagsAt : uint8_t {
   State,
   Host,         ///< in the host's flags
-  HostSum,      ///< (four flags) there, and the guest's carry is the host's, which otherwise is its inverse
+  HostSum,      ///< (Pins::other_carry) there, but for the carry, which is the other one
   HostIfNoRcx,  ///< (faults) there if rcx is 0, in the state if not
-  Word,         ///< (faults, four flags) in the frame's word if that is not 0, in the state if it is
 };
 
 /// A way out.

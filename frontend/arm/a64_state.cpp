@@ -42,17 +42,14 @@ struct Layout {
     add("sp", offsetof(A64State, sp), Type::I64, 3);
     for (unsigned i = 0; i < 32; ++i)
       add("v" + std::to_string(i), offsetof(A64State, v) + 16 * i, Type::V128, hotness_of_v(i));
-    add("n", offsetof(A64State, n), Type::I8);
-    add("z", offsetof(A64State, z), Type::I8);
-    add("c", offsetof(A64State, c), Type::I8);
-    add("v", offsetof(A64State, v_flag), Type::I8);
+    add("status", offsetof(A64State, status), Type::I16);
     add("qc", offsetof(A64State, qc), Type::I8);
     add("ssbs", offsetof(A64State, ssbs), Type::I8);
     add("fpcr", offsetof(A64State, fpcr), Type::I32);
     add("tpidr_el0", offsetof(A64State, tpidr_el0), Type::I64);
     add("tpidrro_el0", offsetof(A64State, tpidrro_el0), Type::I64);
     add("tpidr2_el0", offsetof(A64State, tpidr2_el0), Type::I64);
-    layout = {fields, sizeof(A64State)};
+    layout = {.fields = fields, .size = sizeof(A64State), .other_carry = true};
   }
 
   void add(std::string name, size_t offset, Type type, uint8_t hot = 0) {
@@ -97,16 +94,13 @@ void set_fpsr(A64State& state, uint32_t value) {
 }
 
 uint32_t nzcv(const A64State& state) {
-  return uint32_t{state.n} << 31 | uint32_t{state.z} << 30 | uint32_t{state.c} << 29 |
-         uint32_t{state.v_flag} << 28;
+  using namespace ir::eval;
+  const uint32_t word = state.status;
+  return (word & (kStatusSign | kStatusZero)) << 16 | (word & kStatusCarry ? 0 : 1u << 29) |
+         (word & kStatusOverflow) << 28;
 }
 
-void set_nzcv(A64State& state, uint32_t value) {
-  state.n = value >> 31 & 1;
-  state.z = value >> 30 & 1;
-  state.c = value >> 29 & 1;
-  state.v_flag = value >> 28 & 1;
-}
+void set_nzcv(A64State& state, uint32_t value) { state.status = status_of_nzcv(value >> 28); }
 
 uint32_t pstate(const A64State& state) {
   const uint32_t btype = (state.header.mode & kModeBtypeMask) >> kModeBtypeShift;

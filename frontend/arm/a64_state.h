@@ -7,8 +7,17 @@
 
 #include "ir/block.h"
 #include "ir/cpu_header.h"
+#include "ir/eval_scalar.h"
 
 namespace lyrebird::arm {
+
+/// PSTATE.NZCV, N in bit 3, as a status word; the other bits are as arithmetic has them.
+constexpr uint16_t status_of_nzcv(unsigned nzcv) {
+  using namespace ir::eval;
+  return static_cast<uint16_t>(kStatusOne | (nzcv & 8 ? kStatusSign : 0) |
+                               (nzcv & 4 ? kStatusZero | kStatusParity : 0) | (nzcv & 2 ? 0 : kStatusCarry) |
+                               (nzcv & 1 ? kStatusOverflow : 0));
+}
 
 struct A64State {
   ir::CpuHeader header;  ///< pc, mode, collected FP flags
@@ -17,10 +26,11 @@ struct A64State {
   uint64_t sp = 0;
   alignas(16) uint8_t v[32][16] = {};
 
-  /// PSTATE.N, Z, C, V: 0 or 1 each.
-  uint8_t n = 0, z = 0, c = 0, v_flag = 0;
+  /// PSTATE.N, Z, C and V as the IR's status word has them (ir/ops.inc), but for the carry: that is a borrow,
+  /// the inverse of C. The other bits mean nothing.
+  uint16_t status = status_of_nzcv(0);
   uint8_t qc = 0;     ///< FPSR.QC; the other FPSR bits are header.fp_flags
-  uint8_t ssbs = 0;  ///< PSTATE.SSBS; PSTATE.BTYPE is in header.mode (a64_mode.h), see pstate()
+  uint8_t ssbs = 0;   ///< PSTATE.SSBS; PSTATE.BTYPE is in header.mode (a64_mode.h), see pstate()
   uint32_t fpcr = 0;  ///< change it through set_fpcr: mode bits depend on it
 
   uint64_t tpidr_el0 = 0;
@@ -33,7 +43,7 @@ struct A64State {
   uint32_t pac_enabled = 0xf;
 };
 
-/// Every field above as data, names as in the manual (x0..x30, sp, v0..v31, n, z, c, v, qc, ...).
+/// Every field above as data, names as in the manual (x0..x30, sp, v0..v31, status, qc, ...).
 const ir::StateLayout& a64_layout();
 
 /// FPCR as the guest reads it; writing masks reserved bits (RES0) and updates header.mode.

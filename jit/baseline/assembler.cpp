@@ -118,36 +118,14 @@ uint32_t BlockAssembler::jump_if_rcx_zero() {
   return static_cast<uint32_t>(offset());
 }
 
-uint32_t BlockAssembler::jump_short() {
-  ++count_;
-  make_room();
-  byte(0xeb);
-  byte(0);
-  return static_cast<uint32_t>(offset());
-}
-
 void BlockAssembler::set_short_target(uint32_t end, uint32_t target) {
   _bufferData[start_ + end - 1] = static_cast<uint8_t>(target - end);
-}
-
-void BlockAssembler::set_byte_if(x86::CondCode cc, uint8_t base, int32_t displacement) {
-  ++count_;
-  make_room();
-  bytes(0x80900f | uint64_t{static_cast<uint8_t>(cc)} << 8 | uint64_t{base} << 16 |
-            uint64_t{static_cast<uint32_t>(displacement)} << 24,
-        7);
 }
 
 void BlockAssembler::complement_carry() {
   ++count_;
   make_room();
   byte(0xf5);
-}
-
-void BlockAssembler::call_in_frame(uint8_t displacement) {
-  ++count_;
-  make_room();
-  bytes(0x2454ff | uint64_t{displacement} << 24, 4);
 }
 
 void BlockAssembler::jump_in_frame(uint8_t displacement) {

@@ -32,16 +32,11 @@ class BlockAssembler final : public asmjit::x86::Assembler {
 
   /// jrcxz to where set_short_target() says: the offset behind it.
   uint32_t jump_if_rcx_zero();
-  /// A jump whose way is one byte, likewise.
-  uint32_t jump_short();
   void set_short_target(uint32_t end, uint32_t target);
-  /// setcc byte [base + displacement]; base is none that needs a prefix, nor rsp
-  void set_byte_if(asmjit::x86::CondCode cc, uint8_t base, int32_t displacement);
   void complement_carry();
-  /// call [rsp + displacement], jmp [rsp + displacement]
-  void call_in_frame(uint8_t displacement);
+  /// jmp [rsp + displacement]
   void jump_in_frame(uint8_t displacement);
-  /// cmp qword [base + displacement], 0; base as for set_byte_if()
+  /// cmp qword [base + displacement], 0; base is none that needs a prefix, nor rsp
   void compare_with_zero(uint8_t base, int8_t displacement);
   /// lahf; seto al
   void load_status();

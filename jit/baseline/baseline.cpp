@@ -64,18 +64,10 @@ baseline::Pins pins_of(const ir::StateLayout& layout, bool vectors) {
   // The one status word that StatusOf ops make.
   for (const ir::StateField& field : layout.fields)
     if (field.type == ir::Type::I16 && field.name == "status") {
-      pins.set_status(field.offset, 2);
+      pins.status = field.offset;
+      pins.other_carry = layout.other_carry;
       pins.shift_status = baseline::host_shift_status();
     }
-  // Or four flags.
-  constexpr std::string_view kFlags[] = {"n", "z", "c", "v"};
-  for (size_t i = 0; i + 4 <= layout.fields.size(); ++i) {
-    const ir::StateField* const at = &layout.fields[i];
-    bool fits = true;
-    for (uint32_t k = 0; k < 4; ++k)
-      fits = fits && at[k].name == kFlags[k] && at[k].type == ir::Type::I8 && at[k].offset == at->offset + k;
-    if (fits) pins.set_status(at->offset, 4);
-  }
   for (const ir::StateField& field : layout.fields)
     if (field.type == ir::Type::F80 && pins.f80.size() < baseline::Pins::kMostF80)
       pins.f80.push_back(field.offset);
@@ -129,8 +121,6 @@ void Baseline::install_runtime() {
   for (unsigned i = 0; i < 3; ++i) table_.thunks[i] = code + runtime.thunks[i];
   for (unsigned i = 0; i < 2; ++i) table_.region_thunks[i] = code + runtime.region_thunks[i];
   table_.memory = code + runtime.memory;
-  table_.flags = code + runtime.flags;
-  table_.settle = code + runtime.settle;
 }
 
 // --- compilation
@@ -214,9 +204,8 @@ Baseline::BlockPtr Baseline::install(const ir::Block& from, const Emitter& emitt
                         .code_size = size,
                         .after_check = emitter.after_check(),
                         .prefix = emitter.prefix(),
-                        .sums = pins_.four_flags(),
+                        .sums = pins_.other_carry,
                         .drops_flags = emitter.drops_flags(),
-                        .saves_flags = emitter.saves_flags(),
                         .notes_flags = emitter.notes_flags(),
                         .exits = &emitter.exits(),
                         .faults = &emitter.faults(),
@@ -311,7 +300,7 @@ std::unique_ptr<CompiledBlock> Baseline::install_region(const ir::Region& region
                         .code_size = size,
                         .entry = code.entry,
                         .prefix = prefix,
-                        .sums = pins_.four_flags(),
+                        .sums = pins_.other_carry,
                         .region = true,
                         .exits = &code.exits,
                         .faults = &code.faults,
@@ -728,12 +717,8 @@ Stop Baseline::fault(const FaultGuard& guard, ir::CpuHeader& cpu, ThreadContext&
     for (const baseline::Pin& pin : pins_.pins) std::memcpy(state + pin.offset, &host.general[pin.reg], 8);
     for (const baseline::Pin& pin : pins_.vectors) std::memcpy(state + pin.offset, host.xmm[pin.reg], 16);
   }
-  if (at->flags == FlagsAt::Word) {
-    const auto word = in_frame<uint16_t>(host.general[4], baseline::kFrameWord);
-    if (word != 0) baseline::put_flags(state, pins_, baseline::rflags_of_status(word), false);
-  } else if (at->flags != FlagsAt::State && (at->flags != FlagsAt::HostIfNoRcx || host.general[1] == 0)) {
+  if (at->flags != FlagsAt::State && (at->flags != FlagsAt::HostIfNoRcx || host.general[1] == 0))
     baseline::put_flags(state, pins_, host.flags, at->flags == FlagsAt::HostSum);
-  }
   cpu.fp_flags |= baseline::flags_of_mxcsr(host.mxcsr, layout_.sse_floats);
   cpu.f80_collected |= host.x87_status & ir::kF80Exceptions;
   for (size_t f = 0; f < pins_.f80.size(); ++f)

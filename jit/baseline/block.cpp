@@ -41,7 +41,7 @@ bool has_pc(const ExitPlan& exit) {
   return exit.kind != ExitPlan::Kind::Indirect && exit.kind != ExitPlan::Kind::Stopped;
 }
 
-constexpr unsigned kFlagsBits = 3;
+constexpr unsigned kFlagsBits = 2;
 /// One number for both.
 uint32_t flagged_offset(const FaultPlan& fault) {
   return fault.offset << kFlagsBits | static_cast<uint32_t>(fault.flags);
@@ -81,7 +81,6 @@ bool BlockInfo::pack(const Source& source, std::vector<uint8_t>& out) {
             .sums = source.sums,
             .region = source.region,
             .drops_flags = source.drops_flags,
-            .saves_flags = source.saves_flags,
             .prefix = source.prefix & 0x3f,
             .after_check = (source.region ? source.entry : source.after_check) & kLimit,
             .movable = source.moves != nullptr,
@@ -215,13 +214,13 @@ uint32_t BlockInfo::entry_for(bool forward, FlagsAt flags) const {
   const uint32_t skipped = h.sums && flags != FlagsAt::HostSum;
   if (h.region) return h.code_size - h.prefix + skipped;
   if (forward && h.drops_flags) return h.after_check;
-  return kCodeHeader + skipped + (h.saves_flags && !forward ? kSaveSize : 0);
+  return kCodeHeader + skipped;
 }
 
 std::optional<uint32_t> BlockInfo::room_for_loop(uint32_t at, uint32_t step, ir::BlockKey key) const {
   constexpr uint32_t kLine = 64, kEntrySize = 6;  // that much runs at an entry which jumps to the body
   const Head h = head();
-  const bool jumps = h.drops_flags || h.saves_flags || h.notes_flags;
+  const bool jumps = h.drops_flags || h.notes_flags;
   for (unsigned i = 0; i < h.exits && !h.region; ++i) {
     const auto packed = read<Exit>(sizeof(Head) + i * sizeof(Exit));
     if (packed.patch == 0 || packed.wide || packed.pc != 0) continue;

@@ -25,7 +25,7 @@ namespace lyrebird::jit::baseline {
 /// Read-only view of packed bytes, which outlive it. Offsets are from the start of the code.
 class BlockInfo {
  public:
-  static constexpr uint32_t kSaveSize = 12, kNoteSize = 5;
+  static constexpr uint32_t kNoteSize = 5;
   /// What is to be packed.
   struct Source {
     ir::BlockKey key;
@@ -36,7 +36,6 @@ class BlockInfo {
     bool sums = false;         ///< it begins with the one byte that FlagsAt::HostSum wants besides
     bool drops_flags =
         false;  ///< nobody sees them: such a jump from a lower address goes to after_check, too
-    bool saves_flags = false;  ///< it begins with kSaveSize bytes for such a jump
     bool notes_flags = false;  ///< after_check begins with kNoteSize bytes that such a jump goes around
     bool region = false;
     const std::vector<ExitPlan>* exits = nullptr;
@@ -93,7 +92,6 @@ class BlockInfo {
     uint32_t sums : 1;
     uint32_t region : 1;
     uint32_t drops_flags : 1;
-    uint32_t saves_flags : 1;
     uint32_t prefix : 6;                 ///< in front of the entry, (region) at the end of the code
     uint32_t after_check : kOffsetBits;  ///< (region) the entry as well
     uint32_t movable : 1, moves : kMoveBits;

@@ -52,12 +52,11 @@ Cc swapped(Cc cc) {
   }
 }
 
-/// The host's flags that conditions ask for, as bits.
-enum HostFlags : uint8_t { kCarry = 1, kZero = 2, kSign = 4, kOverflow = 8 };
-
 /// Of conditions that cached() gives.
-bool holds_for(Cc cc, uint8_t flags) {
-  const bool carry = flags & kCarry, zero = flags & kZero, less = !(flags & kSign) != !(flags & kOverflow);
+bool holds_for(Cc cc, uint16_t word) {
+  using namespace ir::eval;
+  const bool carry = word & kStatusCarry, zero = word & kStatusZero, sign = word & kStatusSign,
+             overflow = word & kStatusOverflow, less = sign != overflow;
   switch (cc) {
     case Cc::kE:
       return zero;
@@ -80,36 +79,14 @@ bool holds_for(Cc cc, uint8_t flags) {
     case Cc::kA:
       return !carry && !zero;
     case Cc::kS:
-      return flags & kSign;
+      return sign;
     case Cc::kNS:
-      return !(flags & kSign);
+      return !sign;
     case Cc::kO:
-      return flags & kOverflow;
+      return overflow;
     default:
-      return !(flags & kOverflow);  // NO
+      return !overflow;  // NO
   }
-}
-
-/// Of a + b or a - b in 8 bits.
-uint8_t flags_of_bytes(bool add, unsigned a, unsigned b) {
-  const unsigned result = add ? a + b : a - b;
-  const unsigned overflow = (a ^ result) & (add ? b ^ result : a ^ b) & 0x80;
-  return static_cast<uint8_t>((result & 0x100 ? kCarry : 0) | (result & 0xff ? 0 : kZero) |
-                              (result & 0x80 ? kSign : 0) | (overflow ? kOverflow : 0));
-}
-
-struct ByteFlags {
-  bool add;
-  uint8_t a, b;
-};
-/// Bytes whose sum or difference has these flags, if there are any (Plan::four_flags_choice()).
-std::optional<ByteFlags> bytes_with_flags(uint8_t flags) {
-  constexpr uint8_t kBytes[] = {1, 0, 0x7f, 0x80, 0x81, 0xff};
-  for (const bool add : {false, true})
-    for (const uint8_t a : kBytes)
-      for (const uint8_t b : kBytes)
-        if (flags_of_bytes(add, a, b) == flags) return ByteFlags{add, a, b};
-  return std::nullopt;
 }
 
 }  // namespace
@@ -121,8 +98,11 @@ bool Emitter::same_value(ValueId a, ValueId b) const {
 }
 
 namespace {
-/// The host's condition that some of these bits of a status word are set.
-std::optional<Cc> condition_of_word(uint64_t bits) {
+/// The host's condition that some of these bits of a status word are set; `other_carry`: its carry is not the
+/// host's.
+std::optional<Cc> condition_of_word(uint64_t bits, bool other_carry) {
+  if (other_carry && (bits & ir::eval::kStatusCarry))
+    return bits == ir::eval::kStatusCarry ? std::optional(Cc::kAE) : std::nullopt;
   switch (bits) {
     case ir::eval::kStatusOverflow:
       return Cc::kO;
@@ -146,7 +126,7 @@ bool asks_carry(Cc cc) { return cc == Cc::kB || cc == Cc::kAE || cc == Cc::kBE |
 std::optional<Cc> Emitter::cached(const ir::Inst& compare, const Flags& flags) const {
   if (flags.word != kNoValue && compare.op == Op::CmpTest && compare.elem == Type::I16 &&
       root(compare.args[0]) == flags.word && at(root(compare.args[1])).op == Op::Const)
-    if (const auto cc = condition_of_word(constant(compare.args[1]))) return cc;
+    if (const auto cc = condition_of_word(constant(compare.args[1]), flags.other_carry)) return cc;
   const auto cc = cached_arithmetic(compare, flags);
   return cc && flags.step && asks_carry(*cc) ? std::nullopt : cc;
 }
@@ -334,86 +314,23 @@ void Emitter::remake(ValueId id) {
   bind_gpr(id, reg);
 }
 
-// --- four flags that are written together
+// --- a status word that depends on a condition
 
-/// Which form of the guest's flags the host's are, if that is what these SetStates write.
-std::optional<FlagsAt> Emitter::four_flags_answered() {
-  const auto flag = [&](uint32_t k) { return root(at(now_ + k).args[0]); };
-  const auto answer = [&](uint32_t k) -> std::optional<Cc> {
-    const ValueId id = flag(k);
-    if (!plan_[id].lazy || at(id).op == Op::Not) return std::nullopt;
-    return cached(at(id));
-  };
-  // No carry and no overflow.
-  const bool logic = flags_.kind == Flags::Kind::Logic ||
-                     (flags_.kind == Flags::Kind::Sub && flags_.b != kNoValue && is_known(flags_.b, 0));
-  const auto negative = answer(0), zero = answer(1), carry = answer(2), overflow = answer(3);
-  if (zero != Cc::kE || !negative || (*negative != Cc::kS && !(logic && *negative == Cc::kL)))
-    return std::nullopt;
-  if (overflow != Cc::kO && !(logic && is_known(flag(3), 0))) return std::nullopt;
-  if (carry == Cc::kAE || (logic && is_known(flag(2), 1))) return FlagsAt::Host;
-  if (carry == Cc::kB || (logic && is_known(flag(2), 0))) return FlagsAt::HostSum;
-  return std::nullopt;
-}
-
-/// Compares what the flags seem to be those of.
-void Emitter::make_four_flags() {
-  const auto flag = [&](uint32_t k) { return root(at(now_ + k).args[0]); };
-  for (const uint32_t k : {3u, 1u}) {
-    const ir::Inst& compare = at(flag(k));
-    if (compare.op != (k == 3 ? Op::OverflowOfSub : Op::CmpEq) || !plan_[flag(k)].lazy ||
-        plan_[flag(k)].maker != 0 || ir::bit_width(compare.elem) < 32)
-      continue;
-    (void)compare_flags(compare);
-    const ir::Inst& negative = at(flag(0));
-    if (negative.op != Op::CmpLtS) return;
-    const ValueId result = root(negative.args[0]);
-    const ir::Inst& difference = at(result);
-    if (flags_.kind == Flags::Kind::Sub && difference.op == Op::Sub && difference.type == flags_.type &&
-        root(difference.args[0]) == flags_.a && root(difference.args[1]) == flags_.b)
-      flags_.result = result;
-    return;
-  }
-}
-
-/// The four SetStates from the current one on. False: each is to be done alone.
-bool Emitter::set_four_flags() {
-  if (plan_[now_].choice) return choose_four_flags();
-  auto form = four_flags_answered();
-  if (!form && plan_[now_].maker == 0) {
-    make_four_flags();
-    form = four_flags_answered();
-  }
-  if (!form) return false;
-  write_four_flags(*form);
-  return true;
-}
-
-/// The host's flags are what the four SetStates write.
-void Emitter::write_four_flags(FlagsAt form) {
-  four_flags_end_ = now_ + 4;
-  if (may_delay_ && f80_stack_.empty()) return delay_status(form, now_);
-  lose_state(pins_.status, pins_.status_size);
-  put_flags(form);
-}
-
-/// Of a compare if a condition holds, and constants if not.
-bool Emitter::choose_four_flags() {
-  const ValueId maker_id = plan_[now_].maker - 1;
-  const ir::Inst& maker = at(maker_id);
-  const bool add = maker.op == Op::Add;
-  const auto otherwise = [&](uint32_t k) { return constant(at(root(at(now_ + k).args[0])).args[2]) != 0; };
-  const uint8_t wanted =
-      static_cast<uint8_t>((otherwise(0) ? kSign : 0) | (otherwise(1) ? kZero : 0) |
-                           (otherwise(2) == add ? kCarry : 0) | (otherwise(3) ? kOverflow : 0));
-  const ValueId go = root(at(root(at(now_).args[0])).args[0]);
-  const auto bytes = bytes_with_flags(wanted);
+/// The host's flags become those of a sum or a difference if a condition holds, and those of a constant if
+/// not.
+void Emitter::choose_status(const ir::Inst& choice) {
+  const ir::Inst& status = at(plan_[now_].maker - 1);
+  const bool add = status.op == Op::StatusOfAdd, other_carry = status.aux != 0;
+  const ValueId go = root(choice.args[0]);
+  const auto otherwise = static_cast<uint16_t>(constant(choice.args[2]));
+  const auto bytes = bytes_of_status(otherwise, other_carry);
   if (!bytes) {
     failed_ = true;  // the plan has seen to it
-    return true;
+    return;
   }
-  const Operand second = use_rmi(maker.args[1], maker.type);
-  const uint8_t first = add ? copy_gpr(maker.args[0]) : use_gpr(maker.args[0]);
+  const Type type = status.elem;
+  const Operand second = use_rmi(status.args[1], type);
+  const uint8_t first = add ? copy_gpr(status.args[0]) : use_gpr(status.args[0]);
   const uint8_t scratch = take_gpr();
   const Cc cc = evaluate(go);
   Cold cold{};
@@ -425,20 +342,17 @@ bool Emitter::choose_four_flags() {
   cold.args[1] = bytes->b;
   cold.check = bytes->add;
   (void)a_.j(x86::negateCond(cc), cold.from);
-  (void)a_.emit(add ? hi::kIdAdd : hi::kIdCmp, gp(first, maker.type), second);
+  (void)a_.emit(add ? hi::kIdAdd : hi::kIdCmp, gp(first, type), second);
   (void)a_.bind(cold.back);
   cold_.push_back(cold);
-  flags_ = {Flags::Kind::Choice,
-            maker.type,
-            root(maker.args[0]),
-            root(maker.args[1]),
-            maker_id,
-            kNoValue,
-            go,
-            add ? Flags::Kind::Add : Flags::Kind::Sub,
-            wanted};
-  write_four_flags(add ? FlagsAt::HostSum : FlagsAt::Host);
-  return true;
+  flags_ = {.kind = Flags::Kind::Choice,
+            .type = type,
+            .a = root(status.args[0]),
+            .b = root(status.args[1]),
+            .go = go,
+            .chosen = add ? Flags::Kind::Add : Flags::Kind::Sub,
+            .otherwise = static_cast<uint16_t>(otherwise ^ (other_carry ? ir::eval::kStatusCarry : 0))};
+  bind_status();
 }
 
 void Emitter::emit_cold_flags(const Cold& cold) {
@@ -504,18 +418,22 @@ std::optional<OrderCondition> order_condition(Op op, bool order_first, uint64_t 
 }
 }  // namespace
 
-/// Whether the block's last condition is one of the operands compared the other way round.
+/// Whether the condition that comes next is one of the operands compared the other way round.
 bool Emitter::wants_crossed(ValueId order) const {
-  const ir::Inst& last = block_->insts.back();
-  if (last.op != Op::Branch) return true;
-  ValueId id = root(last.args[0]);
-  while (at(id).op == Op::Not) id = root(at(id).args[0]);
-  ValueId asked = kNoValue;
-  uint64_t with = 0;
-  if (!compared_order(at(id), &asked, &with) || asked != order) return true;
-  const bool as_equal = (at(asked).fp_extra() & 2) != 0;
-  const auto condition = order_condition(at(id).op, root(at(id).args[0]) == asked, with, as_equal);
-  return !condition || condition->crossed || condition->either;
+  constexpr ValueId kNear = 8;
+  for (ValueId i = order + 1; i < block_->insts.size() && i <= order + kNear; ++i) {
+    const ir::Inst& inst = at(i);
+    if (inst.op != Op::Branch && inst.op != Op::ExitIf && inst.op != Op::Select) continue;
+    ValueId id = root(inst.args[0]);
+    while (at(id).op == Op::Not) id = root(at(id).args[0]);
+    ValueId asked = kNoValue;
+    uint64_t with = 0;
+    if (!compared_order(at(id), &asked, &with) || asked != order) return false;
+    const bool as_equal = (at(asked).fp_extra() & 2) != 0;
+    const auto condition = order_condition(at(id).op, root(at(id).args[0]) == asked, with, as_equal);
+    return condition && condition->crossed;
+  }
+  return false;
 }
 
 std::optional<Cc> Emitter::evaluate_order(const ir::Inst& compare) {
@@ -550,21 +468,6 @@ uint8_t Emitter::order_equal(const ir::Inst& order) {
   const bool wide = order.elem == Type::F64;
   equal_floats(wide, mask, a, b);
   return mask;
-}
-
-/// "Equal" is two host flags: without them.
-bool Emitter::store_order_equal(ValueId value, const Mem& to) {
-  const ir::Inst& compare = at(root(value));
-  ValueId id = kNoValue;
-  uint64_t with = 0;
-  const ir::Inst* const order = compared_order(compare, &id, &with);
-  if (!order || (order->fp_extra() & 2) || with != ir::kFpEqual || compare.op != Op::CmpEq) return false;
-  touch(id);
-  const uint8_t mask = order_equal(*order);
-  vshift({hi::kIdPsrld, hi::kIdVpsrld}, mask, mask, 31);
-  lose_state(static_cast<uint32_t>(to.offset() + abi::kStateBias), 1);
-  (void)a_.emit(host_.avx ? hi::kIdVpextrb : hi::kIdPextrb, to, xmm(mask), Imm(0));
-  return true;
 }
 
 /// The FCompare as a value.

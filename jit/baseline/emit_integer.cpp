@@ -579,7 +579,8 @@ void Emitter::emit_with_carry(const ir::Inst& inst) {
   // A lazy carry is made before the sum takes the place of what it compares.
   const bool in_register = at(root(carry)).op != Op::Const && !carry_in_flags(carry, &there_in);
   unsigned bit = 0;
-  const auto tested = in_register ? bit_tested(carry, &bit) : std::nullopt;
+  bool opposite = false;
+  const auto tested = in_register ? bit_tested(carry, &bit, &opposite) : std::nullopt;
   if (in_register && !tested) (void)use_gpr(carry);
   // The sum is made where the result goes, if nothing that is still to be read lives there.
   const bool of_itself = borrow && root(inst.args[0]) == root(inst.args[1]);
@@ -597,6 +598,7 @@ void Emitter::emit_with_carry(const ir::Inst& inst) {
     if (there_in == Cc::kAE) (void)a_.cmc();
   } else if (tested) {
     (void)a_.emit(hi::kIdBt, *tested, Imm(bit));
+    if (opposite) (void)a_.cmc();
   } else {
     (void)a_.bt(gp32(use_gpr(carry)), 0);
   }
@@ -622,14 +624,20 @@ void Emitter::emit_with_carry(const ir::Inst& inst) {
   }
 }
 
-/// What holds the bit that the condition, which is not evaluated yet, asks about.
-std::optional<Operand> Emitter::bit_tested(ValueId condition, unsigned* bit) {
-  const ValueId id = root(condition);
+/// What holds the bit, or its opposite, that the condition, which is not evaluated yet, asks about.
+std::optional<Operand> Emitter::bit_tested(ValueId condition, unsigned* bit, bool* opposite) {
+  const auto is_open = [&](ValueId id) {
+    return plan_[id].lazy && loc(id).gpr == kNoReg && loc(id).home == Home::None;
+  };
+  ValueId id = root(condition);
+  const ValueId asked = id;
+  *opposite = at(id).op == Op::Not;
+  if (*opposite && is_open(id)) id = root(at(id).args[0]);
   const ir::Inst& test = at(id);
-  if (!plan_[id].lazy || test.op != Op::CmpTest || test.elem != Type::I16 || loc(id).gpr != kNoReg ||
-      loc(id).home != Home::None || at(root(test.args[1])).op != Op::Const ||
-      !std::has_single_bit(constant(test.args[1])))
+  if (!is_open(id) || test.op != Op::CmpTest || test.elem != Type::I16 ||
+      at(root(test.args[1])).op != Op::Const || !std::has_single_bit(constant(test.args[1])))
     return std::nullopt;
+  touch(asked);
   touch(id);
   *bit = static_cast<unsigned>(std::countr_zero(constant(test.args[1])));
   return use_rm(test.args[0], Type::I16);
@@ -637,12 +645,15 @@ std::optional<Operand> Emitter::bit_tested(ValueId condition, unsigned* bit) {
 
 /// Whether the host's carry flag is the value (kB) or its opposite (kAE).
 bool Emitter::carry_in_flags(ValueId carry, Cc* cc) const {
-  const ir::Inst& inst = at(root(carry));
+  ValueId id = root(carry);
+  const bool opposite = at(id).op == Op::Not && plan_[id].lazy;
+  if (opposite) id = root(at(id).args[0]);
+  const ir::Inst& inst = at(id);
   if (inst.op != Op::CarryOfAdd && inst.op != Op::CmpTest && inst.op != Op::CmpLtU && inst.op != Op::CmpLeU)
     return false;
   const auto there = cached(inst);
   if (!there || (*there != Cc::kB && *there != Cc::kAE)) return false;
-  *cc = *there;
+  *cc = opposite ? x86::negateCond(*there) : *there;
   return true;
 }
 
@@ -658,6 +669,7 @@ bool Emitter::carry_wanted() const {
 }
 
 void Emitter::emit_select(const ir::Inst& inst) {
+  if (plan_[now_].choice) return choose_status(inst);
   const ValueId yes = inst.args[1], no = inst.args[2];
   const Type type = inst.type;
   if (class_of(type) == ValueClass::Xmm) {

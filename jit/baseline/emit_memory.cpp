@@ -44,9 +44,6 @@ bool Emitter::emit_memory(const ir::Inst& inst) {
   }
   if (options_.system) return emit_system_memory(inst);
   const auto info = MemInfo::unpack(inst.aux & 0xffffff);
-  // Only what faults by itself can say where the flags are.
-  if (word_active() && ((inst.op != Op::Load && inst.op != Op::Store) || info.align != Align::None))
-    settle_word();
   if (info.big_endian) return false;
   const bool wraps = info.address == AddressRule::Low32 || info.address == AddressRule::Low16;
   if ((inst.op != Op::Load && inst.op != Op::Store) || info.align != Align::None) flush_f80();
@@ -180,7 +177,6 @@ void Emitter::stop_if_asked() {
 
 void Emitter::emit_memory_record(const ir::Inst& inst) {
   flush_f80();
-  if (word_active()) settle_word();
   const uint8_t address = guest_address(inst.args[0]);
   const uint32_t slot = take_slot(8);
   instruction_slots_.emplace_back(slot, 8);

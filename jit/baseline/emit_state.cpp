@@ -50,8 +50,7 @@ void Emitter::emit_get_state(const ir::Inst& inst) {
 void Emitter::emit_set_state(const ir::Inst& inst) {
   if (plan_[now_].skipped) return;
   const auto offset = static_cast<uint32_t>(inst.imm);
-  if (pins_.is_status(offset, 1) && (pins_.four_flags() ? now_ < four_flags_end_ : delays())) return;
-  if (plan_[now_].four_flags && set_four_flags()) return;
+  if (pins_.is_status(offset, 1) && delays()) return;
   const uint32_t size = ir::byte_size(inst.type);
   const ValueId value = inst.args[0], id = root(value);
   constexpr uint32_t kMode = offsetof(ir::CpuHeader, mode);
@@ -133,7 +132,6 @@ void Emitter::store_to_state(ValueId value, uint32_t offset) {
         return;
       }
       if (plan_[id].lazy && loc(id).gpr == kNoReg && loc(id).home == Home::None) {
-        if (store_order_equal(value, to)) return;
         const auto cc = evaluate(value);
         lose_state(offset, size);
         (void)a_.emit(hi::setccFromCond(cc), to);

@@ -20,7 +20,7 @@ using Cc = x86::CondCode;
 
 bool Emitter::emit_status(const ir::Inst& inst) {
   if (class_of(inst.elem) != ValueClass::Gpr) return false;
-  const bool delay = delays_status();
+  if (inst.op == Op::StatusOfOrder && inst.aux != 0) return make_outcome_status(inst), true;
   const auto set_flags = [&] {
     switch (inst.op) {
       case Op::StatusOfOrder:
@@ -34,22 +34,34 @@ bool Emitter::emit_status(const ir::Inst& inst) {
     }
   };
   if (!set_flags()) return inst.op == Op::StatusOfOrder && make_order_status(inst);
+  bind_status();
+  return true;
+}
+
+/// The current instruction's status word is in the host's flags: it stays there, or comes to rax.
+void Emitter::bind_status() {
+  const ir::Inst& inst = at(now_);
+  const ir::Inst& status = inst.op == Op::Select ? at(plan_[now_].maker - 1) : inst;
+  const bool plain =
+      status.op == Op::StatusOfAdd || status.op == Op::StatusOfSub || status.op == Op::StatusOfValue;
+  kept_flags_ = true;
   flags_.word = now_;
-  if (delay) {
-    kept_flags_ = true;
-    delay_status(FlagsAt::Host, now_ + 1);
-    return true;
-  }
+  flags_.other_carry = plain && status.aux != 0;
+  if (delays_status() && (!flags_.other_carry || pins_.other_carry))
+    return delay_status(flags_.other_carry ? FlagsAt::HostSum : FlagsAt::Host, now_ + 1);
   take_this_gpr(0);
-  (void)a_.lahf();
-  if (inst.op == Op::StatusOfValue || inst.op == Op::StatusOfOrder)
-    (void)a_.mov(x86::al, 0);
-  else
-    (void)a_.seto(x86::al);
+  load_status();
   touch(now_);
   bind_gpr(now_, 0);
-  kept_flags_ = true;
-  return true;
+}
+
+/// The word that the host's flags are, in ax; they stay.
+void Emitter::load_status() {
+  if (flags_.other_carry) a_.complement_carry();
+  a_.load_status();
+  // A Select's value has zeros above it.
+  if (flags_.word != kNoValue && at(flags_.word).op == Op::Select) (void)a_.movzx(x86::eax, x86::ax);
+  if (flags_.other_carry) a_.complement_carry();
 }
 
 /// Whether the status word that is made now need not be stored yet: the SetState follows. Who else wants it
@@ -65,14 +77,13 @@ bool Emitter::delays_status() const {
 void Emitter::delay_status(FlagsAt at, ValueId write) {
   delayed_ = at;
   status_end_ = plan_[write].last_use;
-  status_exit_ = plan_[write].last_exit;
   a_.guard_flags(true);
 }
 
 /// Before an instruction: stores the delayed status word if the host's flags will change and somebody may see
 /// it.
 void Emitter::settle_status(const ir::Inst& inst) {
-  if (now_ > status_end_ || plan_[now_].four_flags) {
+  if (now_ > status_end_) {
     if (wants_word()) {
       if (keeps_status(inst)) return;
       save_word();
@@ -88,7 +99,7 @@ bool Emitter::wants_word() const {
   const ValueId word = flags_.word;
   if (word == kNoValue || plan_[word].last_use < now_) return false;
   const uint32_t user = plan_[now_].maker;
-  const Op op = user != 0 ? at(user - 1).op : Op::Const;
+  const Op op = user != 0 && is_live(word) ? at(user - 1).op : Op::Const;
   return (op != Op::StatusOfShift && op != Op::StatusOfStep) || plan_[word].last_use > user - 1;
 }
 
@@ -96,7 +107,7 @@ bool Emitter::wants_word() const {
 void Emitter::save_word() {
   const uint16_t locked = locked_gpr_;
   take_this_gpr(0);
-  a_.load_status();
+  load_status();
   touch(flags_.word);
   bind_gpr(flags_.word, 0);
   locked_gpr_ = locked;
@@ -127,7 +138,6 @@ bool Emitter::keeps_status(const ir::Inst& inst) {
     case Op::GetState:
       return inst.type != Type::I1 || plan_[now_].root != now_ || !plan_[now_].needed;
     case Op::SetState:
-      if (now_ < four_flags_end_) return true;
       if (pins_.is_status(static_cast<uint32_t>(inst.imm), ir::byte_size(inst.type)))
         return inst.args[0] == flags_.word && now_ == flags_.word + 1;  // as delays_status() has seen
       return inst.type != Type::F80 && !is_lazy(inst.args[0]);
@@ -144,8 +154,8 @@ bool Emitter::keeps_status(const ir::Inst& inst) {
     case Op::Select:
       // A conditional move, or the condition as a number.
       if (plan_[now_].lazy || !plan_[now_].needed) return true;
-      return class_of(inst.type) == ValueClass::Gpr && inst.type != Type::I1 && !is_lazy(inst.args[1]) &&
-             !is_lazy(inst.args[2]) && is_answered(inst.args[0]);
+      return !plan_[now_].choice && class_of(inst.type) == ValueClass::Gpr && inst.type != Type::I1 &&
+             !is_lazy(inst.args[1]) && !is_lazy(inst.args[2]) && is_answered(inst.args[0]);
     case Op::Add:
       if (class_of(inst.type) != ValueClass::Gpr) return is_vector_only(inst);
       return !plan_[now_].flags_used && ir::bit_width(inst.type) >= 32;
@@ -216,50 +226,25 @@ bool Emitter::is_answered(ValueId condition) {
 }
 
 void Emitter::store_status() {
+  const uint16_t locked = locked_gpr_;
   const FlagsAt at = delayed_;
   forget_status();
-  if (pins_.four_flags() && status_end_ != ~0u && now_ > status_exit_) return put_word(at);
-  const uint16_t locked = locked_gpr_;
-  if (!pins_.four_flags()) take_this_gpr(0);
-  lose_state(pins_.status, pins_.status_size, true);
+  take_this_gpr(0);
+  lose_state(pins_.status, Pins::kStatusSize, true);
   put_flags(at);
+  if (at == FlagsAt::HostSum && flags_.kind == Flags::Kind::Logic) {
+    // Nobody asks for the carry but that of the word, which it is now.
+    flags_.other_carry = false;
+    flags_.step = true;
+  } else if (at == FlagsAt::HostSum) {
+    a_.complement_carry();  // the current instruction may count on it
+  }
   if (wants_word()) {
+    if (this->at(flags_.word).op == Op::Select) (void)a_.movzx(x86::eax, x86::ax);
     touch(flags_.word);
     bind_gpr(flags_.word, 0);
   }
   locked_gpr_ = locked;
-}
-
-/// Nobody but a fault sees the flags that are in the host's: two instructions and a store instead of four
-/// stores.
-void Emitter::put_word(FlagsAt at) {
-  const uint16_t locked = locked_gpr_;
-  take_this_gpr(0);
-  if (at == FlagsAt::HostSum) a_.complement_carry();
-  a_.load_status();
-  (void)a_.mov(frame_mem(kFrameWord, 2), x86::ax);
-  if (at == FlagsAt::HostSum) a_.complement_carry();  // the current instruction may count on it
-  locked_gpr_ = locked;
-  word_end_ = status_end_;
-  word_used_ = true;
-}
-
-/// Before code that wants the flags in the state.
-void Emitter::settle_word() {
-  (void)a_.call(frame_mem(kFrameSettle, 8));
-  no_flags();
-  word_end_ = 0;
-  word_used_ = false;
-}
-
-/// The word is 0 where the next block begins.
-void Emitter::clear_word(const ir::Inst& inst) {
-  const bool leaves =
-      inst.op == Op::Jump || inst.op == Op::Branch || inst.op == Op::ExitIf || inst.op == Op::JumpIndirect;
-  if (!leaves) return;
-  (void)a_.mov(frame_mem(kFrameWord, 4), 0);
-  word_end_ = 0;
-  word_used_ = false;
 }
 
 void Emitter::forget_status() {
@@ -267,24 +252,12 @@ void Emitter::forget_status() {
   a_.guard_flags(false);
 }
 
-/// Stores the guest's flags, which are in the host's; a status word goes by way of rax.
+/// Stores the guest's flags, which are in the host's, by way of rax. The host's carry may be another one
+/// then.
 void Emitter::put_flags(FlagsAt at) {
-  if (!pins_.four_flags()) {
-    a_.load_status();
-    (void)a_.mov(state_mem(pins_.status, 2), x86::ax);
-    return;
-  }
-  const Cc conditions[] = {Cc::kS, Cc::kE, at == FlagsAt::HostSum ? Cc::kB : Cc::kAE, Cc::kO};
-  for (uint32_t k = 0; k < 4; ++k)
-    a_.set_byte_if(conditions[k], abi::kState, static_cast<int32_t>(pins_.status + k) - abi::kStateBias);
-}
-
-/// The same in less room, where nobody wants the host's flags any more.
-void Emitter::put_flags_and_lose_them(FlagsAt at) {
-  if (!pins_.four_flags()) return put_flags(at);
-  static_assert(abi::kFrame + kFrameFlags < 0x80);
   if (at == FlagsAt::HostSum) a_.complement_carry();
-  a_.call_in_frame(abi::kFrame + kFrameFlags);
+  a_.load_status();
+  (void)a_.mov(state_mem(pins_.status, Pins::kStatusSize), x86::ax);
 }
 
 /// Sets the host flags that a status word consists of.
@@ -293,7 +266,8 @@ bool Emitter::status_flags(const ir::Inst& inst) {
   const ValueId a = inst.args[0], b = inst.args[1];
   const bool same_type = flags_.type == type;
   if (inst.op == Op::StatusOfValue) {
-    if (flags_.kind == Flags::Kind::Logic && same_type && flags_.result == root(a)) return true;
+    if (flags_.kind == Flags::Kind::Logic && same_type && flags_.result == root(a) && !flags_.step)
+      return true;
     const ValueId id = root(a);
     if (plan_[id].only_flags && loc(id).gpr == kNoReg && at(id).op == Op::And && at(id).type == type) {
       touch(id);
@@ -442,6 +416,45 @@ bool Emitter::make_order_status(const ir::Inst& inst) {
   (void)a_.emit(hi::kIdShl, gp32(word), Imm(8));
   no_flags();
   return true;
+}
+
+/// The word whose flags say less, equal, greater and unordered each for itself.
+void Emitter::make_outcome_status(const ir::Inst& inst) {
+  const auto word_of = [](ir::FpOrder order) { return ir::eval::StatusOfOrder(order, order, 1); };
+  const ValueId id = root(inst.args[0]);
+  const ir::Inst& order = at(id);
+  const bool in_flags =
+      order.op == Op::FCompare && plan_[id].only_flags && loc(id).gpr == kNoReg && loc(id).home == Home::None;
+  const uint8_t value = in_flags ? kNoReg : use_clean(id);
+  bool crossed = false;
+  if (in_flags) {
+    touch(id);
+    const auto there = [&](unsigned first) {
+      return flags_.kind == Flags::Kind::Float && flags_.type == order.elem &&
+             flags_.a == root(order.args[first]) && flags_.b == root(order.args[1 - first]);
+    };
+    crossed = there(1);
+    if (!crossed && !there(0)) order_flags(order, false);
+  }
+  const uint8_t t = take_gpr(), word = def_gpr();
+  const auto begin = [&](ir::FpOrder outcome) { load_const(word, word_of(outcome)); };
+  const auto choose = [&](Cc cc, ir::FpOrder outcome) {
+    load_const(t, word_of(outcome));
+    (void)a_.emit(hi::cmovccFromCond(cc), gp32(word), gp32(t));
+  };
+  if (in_flags) {
+    begin(crossed ? ir::kFpLess : ir::kFpGreater);
+    choose(Cc::kB, crossed ? ir::kFpGreater : ir::kFpLess);
+    choose(Cc::kE, ir::kFpEqual);
+    if (!(order.fp_extra() & 2)) choose(Cc::kP, ir::kFpUnordered);
+    kept_flags_ = true;
+    return;
+  }
+  begin(ir::kFpGreater);
+  for (const ir::FpOrder outcome : {ir::kFpEqual, ir::kFpLess, ir::kFpUnordered}) {
+    (void)a_.cmp(gp32(value), Imm(outcome));
+    choose(Cc::kE, outcome);
+  }
 }
 
 /// The same of a comparison of floats, if both operands are that comparison.

@@ -130,7 +130,6 @@ Emitter::Cold Emitter::cold_system(const ir::Inst& inst) {
   cold.back = a_.newLabel();
   cold.aux = inst.aux;
   cold.pc = pc_;
-  cold.word = word_active();
   return cold;
 }
 
@@ -145,7 +144,6 @@ void Emitter::emit_cold_system(Cold cold) {
       (void)a_.mov(frame_mem(at, 8), gp64(cold.args[k]));
   }
   (void)a_.mov(frame_mem(kFrameSaveGpr, 8), x86::rax);
-  if (cold.word) (void)a_.call(frame_mem(kFrameSettle, 8));
   (void)a_.mov(frame_mem(kFrameAccess, 4), Imm(cold.aux & 0xffffff));
   (void)a_.mov(frame_mem(kFrameAccess + 4, 4),
                Imm(static_cast<uint32_t>(cold.op) << 8 | static_cast<uint32_t>(cold.type)));

@@ -81,9 +81,6 @@ bool Emitter::attempt() {
   cold_.clear();
   start_body();
   status_incoming_ = notes_flags_ = may_delay_ && keeps_incoming_status();
-  saves_flags_ = may_delay_ && !status_incoming_ && pins_.four_flags() && plan_.status_fault() != 0;
-  word_used_ = saves_flags_;
-  word_end_ = saves_flags_ ? plan_.status_fault() : 0;
   emit_entry();
   if (!emit_body()) return false;
   hot_size_ = static_cast<uint32_t>(a_.offset()) - kCodeHeader;
@@ -117,7 +114,6 @@ void Emitter::start_body() {
   no_flags();
   failed_ = false;
   early_ = ir::kNoValue;
-  four_flags_end_ = 0;
   status_incoming_ = false;
   asks_ = false;
   pc_ = after_ = block.key.pc;
@@ -152,20 +148,12 @@ void Emitter::emit_entry() {
   // exit_request and the engine's own request behind it, at once.
   constexpr int kRequest = static_cast<int>(offsetof(ir::CpuHeader, exit_request)) - abi::kStateBias;
   static_assert(kRequest == static_cast<int8_t>(kRequest));
-  uint32_t skip = 0, save = 0, saved = 0;
-  if (saves_flags_) {
-    a_.complement_carry();
-    save = static_cast<uint32_t>(a_.offset());
-    a_.load_status();
-    (void)a_.mov(frame_mem(kFrameWord, 2), x86::ax);
-    saved = a_.jump_short();
-    if (saved != kCodeHeader + BlockInfo::kSaveSize) failed_ = true;
-  }
+  uint32_t skip = 0;
   if (pins_.status != 0) {
     // For who comes with the guest's flags in the host's: where they are overwritten they are stored only for
     // who asks.
-    if (pins_.four_flags()) a_.complement_carry();
-    if (plan_.drops_flags() || status_incoming_ || saves_flags_) {
+    if (pins_.other_carry) a_.complement_carry();
+    if (plan_.drops_flags() || status_incoming_) {
       (void)a_.mov(x86::rcx, state_mem(offsetof(ir::CpuHeader, exit_request), 8));
       skip = a_.jump_if_rcx_zero();
     }
@@ -182,8 +170,7 @@ void Emitter::emit_entry() {
     temps_ = static_cast<uint16_t>(temps_ & ~(1u << 1));
     a_.guard_flags(true);
   }
-  if (skip != 0) a_.set_short_target(skip, saves_flags_ ? save : static_cast<uint32_t>(a_.offset()));
-  if (saved != 0) a_.set_short_target(saved, static_cast<uint32_t>(a_.offset()));
+  if (skip != 0) a_.set_short_target(skip, static_cast<uint32_t>(a_.offset()));
 }
 
 uint64_t Emitter::constant(ValueId id) const {
@@ -214,7 +201,6 @@ void Emitter::emit_inst(const ir::Inst& inst) {
     a_.guard_flags(false);
   }
   if (delays()) settle_status(inst);
-  if (word_used_) clear_word(inst);
   switch (inst.op) {
     case Op::Insn:
       return start_guest_instruction(inst);
@@ -247,8 +233,6 @@ void Emitter::emit_inst(const ir::Inst& inst) {
   const ValuePlan& plan = plan_[now_];
   if (plan.lazy || !plan.needed || plan.root != now_ || plan.fused != 0) return;
   kept_flags_ = false;
-  if (word_active() && !is_memory_access(inst.op) && (ir::effects(inst, helpers_) & ir::Faults))
-    settle_word();
   if (inst.op == Op::CallHelper) {
     asks_ = options_.system;
     emit_helper(inst);
@@ -286,7 +270,7 @@ void Emitter::emit_tail() {
         continue;
       }
       shared = static_cast<uint32_t>(a_.offset());
-      put_flags_and_lose_them(exits_[i].flags);
+      put_flags(exits_[i].flags);
       if (leave == 0)
         leave = emit_leave(kFrameExit);
       else

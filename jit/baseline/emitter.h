@@ -53,7 +53,6 @@ class Emitter {
   uint32_t after_check() const { return after_check_; }  ///< offset of the entry without check
   uint32_t prefix() const { return prefix_; }            ///< BlockInfo::Source has these two
   bool drops_flags() const { return plan_.drops_flags(); }
-  bool saves_flags() const { return saves_flags_; }
   bool notes_flags() const { return notes_flags_; }
   uint32_t instructions_size() const { return instructions_size_; }  ///< without the data behind them
   const std::vector<HostCode::Mark>& marks() const { return marks_; }
@@ -90,12 +89,13 @@ class Emitter {
     // Choice: those of `chosen` (Sub, Add) if the value holds, and else these.
     ir::ValueId go = ir::kNoValue;
     Kind chosen = Kind::None;
-    uint8_t otherwise = 0;  ///< HostFlags
+    uint16_t otherwise = 0;  ///< a status word
     // Other: what these say, and nothing else.
     bool step = false;                 ///< (Add, Sub, too) but for the carry
     uint8_t way = 0xff;                ///< of a shift of a by b (eval::ShiftWay)
     ir::ValueId maker = ir::kNoValue;  ///< the arithmetic that made them for a StatusOfShift or StatusOfStep
-    ir::ValueId word = ir::kNoValue;   ///< (root) they are this status word
+    ir::ValueId word = ir::kNoValue;   ///< (root) they are this status word ..
+    bool other_carry = false;          ///< .. but for the carry, which is the other one
   };
 
   /// Where a guest address can be made from: registers or memory.
@@ -124,7 +124,6 @@ class Emitter {
     bool xmm_value = false, xmm_result = false;
     uint32_t aux = 0;
     uint64_t pc = 0;
-    bool word = false;      ///< word_active()
     uint8_t page = kNoReg;  ///< of an access in a PageGroup: becomes 0
     uint8_t temp = kNoReg;  ///< (the first of a group) may be changed; page, too
     GuestPlace place;       ///< (the others) of the address
@@ -251,7 +250,7 @@ class Emitter {
   void emit_select(const ir::Inst& inst);
   void emit_shift_for_status(const ir::Inst& inst, const ir::Inst& status);
   void emit_step(const ir::Inst& inst, asmjit::InstId id);
-  std::optional<Operand> bit_tested(ir::ValueId condition, unsigned* bit);
+  std::optional<Operand> bit_tested(ir::ValueId condition, unsigned* bit, bool* opposite);
 
   // --- emit_compare.cpp
   /// Sets host flags for a lazy compare and gives the condition; never touches registers that hold values.
@@ -266,7 +265,6 @@ class Emitter {
   void remake(ir::ValueId id);
   const ir::Inst* compared_order(const ir::Inst& compare, ir::ValueId* order, uint64_t* with) const;
   std::optional<Cc> evaluate_order(const ir::Inst& compare);
-  bool store_order_equal(ir::ValueId value, const Mem& to);
   void order_flags(const ir::Inst& order, bool crossed);
   bool wants_crossed(ir::ValueId order) const;
   uint8_t order_equal(const ir::Inst& order);
@@ -276,9 +274,13 @@ class Emitter {
   bool status_flags(const ir::Inst& inst);
   bool order_status_flags(const ir::Inst& inst);
   bool make_order_status(const ir::Inst& inst);
+  void make_outcome_status(const ir::Inst& inst);
   bool shift_status_flags(const ir::Inst& inst);
   bool step_status_flags(const ir::Inst& inst);
-  bool is_live(ir::ValueId word) const { return flags_.word != ir::kNoValue && flags_.word == root(word); }
+  /// The host's flags are that status word.
+  bool is_live(ir::ValueId word) const {
+    return flags_.word != ir::kNoValue && flags_.word == root(word) && !flags_.other_carry;
+  }
   void load_status_flags(ir::ValueId word, bool overflow);
   void load_status_carry(ir::ValueId word);
   bool wants_word() const;
@@ -288,8 +290,10 @@ class Emitter {
   }
   void no_flags() {
     const ir::ValueId word = delays() ? flags_.word : ir::kNoValue;
+    const bool other_carry = flags_.other_carry;
     flags_ = {};
     flags_.word = word;
+    flags_.other_carry = other_carry;
   }
   bool delays_status() const;
   void delay_status(FlagsAt at, ir::ValueId write);
@@ -301,22 +305,11 @@ class Emitter {
   void forget_status();
   bool keeps_incoming_status();
   void put_flags(FlagsAt at);
-  void put_flags_and_lose_them(FlagsAt at);
-  // --- emit_compare.cpp
-  bool set_four_flags();
-  bool choose_four_flags();
+  void load_status();
+  void bind_status();
+  void choose_status(const ir::Inst& choice);
   void emit_cold_flags(const Cold& cold);
-  void write_four_flags(FlagsAt form);
-  std::optional<FlagsAt> four_flags_answered();
-  void make_four_flags();
-  void put_word(FlagsAt at);
-  void settle_word();
-  void clear_word(const ir::Inst& inst);
-  /// The guest's flags may be in the frame's word.
-  bool word_active() const { return word_end_ != 0 && now_ <= word_end_; }
-  FlagsAt flags_at() const {
-    return status_incoming_ ? FlagsAt::HostIfNoRcx : word_active() ? FlagsAt::Word : delayed_;
-  }
+  FlagsAt flags_at() const { return status_incoming_ ? FlagsAt::HostIfNoRcx : delayed_; }
   bool delays() const { return delayed_ != FlagsAt::State; }
   void materialise(ir::ValueId lazy);
 
@@ -679,16 +672,9 @@ class Emitter {
   /// left, where the exit says so; any other instruction that changes them stores them first.
   FlagsAt delayed_ = FlagsAt::State;
   bool may_delay_ = true;
-  uint32_t four_flags_end_ = 0;  ///< SetStates of flags up to there are done
   /// The same of the flags that the block is entered with, if rcx is 0; until plan_.status_fault().
   bool status_incoming_ = false;
   uint32_t status_end_ = 0;   ///< nobody sees it behind that instruction
-  uint32_t status_exit_ = 0;  ///< behind that one nobody but a fault
-  /// They are in the frame's word (FlagsAt::Word), up to that instruction; the word may be other than 0 also
-  /// after it.
-  uint32_t word_end_ = 0;
-  bool word_used_ = false;
-  bool saves_flags_ = false;  ///< so from the start, for who comes with them in the host's
   bool notes_flags_ = false;  ///< who comes otherwise says so in rcx
   uint32_t prefix_ = 0, prefix_count_ = 0;
   uint32_t after_check_ = 0, hot_size_ = 0, hot_count_ = 0;

@@ -17,15 +17,11 @@ inline constexpr uint32_t kFrameLookup = 56;   ///< where indirect jumps go that
 inline constexpr uint32_t kFrameRegionThunks = 64;  ///< one pointer for each RegionThunk
 inline constexpr uint32_t kFrameMemory = 80;        ///< (system mode) the memory thunk
 inline constexpr uint32_t kFrameAccess = 88;        ///< its argument: MemInfo; op << 8 | type
-inline constexpr uint32_t kFrameFlags = 96;         ///< stores four flags (Pins::four_flags()) and comes back
-inline constexpr uint32_t kFrameWord = 104;     ///< FlagsAt::Word: LAHF's ah and SETO's al; 0 between blocks
-inline constexpr uint32_t kFrameSaveGpr = 112;  ///< 16 registers
-inline constexpr uint32_t kFrameSaveXmm = 240;  ///< 16 registers
-inline constexpr uint32_t kFrameSettle = 496;   ///< stores the flags in that word, makes it 0 and comes back
-inline constexpr uint32_t kFrameUnmasked =
-    504;  ///< (traps) MXCSR's flags, no fewer than those from when code masked them
-inline constexpr uint32_t kFrameMasked = 508;   ///< (traps) kMaskedMxcsr
-inline constexpr uint32_t kFrameScratch = 512;  ///< operands and result of cold paths: 4 of 32 bytes
+inline constexpr uint32_t kFrameSaveGpr = 112;      ///< 16 registers
+inline constexpr uint32_t kFrameSaveXmm = 240;      ///< 16 registers
+inline constexpr uint32_t kFrameUnmasked = 496;     ///< (traps) MXCSR when code last had them unmasked again
+inline constexpr uint32_t kFrameMasked = 500;       ///< (traps) kMaskedMxcsr
+inline constexpr uint32_t kFrameScratch = 512;      ///< operands and result of cold paths: 4 of 32 bytes
 inline constexpr uint32_t kFrameSlots = 640;
 inline constexpr uint32_t kFrameEnd = 16384;
 

@@ -91,9 +91,10 @@ uint64_t Baseline::keep_key() const {
   const auto id = persist::build_id();
   if (!usable_ || id.empty()) return 0;
   static_assert(std::has_unique_object_representations_v<baseline::HostFeatures>);
-  uint64_t key = persist::hash_bytes(&host_, sizeof host_,
-                                     1 + options_.zero_base + 2 * layout_.sse_floats + 4 * options_.system +
-                                         8 * host_shifts_tell_first_step() + 16 * fp_traps_);
+  uint64_t key =
+      persist::hash_bytes(&host_, sizeof host_,
+                          1 + options_.zero_base + 2 * layout_.sse_floats + 4 * options_.system +
+                              16 * layout_.other_carry + 8 * host_shifts_tell_first_step() + 32 * fp_traps_);
   for (const auto* const pins : {&pins_.pins, &pins_.vectors})
     for (const baseline::Pin& pin : *pins) key = persist::mix(key ^ pin.offset, pin.reg + 0x9e3779b97f4a7c15);
   return persist::hash_bytes(id.data(), id.size(), key) | 1;

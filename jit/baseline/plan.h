@@ -38,9 +38,9 @@ struct Pins {
   std::vector<Pin> pins;
   std::vector<Pin> vectors;   ///< 16 bytes of the state that are in a host register from kFirstVector on
   std::vector<uint32_t> f80;  ///< offsets of fields of F80, which may be on the host's x87
-  uint32_t status = 0;        ///< offset of the guest's flags, 0: none that the host's flags can hold
-  /// 2: a status word (StatusOfAdd ..). 4: negative, zero, carry, overflow, a byte each; carry is no borrow.
-  uint32_t status_size = 0;
+  static constexpr uint32_t kStatusSize = 2;
+  uint32_t status = 0;       ///< offset of the guest's status word (StatusOfAdd ..), 0: it has none
+  bool other_carry = false;  ///< StateLayout::other_carry
   std::optional<uint32_t> shift_status = {};  ///< host_shift_status()
   uint16_t mask = 0;                          ///< of host registers
   uint8_t by_word[kReach / 8] = {};           ///< index + 1, of each 8 bytes of state
@@ -72,13 +72,8 @@ struct Pins {
     const bool keeps = shift_status == kFirstStep && shift_way(status.aux) >= kTurnLeft && by && *by != 1;
     return keeps == ((status.aux & kOldOverflow) != 0);
   }
-  bool four_flags() const { return status_size == 4; }
   bool is_status(uint32_t offset, uint32_t size) const {
-    return offset < status + status_size && offset + size > status;
-  }
-  void set_status(uint32_t offset, uint32_t size) {
-    status = offset;
-    status_size = size;
+    return status != 0 && offset < status + kStatusSize && offset + size > status;
   }
   /// The pin of the field that holds byte `offset` of the state, or nullptr.
   const Pin* at(uint32_t offset) const {
@@ -110,17 +105,15 @@ constexpr ValueClass class_of(ir::Type type) {
 
 struct ValuePlan {
   ir::ValueId root = ir::kNoValue;
-  /// (roots, lazy values) index of the instruction; (SetState of the status word or of the first of four
-  /// flags) of the last one that may fault or is an ExitIf before the next such, ~0 if something else may see
-  /// them first
+  /// (roots, lazy values) index of the instruction; (SetState of the status word) of the last one that may
+  /// fault or is an ExitIf before the next such, ~0 if something else may see it first
   uint32_t last_use = 0;
   uint16_t uses = 0;       ///< (roots) while the plan is made
   uint16_t flag_uses = 0;  ///< (roots) of these, by compares that its host flags answer
-  uint32_t last_exit = 0;  ///< (such a SetState) the last ExitIf before the next such, 0: none
   uint32_t fused = 0;      ///< (Load, FConvert, FToIntS) the instruction that does it as well, or 0
-  /// (StatusOfAdd, StatusOfSub, SetState of four flags) its number + 1: leaves the host flags that are
-  /// wanted; (CmpEq, CmpNe) the difference that is compared with 0 instead; (what makes the host flags of
-  /// a StatusOfShift or StatusOfStep) the number + 1 of that
+  /// (StatusOfAdd, StatusOfSub) its number + 1: leaves the host flags that are wanted; (CmpEq, CmpNe) the
+  /// difference that is compared with 0 instead; (what makes the host flags of a StatusOfShift or
+  /// StatusOfStep) the number + 1 of that; (such a Select) the same of the status word
   uint32_t maker = 0;
   uint8_t pinned = kNoReg;   ///< (roots) made in that host register
   bool needed = false;       ///< (roots) something reads it, or making it has effects
@@ -130,8 +123,7 @@ struct ValuePlan {
   bool only_flags = false;   ///< (Sub, And, FCompare) nothing but such compares uses it
   bool sum = false;          ///< (Add) of more than two, or with a shift: Plan::sum()
   bool skipped = false;      ///< (SetState) dead, or its value is made in its place
-  bool choice = false;       ///< (such a SetState) of Selects: what `maker` leaves, or constants
-  bool four_flags = false;   ///< (SetState) the first of four, one after the other, that write all flags
+  bool choice = false;       ///< (Select) of a status word: Plan::is_status_choice()
   bool zeros_above = false;  ///< (roots) a vector register that holds it has zeros above the type
 };
 
@@ -143,6 +135,14 @@ struct Address {
   bool cut = false;
   int32_t displacement = 0;
 };
+
+/// Bytes whose sum or difference leaves a status word in the host's flags.
+struct StatusBytes {
+  bool add;
+  uint8_t a, b;
+};
+/// Those of a word that is a constant, if there are any; `other_carry`: with the other carry.
+std::optional<StatusBytes> bytes_of_status(uint16_t word, bool other_carry);
 
 bool is_memory_access(ir::Op op);
 /// Arithmetic of 8 or 16 bits that the host does in the low part of a register, which keeps what is above it.
@@ -265,10 +265,8 @@ class Plan {
   bool makes_status(const ir::Inst& inst, const ir::Inst& status) const;
   ir::ValueId status_maker(ir::ValueId id) const;
   void write_status(ir::ValueId id);
-  bool ends_four_flags(ir::ValueId id) const;
-  ir::ValueId four_flags_maker(ir::ValueId first) const;
-  ir::ValueId four_flags_choice(ir::ValueId first) const;
-  bool are_four_flags(const ir::Inst* const (&flags)[4], ir::ValueId maker) const;
+  bool is_status_choice(ir::ValueId select) const;
+  bool use_choice(ir::ValueId select);
   bool same(ir::ValueId a, ir::ValueId b) const;
   ir::ValueId difference_before(ir::ValueId compare) const;
   void count_flag_use(ir::ValueId operand);
@@ -286,10 +284,7 @@ class Plan {
   bool status_dead_ = false;           ///< what the status word holds will be overwritten ..
   uint32_t status_fault_ = 0;          ///< .. but an instruction up to there may fault,
   uint32_t status_exit_ = 0;           ///< .. and an ExitIf up to there hand it on
-  /// Of the four writes of flags that were met last: the last one, last_use of the first, their maker + 1.
-  uint32_t four_flags_end_ = 0, four_flags_use_ = 0, four_flags_exit_ = 0, four_flags_maker_ = 0;
-  bool four_flags_choice_ = false;
-  bool converts_ = false;  ///< the block has conversions, of which find_fused() makes something
+  bool converts_ = false;              ///< the block has conversions, of which find_fused() makes something
   std::vector<ir::ValueId> flag_makers_;
   std::vector<ir::ValueId> stops_;  ///< what hoist() looks at, the last one first
 };

@@ -13,118 +13,39 @@ using ir::Op;
 using ir::Type;
 using ir::ValueId;
 
-/// Whether that is the last of four writes of flags, one after the other.
-bool Plan::ends_four_flags(ValueId id) const {
-  if (!pins_->four_flags() || id < 3) return false;
-  for (uint32_t k = 0; k < 4; ++k) {
-    const Inst& inst = block_->insts[id - 3 + k];
-    if (inst.op != Op::SetState || inst.imm != pins_->status + k || ir::byte_size(inst.type) != 1)
-      return false;
-  }
-  return true;
+std::optional<StatusBytes> bytes_of_status(uint16_t word, bool other_carry) {
+  // Enough for all flags that sums and differences can have, if parity is even for zero alone and nothing is
+  // carried out of the lower half.
+  constexpr uint8_t kBytes[] = {0, 1, 0x10, 0x20, 0x30, 0x40, 0x80, 0x90, 0xc0, 0xf0};
+  for (const bool add : {false, true})
+    for (const uint8_t a : kBytes)
+      for (const uint8_t b : kBytes)
+        if ((add ? ir::eval::StatusOfAdd(a, b, false, other_carry)
+                 : ir::eval::StatusOfSub(a, b, false, other_carry)) == word)
+          return StatusBytes{add, a, b};
+  return std::nullopt;
 }
 
-/// Whether they are the four flags of that sum, difference or And.
-bool Plan::are_four_flags(const Inst* const (&flags)[4], ValueId m) const {
-  const Inst& maker = block_->insts[m];
-  if (!is_word(maker.type) || values_[m].root != m) return false;
-  const auto is_zero = [&](ValueId id) { return is_const(id) && block_->insts[id].imm == 0; };
-  for (const Inst* const flag : flags)
-    if (flag->op != Op::Const && flag->elem != maker.type) return false;
-  const auto of_result = [&](const Inst& compare, Op op) {
-    return compare.op == op && values_[compare.args[0]].root == m && is_zero(compare.args[1]);
-  };
-  const auto of_operands = [&](const Inst& compare, Op op, unsigned a) {
-    return compare.op == op && same(compare.args[0], maker.args[a]) &&
-           same(compare.args[1], maker.args[1 - a]);
-  };
-  const Inst &zero = *flags[1], &carry = *flags[2], &overflow = *flags[3];
-  if (!of_result(*flags[0], Op::CmpLtS)) return false;
-  const bool is_result = of_result(zero, Op::CmpEq);
-  switch (maker.op) {
-    case Op::Sub:
-      return (is_result || of_operands(zero, Op::CmpEq, 0) || of_operands(zero, Op::CmpEq, 1)) &&
-             of_operands(carry, Op::CmpLeU, 1) && of_operands(overflow, Op::OverflowOfSub, 0);
-    case Op::Add:
-      return is_result && carry.op == Op::CmpLtU && values_[carry.args[0]].root == m &&
-             (same(carry.args[1], maker.args[0]) || same(carry.args[1], maker.args[1])) &&
-             of_operands(overflow, Op::OverflowOfAdd, 0) && is_zero(overflow.args[2]);
-    case Op::And:
-      return is_result && carry.op == Op::Const && carry.imm == 0 && overflow.op == Op::Const &&
-             overflow.imm == 0;
-    default:
-      return false;
-  }
+/// Whether the value is a status word of a sum or a difference if a condition holds, and one of a constant if
+/// not, and goes to the state at once.
+bool Plan::is_status_choice(ValueId id) const {
+  const std::vector<Inst>& insts = block_->insts;
+  const Inst& choice = insts[id];
+  if (choice.type != Type::I16 || id + 1 >= insts.size() || !is_const(choice.args[2])) return false;
+  const Inst &write = insts[id + 1], &status = insts[values_[choice.args[1]].root];
+  if (write.op != Op::SetState || write.imm != pins_->status || write.args[0] != id) return false;
+  if ((status.op != Op::StatusOfAdd && status.op != Op::StatusOfSub) || !is_word(status.elem)) return false;
+  const Inst& carry = insts[status.args[2]];
+  return carry.op == Op::Const && carry.imm == 0 &&
+         bytes_of_status(static_cast<uint16_t>(insts[choice.args[2]].imm), status.aux != 0);
 }
 
-/// The arithmetic whose host flags they are and which are still there then.
-ValueId Plan::four_flags_maker(ValueId first) const {
-  const Inst* const insts = block_->insts.data();
-  ValueId m = first;
-  do {
-    if (m-- == 0) return kNoValue;
-  } while (insts[m].op == Op::Const || values_[m].lazy);
-  const Inst* flags[4];
-  for (unsigned k = 0; k < 4; ++k) flags[k] = &insts[values_[insts[first + k].args[0]].root];
-  return are_four_flags(flags, m) ? m : kNoValue;
-}
-
-/// The sum or difference whose flags they are if a condition holds; they are constants if not.
-ValueId Plan::four_flags_choice(ValueId first) const {
-  const Inst* const insts = block_->insts.data();
-  const Inst* flags[4];
-  ValueId go = kNoValue;
-  for (unsigned k = 0; k < 4; ++k) {
-    const ValueId id = values_[insts[first + k].args[0]].root;
-    const Inst& choice = insts[id];
-    if (choice.op != Op::Select || !values_[id].lazy) return kNoValue;
-    if (k != 0 && values_[choice.args[0]].root != go) return kNoValue;
-    go = values_[choice.args[0]].root;
-    flags[k] = &insts[values_[choice.args[1]].root];
-  }
-  const ValueId maker = values_[flags[0]->args[0]].root;
-  if (insts[maker].op == Op::And || !are_four_flags(flags, maker)) return kNoValue;
-  // The host has no arithmetic with these flags: zero with a sign, or with an overflow but no carry.
-  const auto otherwise = [&](unsigned k) {
-    return insts[insts[values_[insts[first + k].args[0]].root].args[2]].imm != 0;
-  };
-  const bool carry = otherwise(2) == (insts[maker].op == Op::Add);
-  if (otherwise(1) && (otherwise(0) || (otherwise(3) && !carry))) return kNoValue;
-  return maker;
-}
-
-/// (from the end) A SetState that writes flags of the guest.
+/// (from the end) A SetState that writes the guest's status word, or a part of it.
 void Plan::write_status(ValueId id) {
   const Inst& inst = block_->insts[id];
-  ValuePlan& v = values_[id];
-  const bool last = ends_four_flags(id);
-  if (last || !pins_->four_flags()) {
-    v.last_use = four_flags_use_ = status_dead_ ? std::max(status_fault_, status_exit_) : ~0u;
-    v.last_exit = four_flags_exit_ = status_exit_;
-    status_dead_ = last || (inst.imm == pins_->status && ir::byte_size(inst.type) == 2);
-    status_fault_ = status_exit_ = 0;
-  }
-  if (last) {
-    // Its three neighbours are met next.
-    four_flags_end_ = id;
-    ValueId maker = four_flags_maker(id - 3);
-    four_flags_choice_ = false;
-    if (maker != kNoValue) {
-      values_[maker].flags_used = true;
-    } else {
-      maker = four_flags_choice(id - 3);
-      four_flags_choice_ = maker != kNoValue;
-    }
-    four_flags_maker_ = maker == kNoValue ? 0 : maker + 1;
-  } else if (id + 3 == four_flags_end_ && !values_[id + 1].skipped && !values_[id + 2].skipped) {
-    v.four_flags = true;
-    v.last_use = four_flags_use_;
-    v.last_exit = four_flags_exit_;
-    v.maker = four_flags_maker_;
-    v.choice = four_flags_choice_;
-  } else if (id + 3 < four_flags_end_) {
-    four_flags_maker_ = 0;
-  }
+  values_[id].last_use = status_dead_ ? std::max(status_fault_, status_exit_) : ~0u;
+  status_dead_ = inst.imm == pins_->status && ir::byte_size(inst.type) == Pins::kStatusSize;
+  status_fault_ = status_exit_ = 0;
 }
 
 /// A compare whose flags the arithmetic before it leaves behind.

@@ -64,8 +64,7 @@ void Plan::use_parts(const Address& address, uint32_t at) {
 }
 
 [[gnu::always_inline]] inline void Plan::write_field(ValueId id) {
-  const Inst* const insts = block_->insts.data();
-  const Inst& inst = insts[id];
+  const Inst& inst = block_->insts[id];
   ValuePlan& v = values_[id];
   constexpr uint32_t kMode = offsetof(ir::CpuHeader, mode);
   const auto offset = static_cast<uint32_t>(inst.imm);
@@ -82,14 +81,7 @@ void Plan::use_parts(const Address& address, uint32_t at) {
   if (pins_->at(offset)) stops_.push_back(id);
   v.needed = true;
   if (pins_->is_status(offset, size)) write_status(id);
-  if (four_flags_maker_ == 0 || id + 3 < four_flags_end_) {
-    use(inst.args[0], id);
-  } else if (!four_flags_choice_) {
-    use(four_flags_maker_ - 1, id);
-  } else {
-    use(insts[values_[inst.args[0]].root].args[0], id);
-    for (unsigned k = 0; k < 2; ++k) use(insts[four_flags_maker_ - 1].args[k], id);
-  }
+  use(inst.args[0], id);
 }
 
 /// What it does to others; whether it has to be done.
@@ -129,6 +121,18 @@ void Plan::use_parts(const Address& address, uint32_t at) {
   return true;
 }
 
+/// A Select of status words that a jump around a comparison makes (Plan::is_status_choice()).
+inline bool Plan::use_choice(ValueId id) {
+  const Inst& inst = block_->insts[id];
+  if (inst.op != Op::Select || !is_status_choice(id)) return false;
+  const ValueId status = values_[inst.args[1]].root;
+  values_[id].choice = true;
+  values_[id].maker = status + 1;
+  use(inst.args[0], id);
+  use_operands(block_->insts[status], id);
+  return true;
+}
+
 [[gnu::always_inline]] inline void Plan::use_all(ValueId id) {
   const Inst& inst = block_->insts[id];
   ValuePlan& v = values_[id];
@@ -148,7 +152,6 @@ void Plan::find_uses() {
   dead_late_.clear();
   status_dead_ = false;
   status_fault_ = status_exit_ = 0;
-  four_flags_end_ = four_flags_maker_ = 0;
   for (auto i = static_cast<ValueId>(block_->insts.size()); i-- > 0;) {
     switch (block_->insts[i].op) {
       case Op::Insn:
@@ -162,7 +165,7 @@ void Plan::find_uses() {
         continue;
       default:
         // The uses of a lazy one are counted at its users.
-        if (!values_[i].lazy && has_effect(i) && !use_maker(i)) use_all(i);
+        if (!values_[i].lazy && has_effect(i) && !use_maker(i) && !use_choice(i)) use_all(i);
     }
   }
 }

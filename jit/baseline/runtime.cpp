@@ -50,10 +50,6 @@ class Runtime {
     }
     code.memory = start();
     memory_thunk();
-    code.flags = start();
-    if (pins_.four_flags()) flags_thunk();
-    code.settle = start();
-    if (pins_.four_flags()) settle_thunk();
     code.bytes.assign(a_.bufferData(), a_.bufferData() + a_.offset());
     return code;
   }
@@ -77,11 +73,6 @@ class Runtime {
   void thunk(Thunk kind);
   void region_thunk(RegionThunk kind);
   void memory_thunk();
-  void flags_thunk();
-  void settle_thunk();
-  x86::Mem flag(uint32_t k) const {
-    return x86::byte_ptr(x86::gpq(abi::kState), static_cast<int32_t>(pins_.status + k) - abi::kStateBias);
-  }
   void load_pins() {
     for (const Pin& pin : pins_.pins) (void)a_.mov(x86::gpq(pin.reg), state(pin.offset));
     load_vectors();
@@ -151,9 +142,6 @@ void Runtime::enter() {
   for (unsigned i = 0; i < 2; ++i)
     copy(kFrameRegionThunks + 8 * i, offsetof(RuntimeTable, region_thunks) + 8 * i);
   copy(kFrameMemory, offsetof(RuntimeTable, memory));
-  copy(kFrameFlags, offsetof(RuntimeTable, flags));
-  copy(kFrameSettle, offsetof(RuntimeTable, settle));
-  (void)a_.mov(frame(kFrameWord, 4), 0);
   (void)a_.mov(frame(kFrameDefault, 4), traps_ ? kTrapMxcsr : kMaskedMxcsr);
   if (traps_) (void)a_.mov(frame(kFrameUnmasked, 4), 0);
   if (traps_) (void)a_.mov(frame(kFrameMasked, 4), kMaskedMxcsr);
@@ -321,36 +309,6 @@ void Runtime::memory_thunk() {
   (void)a_.jmp(frame(kFrameExit));
 }
 
-/// Changes nothing but the state: a call takes less room than four stores.
-void Runtime::flags_thunk() {
-  (void)a_.sets(flag(0));
-  (void)a_.sete(flag(1));
-  (void)a_.setae(flag(2));
-  (void)a_.seto(flag(3));
-  (void)a_.ret();
-}
-
-/// Keeps all registers, but not the host's flags.
-void Runtime::settle_thunk() {
-  constexpr int32_t kUp = 8 + 8 + abi::kFrame;  // rax and the return address lie below the frame
-  const x86::Mem word = x86::dword_ptr(x86::rsp, kUp + static_cast<int32_t>(kFrameWord));
-  const Label none = a_.newLabel();
-  (void)a_.push(x86::rax);
-  (void)a_.mov(x86::eax, word);
-  (void)a_.test(x86::eax, x86::eax);
-  (void)a_.jz(none);
-  (void)a_.mov(word, 0);
-  (void)a_.add(x86::al, 0x7f);  // overflow
-  (void)a_.sahf();
-  (void)a_.sets(flag(0));
-  (void)a_.sete(flag(1));
-  (void)a_.setae(flag(2));
-  (void)a_.seto(flag(3));
-  (void)a_.bind(none);
-  (void)a_.pop(x86::rax);
-  (void)a_.ret();
-}
-
 void Runtime::region_thunk(RegionThunk kind) {
   constexpr uint8_t kSave[] = {0, 1, 2, 6, 7, 8, 9, 10};
   constexpr int32_t kVectors = 0, kWords = 16 * 32, kMxcsr = kWords + 8 * 8;
@@ -455,14 +413,8 @@ void run_record(const interp::Code* code, uint8_t* frame, uint8_t* state, Thread
 }
 
 void put_flags(uint8_t* state, const Pins& pins, uint64_t rflags, bool sum) {
-  if (!pins.four_flags()) {
-    const uint16_t status = status_of_rflags(rflags);
-    std::memcpy(state + pins.status, &status, sizeof status);
-    return;
-  }
-  const auto bit = [&](unsigned i) { return static_cast<uint8_t>(rflags >> i & 1); };
-  const uint8_t flags[] = {bit(7), bit(6), static_cast<uint8_t>(bit(0) ^ !sum), bit(11)};
-  std::memcpy(state + pins.status, flags, sizeof flags);
+  const auto status = static_cast<uint16_t>(status_of_rflags(rflags) ^ (sum ? ir::eval::kStatusCarry : 0));
+  std::memcpy(state + pins.status, &status, sizeof status);
 }
 
 uint32_t append_flags_entry(std::vector<uint8_t>& code, uint32_t entry, const Pins& pins) {
@@ -473,19 +425,10 @@ uint32_t append_flags_entry(std::vector<uint8_t>& code, uint32_t entry, const Pi
     code.insert(code.end(), bytes, bytes + sizeof value);
   };
   const int32_t field = static_cast<int32_t>(pins.status) - abi::kStateBias;
-  if (pins.four_flags()) {
-    // cmc; sets, setz, setae, seto [state + field ..]
-    put({0xf5});
-    constexpr uint8_t kSet[] = {0x98, 0x94, 0x93, 0x90};
-    for (int32_t i = 0; i < 4; ++i) {
-      put({0x0f, kSet[i], 0x80 | abi::kState});
-      put_word(field + i);
-    }
-  } else {
-    // lahf; seto al; mov [state + field], ax
-    put({0x9f, 0x0f, 0x90, 0xc0, 0x66, 0x89, 0x80 | abi::kState});
-    put_word(field);
-  }
+  if (pins.other_carry) put({0xf5});  // cmc
+  // lahf; seto al; mov [state + field], ax
+  put({0x9f, 0x0f, 0x90, 0xc0, 0x66, 0x89, 0x80 | abi::kState});
+  put_word(field);
   put({0xe9});
   put_word(static_cast<int32_t>(entry - (code.size() + 4)));
   return static_cast<uint32_t>(code.size() - start);

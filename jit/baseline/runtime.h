@@ -19,8 +19,6 @@ struct RuntimeTable {
   const void* thunks[3] = {};
   const void* region_thunks[2] = {};
   const void* memory = nullptr;
-  const void* flags = nullptr;
-  const void* settle = nullptr;
 };
 
 /// Which exit of which block was taken.
@@ -51,8 +49,7 @@ bool access_memory(uint64_t pc, uint8_t* frame, uint8_t* state, ThreadContext* t
 /// Position-independent code of all these, and where in it they start.
 struct RuntimeCode {
   std::vector<uint8_t> bytes;
-  uint32_t enter = 0, exit = 0, lookup = 0, thunks[3] = {}, region_thunks[2] = {}, memory = 0, flags = 0,
-           settle = 0;
+  uint32_t enter = 0, exit = 0, lookup = 0, thunks[3] = {}, region_thunks[2] = {}, memory = 0;
 };
 /// `denormals`: StateLayout::sse_floats; `traps`: BaselineOptions::fp_traps
 RuntimeCode make_runtime(const Pins& pins, bool avx, bool denormals, bool traps);

@@ -41,18 +41,20 @@ template <Op kOp, Type kElem>
 LYREBIRD_HANDLER_ABI void status(LYREBIRD_HANDLER_ARGS) {
   const auto a = LYREBIRD_LOAD(kElem, a);
   if constexpr (kOp == Op::StatusOfValue) {
-    LYREBIRD_RESULT(Type::I16, ir::eval::StatusOfValue(a));
+    LYREBIRD_RESULT(Type::I16, ir::eval::StatusOfValue(a, op->aux));
   } else if constexpr (kOp == Op::StatusOfOrder) {
-    LYREBIRD_RESULT(Type::I16, ir::eval::StatusOfOrder(a, LYREBIRD_LOAD(kElem, b)));
+    LYREBIRD_RESULT(Type::I16, ir::eval::StatusOfOrder(a, LYREBIRD_LOAD(kElem, b), op->aux));
   } else if constexpr (kOp == Op::StatusOfShift) {
     LYREBIRD_RESULT(
         Type::I16, ir::eval::StatusOfShift(a, LYREBIRD_LOAD(kElem, b), LYREBIRD_LOAD(Type::I16, c), op->aux));
   } else if constexpr (kOp == Op::StatusOfStep) {
     LYREBIRD_RESULT(Type::I16, ir::eval::StatusOfStep(a, LYREBIRD_LOAD(Type::I16, b), op->aux));
   } else if constexpr (kOp == Op::StatusOfAdd) {
-    LYREBIRD_RESULT(Type::I16, ir::eval::StatusOfAdd(a, LYREBIRD_LOAD(kElem, b), LYREBIRD_LOAD(Type::I1, c)));
+    LYREBIRD_RESULT(Type::I16,
+                    ir::eval::StatusOfAdd(a, LYREBIRD_LOAD(kElem, b), LYREBIRD_LOAD(Type::I1, c), op->aux));
   } else {
-    LYREBIRD_RESULT(Type::I16, ir::eval::StatusOfSub(a, LYREBIRD_LOAD(kElem, b), LYREBIRD_LOAD(Type::I1, c)));
+    LYREBIRD_RESULT(Type::I16,
+                    ir::eval::StatusOfSub(a, LYREBIRD_LOAD(kElem, b), LYREBIRD_LOAD(Type::I1, c), op->aux));
   }
 }
 

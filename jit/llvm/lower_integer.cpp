@@ -262,12 +262,20 @@ Lowering::Value* Lowering::lower_status(const ir::Inst& inst) {
   LType* const word = int_type(16);
   Value* const a = arg(inst, 0);
   LType* const type = a->getType();
+  if (inst.op == Op::StatusOfOrder && inst.aux != 0) {
+    Value* const less = b_.CreateICmpEQ(a, imm(type, ir::kFpLess));
+    Value* const unordered = b_.CreateICmpEQ(a, imm(type, ir::kFpUnordered));
+    Value* sum = put_status(imm(word, kStatusOne), less, kStatusSign);
+    sum = put_status(put_status(sum, less, kStatusCarry), unordered, kStatusParity);
+    sum = put_status(sum, unordered, kStatusOverflow);
+    return put_status(sum, b_.CreateICmpEQ(a, imm(type, ir::kFpEqual)), kStatusZero);
+  }
   if (inst.op == Op::StatusOfOrder) {
     Value* sum = put_status(imm(word, kStatusOne), b_.CreateTrunc(a, int_type(1)), kStatusCarry);
     sum = put_status(sum, b_.CreateICmpEQ(a, imm(type, ir::kFpUnordered)), kStatusParity);
     return put_status(sum, b_.CreateICmpEQ(arg(inst, 1), imm(type, ir::kFpEqual)), kStatusZero);
   }
-  if (inst.op == Op::StatusOfValue) return value_status(a);
+  if (inst.op == Op::StatusOfValue) return b_.CreateOr(value_status(a), imm(word, other_carry(inst.aux)));
   const bool step = inst.op == Op::StatusOfStep, add = step ? inst.aux == 0 : inst.op == Op::StatusOfAdd;
   Value* const b = step ? imm(type, 1) : arg(inst, 1);
   const I::ID id = add ? I::uadd_with_overflow : I::usub_with_overflow;
@@ -277,6 +285,7 @@ Lowering::Value* Lowering::lower_status(const ir::Inst& inst) {
     Value* const second = call(id, {type}, {r, b_.CreateZExt(arg(inst, 2), type)});
     r = b_.CreateExtractValue(second, 0);
     carry = b_.CreateOr(b_.CreateExtractValue(first, 1), b_.CreateExtractValue(second, 1));
+    if (other_carry(inst.aux)) carry = b_.CreateNot(carry);
   }
   Value* sum = value_status(r);
   sum = step ? b_.CreateOr(sum, b_.CreateAnd(arg(inst, 1), imm(word, kStatusCarry)))

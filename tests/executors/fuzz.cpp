@@ -64,7 +64,8 @@ const ir::StateLayout& hot_layout() {
     }
     return made;
   }();
-  static const ir::StateLayout layout{fields, ir::test::test_layout().size};
+  static const ir::StateLayout layout{
+      .fields = fields, .size = ir::test::test_layout().size, .other_carry = true};
   return layout;
 }
 

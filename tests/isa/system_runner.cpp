@@ -133,6 +133,8 @@ class Run {
       } else if (field.name == "el" && value) {
         arm::set_el_and_sp(state, static_cast<unsigned>(*value), 1);
         state.sp = kMem + 0x800;
+      } else if (field.name == "nzcv" && value) {
+        arm::set_nzcv(state, static_cast<uint32_t>(*value) << 28);
       } else if (const ir::StateField* target = layout_field(field.name); target && value) {
         put(state, *target, *value);
       } else {
@@ -205,6 +207,10 @@ class Run {
         const auto at = parse_number(field.name.substr(3));
         const uint64_t got = at ? m_.space.read(*at, 8).value : 0;
         if (!at || got != *value) good = fail("%s is %lx", field.name.c_str(), got);
+        continue;
+      }
+      if (field.name == "nzcv" && value) {
+        if (arm::nzcv(state) != *value << 28) good = fail("nzcv is %x", arm::nzcv(state) >> 28);
         continue;
       }
       const ir::StateField* target = layout_field(field.name);

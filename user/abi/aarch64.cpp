@@ -131,8 +131,9 @@ class Aarch64 final : public Abi {
     for (unsigned i = 0; i < 31; ++i)
       out += fmt::format("X{:02}={:016x}{}", i, s.x[i], i % 4 == 2 ? '\n' : ' ');
     const uint32_t flags = arm::nzcv(s);
-    return out + fmt::format(" SP={:016x}\nPSTATE={:08x} {}{}{}{}\n", s.sp, flags, s.n ? 'N' : '-',
-                             s.z ? 'Z' : '-', s.c ? 'C' : '-', s.v_flag ? 'V' : '-');
+    return out + fmt::format(" SP={:016x}\nPSTATE={:08x} {}{}{}{}\n", s.sp, flags,
+                             flags >> 31 & 1 ? 'N' : '-', flags >> 30 & 1 ? 'Z' : '-',
+                             flags >> 29 & 1 ? 'C' : '-', flags >> 28 & 1 ? 'V' : '-');
   }
 
   std::string cpuinfo(unsigned cpus, const CpuChoice& cpu) const override;
@@ -147,8 +148,7 @@ class Aarch64 final : public Abi {
     std::copy(std::begin(from.x), std::end(from.x), to.x);
     to.sp = from.sp;
     std::copy(&from.v[0][0], &from.v[0][0] + sizeof from.v, &to.v[0][0]);
-    to.n = from.n, to.z = from.z, to.c = from.c, to.v_flag = from.v_flag;
-    to.qc = from.qc, to.ssbs = from.ssbs, to.fpcr = from.fpcr;
+    to.status = from.status, to.qc = from.qc, to.ssbs = from.ssbs, to.fpcr = from.fpcr;
     to.tpidr_el0 = from.tpidr_el0;
     to.tpidrro_el0 = from.tpidrro_el0;
     to.tpidr2_el0 = from.tpidr2_el0;

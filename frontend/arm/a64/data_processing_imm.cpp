@@ -61,9 +61,10 @@ struct DataProcessingImm : Lifter {
 
   bool SUBS_imm(bool sf, bool shift, Imm<12> imm12, Reg n, Reg d) {
     const Value a = x_or_sp(n, sized(sf)), b = shifted_imm(sf, shift, imm12);
-    const Value result = ir.Sub(a, b);
+    // (CMP wants no result.)
+    const Value result = d == 31 ? Value{} : ir.Sub(a, b);
     set_nzcv(flags_of_sub(a, b, result));
-    set_x(d, result);
+    if (d != 31) set_x(d, result);
     return true;
   }
 

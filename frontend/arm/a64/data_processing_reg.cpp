@@ -192,7 +192,13 @@ struct DataProcessingReg : Lifter {
     return true;
   }
 
-  bool ADCS(bool sf, Reg m, Reg n, Reg d) { return set_sum_with_carry(d, x(n, sized(sf)), x(m, sized(sf))); }
+  bool ADCS(bool sf, Reg m, Reg n, Reg d) {
+    const Value a = x(n, sized(sf)), b = x(m, sized(sf)), in = carry();
+    const Value result = ir.AddWithCarry(a, b, in);
+    set_nzcv(ir.StatusOfAdd(a, b, in, ir::eval::kOtherCarry));
+    set_x(d, result);
+    return true;
+  }
 
   bool SBC(bool sf, Reg m, Reg n, Reg d) {
     set_x(d, ir.AddWithCarry(x(n, sized(sf)), ir.Not(x(m, sized(sf))), carry()));
@@ -200,16 +206,20 @@ struct DataProcessingReg : Lifter {
   }
 
   bool SBCS(bool sf, Reg m, Reg n, Reg d) {
-    return set_sum_with_carry(d, x(n, sized(sf)), ir.Not(x(m, sized(sf))));
+    const Value a = x(n, sized(sf)), b = x(m, sized(sf)), in = borrow();
+    const Value result = ir.SubWithBorrow(a, b, in);
+    set_nzcv(ir.StatusOfSub(a, b, in));
+    set_x(d, result);
+    return true;
   }
 
   // --- flags
 
   bool RMIF(Imm<6> rotate, Reg n, Imm<4> mask) {
-    const Value bits = shifted(x(n), 3, rotate);
-    Nzcv flags = nzcv();
-    const auto pick = [&](unsigned i, Value old) { return mask.bit(i) ? bit_of(bits, i) : old; };
-    set_nzcv({pick(3, flags.n), pick(2, flags.z), pick(1, flags.c), pick(0, flags.v)});
+    const Value bits = status_of_bits(ir.Shl(ir.Trunc(shifted(x(n), 3, rotate), I32), imm(I32, 28)));
+    const uint16_t kept = status_of_nzcv(0) ^ status_of_nzcv(mask ^ 15u);
+    // (Bits that mean nothing come from either.)
+    set_nzcv(ir.Or(ir.And(status(), imm(I16, kept)), ir.And(bits, imm(I16, 0xffffu & ~kept))));
     return true;
   }
 
@@ -339,8 +349,6 @@ struct DataProcessingReg : Lifter {
     return shifted(x(m, sized(sf)), shift, amount);
   }
 
-  Value carry() { return ctx.flags.c ? ctx.flags.c : ir.GetState(offsetof(A64State, c), I1); }
-
   /// CSET and CSETM. AL and NV both mean always and have no inverse.
   static bool is_set(Cond condition, Reg m, Reg n) { return n == 31 && m == 31 && condition < 14; }
   static Cond inverted(Cond condition) { return {condition ^ 1}; }
@@ -369,16 +377,10 @@ struct DataProcessingReg : Lifter {
   }
 
   bool set_difference(Reg d, Value a, Value b) {
-    const Value result = ir.Sub(a, b);
+    // (CMP wants no result.)
+    const Value result = d == 31 ? Value{} : ir.Sub(a, b);
     set_nzcv(flags_of_sub(a, b, result));
-    set_x(d, result);
-    return true;
-  }
-
-  bool set_sum_with_carry(Reg d, Value a, Value b) {
-    const Value in = carry(), result = ir.AddWithCarry(a, b, in);
-    set_nzcv(flags_of_add(a, b, in, result));
-    set_x(d, result);
+    if (d != 31) set_x(d, result);
     return true;
   }
 
@@ -396,27 +398,16 @@ struct DataProcessingReg : Lifter {
   bool set_flags_of_narrow(Reg n, unsigned width) {
     const Value value = x(n, I32), low = ir.Shl(value, imm(I32, 32 - width));
     const Value sign = bit_of(value, width - 1);
-    set_nzcv({sign, ir.CmpEq(low, imm(I32, 0)), carry(), ir.Xor(sign, bit_of(value, width))});
+    set_nzcv(status_of(sign, ir.CmpEq(low, imm(I32, 0)), carry(), ir.Xor(sign, bit_of(value, width))));
     return true;
   }
 
   /// The flags of a + b or a - b if the condition holds, else the given ones.
   bool compare(Cond condition, bool add, Value a, Value b, Imm<4> otherwise) {
     const Value go = holds(condition);
-    const Value result = add ? ir.Add(a, b) : ir.Sub(a, b);
-    Nzcv flags = add ? flags_of_add(a, b, result) : flags_of_sub(a, b, result);
-    if (condition < 14) {
-      const auto pick = [&](Value flag, unsigned i) {
-        return ir.Select(go, flag, imm(I1, otherwise.bit(i)));
-      };
-      flags.n = pick(flags.n, 3);
-      flags.z = pick(flags.z, 2);
-      flags.c = pick(flags.c, 1);
-      flags.v = pick(flags.v, 0);
-      flags.go = go;
-      flags.otherwise = otherwise;
-    }
-    set_nzcv(flags);
+    const Nzcv flags =
+        add ? Nzcv{.word = ir.StatusOfAdd(a, b, ir.False(), ir::eval::kOtherCarry)} : flags_of_sub(a, b, {});
+    set_nzcv(flags_if(condition, go, flags, otherwise));
     return true;
   }
 };

@@ -84,7 +84,7 @@ struct FpConvert : SimdLifter {
     silent.no_flags = true;
     const Value back = ir.FFromInt(Op::FFromIntS, result, F64, silent);
     const Value exact = ir.CmpEq(ir.Bitcast(back, I64), ir.Bitcast(a, I64));
-    set_nzcv({ir.False(), exact, ir.False(), ir.False()});
+    set_nzcv(ir.Select(exact, imm(I16, status_of_nzcv(4)), imm(I16, status_of_nzcv(0))));
     set_x(d, result);
     return true;
   }

@@ -114,11 +114,8 @@ struct FpScalar : SimdLifter {
     const Value go = holds(condition);
     // Comparing zeros raises nothing, so the compare needs no branch around it.
     const auto operand = [&](Vreg r) { return ir.Select(go, v_scalar(r, t), imm(t, 0)); };
-    const Nzcv f = flags_of_order(ir.FCompare(operand(n), operand(m), Lifter::fp_mode(t), signal_quiet));
-    const auto flag = [&](Value compared, unsigned bit) {
-      return ir.Select(go, compared, imm(I1, otherwise >> bit & 1));
-    };
-    set_nzcv({flag(f.n, 3), flag(f.z, 2), flag(f.c, 1), flag(f.v, 0)});
+    const Value order = ir.FCompare(operand(n), operand(m), Lifter::fp_mode(t), signal_quiet);
+    set_nzcv(flags_if(condition, go, {.word = ir.StatusOfOrder(order)}, otherwise));
     return true;
   }
 

@@ -1,11 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "frontend/arm/a64/lifter.h"
 
+#include <bit>
+
 #include "frontend/arm/a64/helpers.h"
 #include "frontend/arm/pauth.h"
 #include "frontend/arm/system/system_mode.h"
 
 namespace lyrebird::arm::a64 {
+
+using Origin = Nzcv::Origin;
+using ir::eval::kStatusCarry;
+using ir::eval::kStatusOne;
+using ir::eval::kStatusOverflow;
+using ir::eval::kStatusSign;
+using ir::eval::kStatusZero;
 
 Value Lifter::x(Reg n, Type type) {
   if (n == 31) return imm(type, 0);
@@ -32,54 +41,78 @@ void Lifter::set_v(Vreg d, Value value) {
 }
 
 void Lifter::set_nzcv(const Nzcv& flags) {
-  ir.SetState(offsetof(A64State, n), flags.n);
-  ir.SetState(offsetof(A64State, z), flags.z);
-  ir.SetState(offsetof(A64State, c), flags.c);
-  ir.SetState(offsetof(A64State, v_flag), flags.v);
+  ir.SetState(offsetof(A64State, status), flags.word);
   ctx.flags = flags;
 }
 
-Nzcv Lifter::nzcv() {
-  if (!ctx.flags.n)
-    ctx.flags = {ir.GetState(offsetof(A64State, n), I1), ir.GetState(offsetof(A64State, z), I1),
-                 ir.GetState(offsetof(A64State, c), I1), ir.GetState(offsetof(A64State, v_flag), I1)};
-  return ctx.flags;
+Value Lifter::status() {
+  if (!ctx.flags.word) ctx.flags.word = ir.GetState(offsetof(A64State, status), I16);
+  return ctx.flags.word;
 }
 
-Nzcv Lifter::flags_of_add(Value a, Value b, Value carry, Value result) {
-  const Value zero = imm(a.type, 0);
-  return {ir.CmpLtS(result, zero), ir.CmpEq(result, zero), ir.CarryOfAdd(a, b, carry),
-          ir.OverflowOfAdd(a, b, carry)};
+Value Lifter::carry() {
+  const Nzcv& flags = ctx.flags;
+  if (flags.origin == Origin::Sub && !flags.go) return ir.CmpLeU(flags.b, flags.a);
+  if (flags.origin == Origin::Add && !flags.go) return ir.CmpLtU(flags.result, flags.a);
+  return ir.Not(tests(kStatusCarry));
+}
+
+Value Lifter::borrow() {
+  const Nzcv& flags = ctx.flags;
+  if (flags.origin == Origin::Sub && !flags.go) return ir.CmpLtU(flags.a, flags.b);
+  return tests(kStatusCarry);
 }
 
 Nzcv Lifter::flags_of_add(Value a, Value b, Value result) {
-  const Value zero = imm(a.type, 0);
-  return {ir.CmpLtS(result, zero), ir.CmpEq(result, zero), ir.CmpLtU(result, a),
-          ir.OverflowOfAdd(a, b, ir.False())};
+  return {.word = ir.StatusOfAdd(a, b, ir.False(), ir::eval::kOtherCarry),
+          .origin = Origin::Add,
+          .a = a,
+          .b = b,
+          .result = result};
 }
 
 Nzcv Lifter::flags_of_sub(Value a, Value b, Value result) {
-  return {.n = ir.CmpLtS(result, imm(a.type, 0)),
-          .z = ir.CmpEq(a, b),
-          .c = ir.CmpLeU(b, a),
-          .v = ir.OverflowOfSub(a, b),
-          .sub_a = a,
-          .sub_b = b};
+  return {.word = ir.StatusOfSub(a, b, ir.False()), .origin = Origin::Sub, .a = a, .b = b, .result = result};
 }
 
 // DDI 0487, FPCompare(): equal is ZC, less N, greater C, unordered CV.
 Nzcv Lifter::flags_of_order(Value order) {
-  const Value equal = imm(I8, ir::kFpEqual), less = imm(I8, ir::kFpLess);
-  return {.n = ir.CmpEq(order, less),
-          .z = ir.CmpEq(order, equal),
-          .c = ir.CmpNe(order, less),
-          .v = ir.CmpEq(order, imm(I8, ir::kFpUnordered)),
-          .order = order};
+  return {.word = ir.StatusOfOrder(order), .origin = Origin::Order, .a = order};
 }
 
 Nzcv Lifter::flags_of_logic(Value result) {
-  const Value zero = imm(result.type, 0), clear = ir.False();
-  return {ir.CmpLtS(result, zero), ir.CmpEq(result, zero), clear, clear};
+  return {.word = ir.StatusOfValue(result, ir::eval::kOtherCarry), .origin = Origin::Logic, .result = result};
+}
+
+Nzcv Lifter::flags_if(Cond condition, Value holds, Nzcv flags, unsigned otherwise) {
+  if (condition >= 14) return flags;
+  flags.word = ir.Select(holds, flags.word, imm(I16, status_of_nzcv(otherwise)));
+  flags.go = holds;
+  flags.otherwise = otherwise;
+  return flags;
+}
+
+Value Lifter::status_of(Value n, Value z, Value c, Value v) {
+  const auto at = [this](Value flag, unsigned mask) {
+    return ir.Shl(ir.ZExt(flag, I32), imm(I32, static_cast<unsigned>(std::countr_zero(mask))));
+  };
+  const Value clear = ir.Xor(at(c, kStatusCarry), imm(I32, kStatusOne | kStatusCarry));
+  return ir.Trunc(ir.Or(ir.Or(at(n, kStatusSign), at(z, kStatusZero)), ir.Or(clear, at(v, kStatusOverflow))),
+                  I16);
+}
+
+Value Lifter::status_of_bits(Value bits) {
+  const Value nz = ir.And(ir.ShrU(bits, imm(I32, 16)), imm(I32, kStatusSign | kStatusZero));
+  const Value c = ir.And(ir.ShrU(bits, imm(I32, 21)), imm(I32, kStatusCarry));
+  const Value v = ir.And(ir.ShrU(bits, imm(I32, 28)), imm(I32, kStatusOverflow));
+  return ir.Trunc(ir.Or(ir.Or(nz, v), ir.Xor(c, imm(I32, kStatusOne | kStatusCarry))), I16);
+}
+
+Value Lifter::bits_of_status() {
+  const Value word = ir.ZExt(status(), I32);
+  const Value nz = ir.Shl(ir.And(word, imm(I32, kStatusSign | kStatusZero)), imm(I32, 16));
+  const Value c = ir.Shl(ir.AndNot(imm(I32, kStatusCarry), word), imm(I32, 21));
+  return ir.Or(ir.Or(nz, c), ir.Shl(ir.And(word, imm(I32, kStatusOverflow)), imm(I32, 28)));
 }
 
 namespace {
@@ -94,14 +127,36 @@ bool holds_for(unsigned condition, unsigned nzcv) {
 // DDI 0487, ConditionHolds().
 Value Lifter::holds(Cond condition) {
   if (condition >= 14) return ir.True();
-  if (ctx.flags.sub_a)
-    if (const Value compare = compare_holds(condition, ctx.flags.sub_a, ctx.flags.sub_b)) {
-      if (!ctx.flags.go) return compare;
-      return ir.Select(ctx.flags.go, compare, imm(I1, holds_for(condition, ctx.flags.otherwise)));
-    }
-  if (ctx.flags.order) return order_holds(condition, ctx.flags.order);
-  const Value result = flags_hold(condition >> 1);
+  const Nzcv& flags = ctx.flags;
+  if (const Value value = holds_by_origin(condition)) {
+    if (!flags.go) return value;
+    return ir.Select(flags.go, value, imm(I1, holds_for(condition, flags.otherwise)));
+  }
+  const Value result = word_holds(condition >> 1);
   return condition & 1 ? ir.Not(result) : result;
+}
+
+/// By what the flags come from; no value if that is not known.
+Value Lifter::holds_by_origin(Cond condition) {
+  const Nzcv& flags = ctx.flags;
+  switch (flags.origin) {
+    case Origin::Add: {
+      const Value result = sum_holds(condition >> 1);
+      return condition & 1 ? ir.Not(result) : result;
+    }
+    case Origin::Sub: {
+      if (const Value compare = compare_holds(condition, flags.a, flags.b)) return compare;
+      if (condition >> 1 == 3 || !flags.result) return {};
+      const Value zero = imm(flags.a.type, 0);
+      return condition & 1 ? ir.CmpLeS(zero, flags.result) : ir.CmpLtS(flags.result, zero);
+    }
+    case Origin::Logic:
+      return logic_holds(condition, flags.result);
+    case Origin::Order:
+      return order_holds(condition, flags.a);
+    default:
+      return {};
+  }
 }
 
 /// The condition after a comparison of a with b as one op; no value for those on N or V alone.
@@ -165,13 +220,14 @@ Value Lifter::order_holds(Cond condition, Value order) {
   }
 }
 
-/// The even condition of the pair: EQ, CS, MI, VS, HI, GE, GT. Reads no flag it does not need.
-Value Lifter::flags_hold(unsigned pair) {
-  const Nzcv& known = ctx.flags;
-  const auto n = [&] { return known.n ? known.n : ir.GetState(offsetof(A64State, n), I1); };
-  const auto z = [&] { return known.z ? known.z : ir.GetState(offsetof(A64State, z), I1); };
-  const auto c = [&] { return known.c ? known.c : ir.GetState(offsetof(A64State, c), I1); };
-  const auto v = [&] { return known.v ? known.v : ir.GetState(offsetof(A64State, v_flag), I1); };
+/// The even condition of the pair after a sum.
+Value Lifter::sum_holds(unsigned pair) {
+  const Nzcv& flags = ctx.flags;
+  const Value zero = imm(flags.result.type, 0);
+  const auto n = [&] { return ir.CmpLtS(flags.result, zero); };
+  const auto z = [&] { return ir.CmpEq(flags.result, zero); };
+  const auto c = [&] { return ir.CmpLtU(flags.result, flags.a); };
+  const auto v = [&] { return ir.OverflowOfAdd(flags.a, flags.b, ir.False()); };
   switch (pair) {
     case 0:
       return z();
@@ -187,6 +243,54 @@ Value Lifter::flags_hold(unsigned pair) {
       return ir.CmpEq(n(), v());
     default:
       return ir.AndNot(ir.CmpEq(n(), v()), z());
+  }
+}
+
+/// The condition with the flags of a value: that of a comparison with zero, but for C, which is clear.
+Value Lifter::logic_holds(Cond condition, Value result) {
+  const Value zero = imm(result.type, 0);
+  switch (condition) {
+    case 2:  // CS
+    case 6:  // VS
+    case 8:  // HI
+      return ir.False();
+    case 3:
+    case 7:
+    case 9:
+      return ir.True();
+    case 4:  // MI
+      return ir.CmpLtS(result, zero);
+    case 5:
+      return ir.CmpLeS(zero, result);
+    default:
+      return compare_holds(condition, result, zero);
+  }
+}
+
+/// The even condition of the pair: EQ, CS, MI, VS, HI, GE, GT.
+Value Lifter::word_holds(unsigned pair) {
+  // Bit 0 of it: N and V differ.
+  const auto less = [&] {
+    const Value word = ir.ZExt(status(), I32);
+    return ir.Xor(ir.ShrU(word, imm(I32, std::countr_zero(kStatusSign))), word);
+  };
+  switch (pair) {
+    case 0:
+      return tests(kStatusZero);
+    case 1:
+      return ir.Not(tests(kStatusCarry));
+    case 2:
+      return tests(kStatusSign);
+    case 3:
+      return tests(kStatusOverflow);
+    case 4:
+      return ir.Not(tests(kStatusCarry | kStatusZero));
+    case 5:
+      return ir.Not(ir.CmpTest(less(), imm(I32, 1)));
+    default: {
+      const Value zero = ir.ShrU(ir.ZExt(status(), I32), imm(I32, std::countr_zero(kStatusZero)));
+      return ir.Not(ir.CmpTest(ir.Or(less(), zero), imm(I32, 1)));
+    }
   }
 }
 

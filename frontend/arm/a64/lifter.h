@@ -28,13 +28,20 @@ using ir::Type;
 using ir::Value;
 using enum ir::Type;
 
-/// PSTATE.N, Z, C, V as I1 values. Where they come from a - b (of two ints) `sub_a` and `sub_b`
-/// say so, and conditions become one compare; so does `order`, the FCompare of floating point. With `go` all
-/// of that is so if it holds, and else they are the bits of `otherwise` (CCMP).
+/// PSTATE.N, Z, C and V as a status word (A64State::status), and what they come from if that is known:
+/// conditions are made of it, and of the word only where they must.
 struct Nzcv {
-  Value n, z, c, v;
-  Value sub_a = {}, sub_b = {};
-  Value order = {};
+  enum class Origin : uint8_t {
+    None,
+    Add,    ///< result = a + b
+    Sub,    ///< a - b, which is the result if that is there
+    Logic,  ///< N and Z are those of the result, C and V are clear
+    Order,  ///< a is an FCompare
+  };
+  Value word;
+  Origin origin = Origin::None;
+  Value a = {}, b = {}, result = {};
+  /// If there is one, that is so if it holds, and else they are the bits of `otherwise` (CCMP).
   Value go = {};
   unsigned otherwise = 0;
 };
@@ -94,16 +101,25 @@ class Lifter {
 
   // Flags.
   void set_nzcv(const Nzcv& flags);
-  Nzcv nzcv();
-  /// Of result = a + b + carry.
-  Nzcv flags_of_add(Value a, Value b, Value carry, Value result);
-  /// Of result = a + b, and a - b.
+  void set_nzcv(Value word) { set_nzcv(Nzcv{.word = word}); }
+  /// The status word.
+  Value status();
+  /// C, and its inverse.
+  Value carry();
+  Value borrow();
+  /// Of result = a + b, and a - b, whose result may be missing.
   Nzcv flags_of_add(Value a, Value b, Value result);
   Nzcv flags_of_sub(Value a, Value b, Value result);
   /// Those of FCMP: `order` is the result of an FCompare.
   Nzcv flags_of_order(Value order);
   /// N and Z of the result, C and V clear.
   Nzcv flags_of_logic(Value result);
+  /// The flags if the condition holds, else the given ones.
+  Nzcv flags_if(Cond condition, Value holds, Nzcv flags, unsigned otherwise);
+  /// The word of flags that are I1 values; of flags in bits 31:28 of an I32, and back.
+  Value status_of(Value n, Value z, Value c, Value v);
+  Value status_of_bits(Value bits);
+  Value bits_of_status();
   Value holds(Cond condition);
 
   Value imm(Type type, uint64_t value) { return ir.Const(type, value); }
@@ -149,9 +165,13 @@ class Lifter {
   ir::Builder& ir;
 
  private:
+  Value holds_by_origin(Cond condition);
   Value compare_holds(Cond condition, Value a, Value b);
+  Value sum_holds(unsigned pair);
+  Value logic_holds(Cond condition, Value result);
   Value order_holds(Cond condition, Value order);
-  Value flags_hold(unsigned pair);
+  Value word_holds(unsigned pair);
+  Value tests(uint16_t mask) { return ir.CmpTest(status(), imm(I16, mask)); }
 };
 
 }  // namespace lyrebird::arm::a64

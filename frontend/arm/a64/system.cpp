@@ -57,22 +57,19 @@ struct System : Lifter {
   // --- PSTATE
 
   bool CFINV() {
-    const Nzcv old = nzcv();
-    set_nzcv({old.n, old.z, ir.Not(old.c), old.v});
+    set_nzcv(ir.Xor(status(), imm(I16, ir::eval::kStatusCarry)));
     return true;
   }
 
   bool XAFLAG() {
-    const Nzcv old = nzcv();
-    set_nzcv(
-        {ir.Not(ir.Or(old.c, old.z)), ir.And(old.z, old.c), ir.Or(old.c, old.z), ir.AndNot(old.z, old.c)});
+    const Value z = holds({0}), c = carry(), either = ir.Or(c, z);
+    set_nzcv(status_of(ir.Not(either), ir.And(z, c), either, ir.AndNot(z, c)));
     return true;
   }
 
   bool AXFLAG() {
-    const Nzcv old = nzcv();
-    const Value clear = ir.False();
-    set_nzcv({clear, ir.Or(old.z, old.v), ir.AndNot(old.c, old.v), clear});
+    const Value z = holds({0}), c = carry(), v = holds({6}), clear = ir.False();
+    set_nzcv(status_of(clear, ir.Or(z, v), ir.AndNot(c, v), clear));
     return true;
   }
 
@@ -84,16 +81,12 @@ struct System : Lifter {
   // --- system registers
 
   bool MRS_NZCV(Reg t) {
-    const Nzcv flags = nzcv();
-    const auto at = [this](Value flag, unsigned i) { return ir.Shl(ir.ZExt(flag, I64), imm(I64, i)); };
-    set_x(t, ir.Or(ir.Or(at(flags.n, 31), at(flags.z, 30)), ir.Or(at(flags.c, 29), at(flags.v, 28))));
+    set_x(t, bits_of_status());
     return true;
   }
 
   bool MSR_NZCV(Reg t) {
-    const Value value = x(t);
-    const auto at = [&](unsigned i) { return ir.CmpTest(value, imm(I64, uint64_t{1} << i)); };
-    set_nzcv({at(31), at(30), at(29), at(28)});
+    set_nzcv(status_of_bits(x(t, I32)));
     return true;
   }
 

@@ -44,7 +44,7 @@ struct Layout {
     add("uses_bti", state_offset::kUsesBti, Type::I8);
     add("cycle_base", state_offset::kCycleBase, Type::I64);
     add("instruction_budget", state_offset::kInstructionBudget, Type::I64);
-    layout = {fields, sizeof(A64SystemState)};
+    layout = {.fields = fields, .size = sizeof(A64SystemState), .other_carry = user.other_carry};
   }
 
   void add(std::string_view name, size_t offset, Type type) {

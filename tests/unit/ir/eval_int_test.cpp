@@ -249,11 +249,12 @@ TEST(EvalInt, EveryLanewiseOpIsChecked) {
 
 // The ops that name it define each bit.
 TEST(EvalInt, StatusWords) {
-  const auto result = [](Op op, Type type, uint64_t a, uint64_t b, bool carry) {
+  const auto result = [](Op op, Type type, uint64_t a, uint64_t b, bool carry, uint32_t aux = 0) {
     const Constant args[3] = {Constant::of(type, a), Constant::of(type, b), Constant::of(Type::I1, carry)};
     Constant out;
     uint32_t flags = 0;
-    EXPECT_TRUE(evaluate({.op = op, .type = Type::I16, .elem = type}, {args, info(op).args}, &out, &flags));
+    EXPECT_TRUE(evaluate({.op = op, .type = Type::I16, .elem = type, .aux = aux}, {args, info(op).args}, &out,
+                         &flags));
     return out.low() & 0xffff;
   };
   const auto word = [](uint64_t r, bool carry, bool adjust, bool overflow) {
@@ -284,6 +285,14 @@ TEST(EvalInt, StatusWords) {
   EXPECT_EQ(result(Op::StatusOfOrder, Type::I8, kFpUnordered, kFpEqual, false), 0x4700u);
   EXPECT_EQ(result(Op::StatusOfOrder, Type::I8, kFpLess, kFpLess, false), 0x300u);
   EXPECT_EQ(result(Op::StatusOfOrder, Type::I8, kFpGreater, kFpGreater, false), 0x200u);
+  for (const Op op : {Op::StatusOfAdd, Op::StatusOfSub, Op::StatusOfValue})
+    for (const uint64_t a : {0, 1, 0x80, 0xff})
+      EXPECT_EQ(result(op, Type::I8, a, 0x81, false, eval::kOtherCarry),
+                result(op, Type::I8, a, 0x81, false) ^ 0x100u);
+  EXPECT_EQ(result(Op::StatusOfOrder, Type::I8, kFpEqual, 0, false, 1), 0x4200u);
+  EXPECT_EQ(result(Op::StatusOfOrder, Type::I8, kFpLess, 0, false, 1), 0x8300u);
+  EXPECT_EQ(result(Op::StatusOfOrder, Type::I8, kFpGreater, 0, false, 1), 0x200u);
+  EXPECT_EQ(result(Op::StatusOfOrder, Type::I8, kFpUnordered, 0, false, 1), 0x601u);
 }
 
 // Of bytes, one step after the other.

@@ -74,7 +74,8 @@ bool try_types(Random& random, Inst& inst, Type* operands) {
     inst.aux = random.below(eval::kShiftWays) + eval::kFirstStep * random.below(2);
   if (inst.op == Op::StatusOfShift && random.one_in(2) && eval::is_shift_aux(inst.aux | eval::kOldOverflow))
     inst.aux |= eval::kOldOverflow;
-  if (inst.op == Op::StatusOfStep) inst.aux = random.below(2);
+  const bool is_status = inst.op >= Op::StatusOfAdd && inst.op <= Op::StatusOfOrder;
+  if (is_status && inst.op != Op::StatusOfShift) inst.aux = random.below(2);
   for (unsigned i = 0; signature[i] != '>'; ++i) {
     switch (signature[i]) {
       case 'T':
@@ -194,22 +195,27 @@ class Generator {
   /// A status word as lifters write it, and conditions on it.
   void set_status() {
     constexpr Type kTypes[] = {Type::I8, Type::I16, Type::I32, Type::I32, Type::I64, Type::I64};
+    constexpr uint16_t kWords[] = {0x200, 0x300, 0x301, 0x4600, 0x4700, 0x4701, 0x8200, 0x8301, 0x8201};
     constexpr uint64_t kMasks[] = {0x1, 0x100, 0x400, 0x4000, 0x8000, 0x4100};
     const Type type = kTypes[random_.below(std::size(kTypes))];
     const Value a = value(type), b = value(type), none = ir_.Const(Type::I1, 0);
-    const Value carry = random_.one_in(3) ? value(Type::I1) : none;
+    const Value carry = random_.one_in(3) ? value(Type::I1) : none, go = value(Type::I1);
+    const uint32_t aux = random_.below(2);
     const bool add = random_.one_in(2), result = random_.one_in(2);
     if (result && random_.one_in(4))
       keep(add ? ir_.AddWithCarry(a, b, carry) : ir_.SubWithBorrow(a, b, carry));
     if (result) keep(add ? ir_.Add(a, b) : ir_.Sub(a, b));
-    Value word = add ? ir_.StatusOfAdd(a, b, carry) : ir_.StatusOfSub(a, b, carry);
-    if (random_.one_in(4)) word = ir_.StatusOfValue(a);
+    Value word = add ? ir_.StatusOfAdd(a, b, carry, aux) : ir_.StatusOfSub(a, b, carry);
+    if (random_.one_in(4)) word = ir_.StatusOfValue(a, aux);
+    if (random_.one_in(4))
+      word = ir_.Select(go, word, ir_.Const(Type::I16, kWords[random_.below(std::size(kWords))]));
     faults_allowed_ = false;
     ir_.SetState(kStatus, word);
     if (random_.one_in(4)) keep(word);
     for (unsigned n = random_.below(4); n > 0; --n)
       keep(ir_.CmpTest(word, ir_.Const(Type::I16, kMasks[random_.below(std::size(kMasks))])));
     if (random_.one_in(2)) keep(ir_.CmpLtU(a, b));
+    if (random_.one_in(2)) keep(ir_.Not(ir_.CmpTest(word, ir_.Const(Type::I16, 0x100))));
   }
   MemInfo mem(Type type) {
     MemInfo m{.size = static_cast<uint8_t>(byte_size(type))};
