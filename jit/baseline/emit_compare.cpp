@@ -190,6 +190,16 @@ std::optional<Cc> Emitter::cached_choice(const ir::Inst& choice, const Flags& fl
   return cc;
 }
 
+/// A test of bits of a field that lie in one byte, if the field is nowhere else.
+bool Emitter::test_byte_of_state(ValueId value, uint16_t bits) {
+  const Loc& l = loc(root(value));
+  const unsigned high = (bits & 0xff) == 0;
+  if (l.gpr != kNoReg || l.home != Home::State || (!high && bits > 0xff)) return false;
+  touch(root(value));
+  (void)a_.emit(hi::kIdTest, state_mem(l.offset + high, 1), Imm(bits >> 8 * high));
+  return true;
+}
+
 Cc Emitter::compare_flags(const ir::Inst& compare) {
   ValueId a = compare.args[0], b = compare.args[1];
   const Type type = compare.elem;
@@ -207,6 +217,10 @@ Cc Emitter::compare_flags(const ir::Inst& compare) {
   }
   if (compare.op == Op::CmpTest) {
     const auto imm = imm32(b, type);
+    if (type == Type::I16 && imm && test_byte_of_state(a, static_cast<uint16_t>(*imm))) {
+      flags_ = {Flags::Kind::Logic, type, root(a), root(b), kNoValue, kNoValue};
+      return cc;
+    }
     // A 16-bit immediate is slow to decode; the wider one has zeros above.
     const bool widen = imm && type == Type::I16;
     const Gp first = gp(use_gpr(a), widen ? Type::I32 : type);

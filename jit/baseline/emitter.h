@@ -312,6 +312,7 @@ class Emitter {
   FlagsAt flags_at() const { return status_incoming_ ? FlagsAt::HostIfNoRcx : delayed_; }
   bool delays() const { return delayed_ != FlagsAt::State; }
   void materialise(ir::ValueId lazy);
+  bool test_byte_of_state(ir::ValueId value, uint16_t bits);
 
   // --- emit_pinned_vector.cpp
   uint8_t use_pinned_xmm(ir::ValueId value);
