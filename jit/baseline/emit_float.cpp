@@ -156,6 +156,7 @@ void Emitter::leave_if_any_sign(uint8_t x, const Cold& cold) {
 void Emitter::check_result(const ir::Inst& inst, uint8_t d, const uint8_t* args, unsigned count,
                            uint32_t start) {
   if (by_traps()) return trap_on_result(inst, d, args, start);
+  no_flags();
   Cold& cold = add_cold_float(inst, d, args, count);
   cold.check = true;
   const Type elem = inst.op == Op::FConvert ? inst.type : inst.elem;
@@ -249,6 +250,12 @@ void Emitter::emit_cold_float(const Cold& cold) {
     (void)a_.bind(slow);
     if (!ir::is_vector(cold.type)) (void)a_.mov(x86::rax, frame_mem(kFrameSaveGpr, 8));
   }
+  // Behind the first operand there is room.
+  const Mem flags = frame_mem(kFrameScratch + 16, 8);
+  if (cold.keeps_flags) {
+    (void)a_.pushfq();
+    (void)a_.pop(flags);
+  }
   for (unsigned k = 0; k < cold.arg_count; ++k)
     (void)a_.emit(cold.args[k] < 16 ? hi::kIdMovaps : hi::kIdVmovaps, frame_mem(kFrameScratch + 32 * k, 16),
                   xmm(cold.args[k]));
@@ -257,6 +264,10 @@ void Emitter::emit_cold_float(const Cold& cold) {
     load_int(cold.d, frame_mem(kFrameScratch + 96), cold.type);
   else
     load_float(cold.d, frame_mem(kFrameScratch + 96), cold.type);
+  if (cold.keeps_flags) {
+    (void)a_.push(flags);
+    (void)a_.popfq();
+  }
   (void)a_.jmp(cold.back);
 }
 
@@ -311,7 +322,6 @@ bool Emitter::emit_float_arithmetic(const ir::Inst& inst) {
       (void)a_.emit(kFma[form], xmm(d), xmm(args[0]), xmm(args[1]));
   }
   check_result(inst, d, args, count, start);
-  no_flags();
   return true;
 }
 
@@ -388,7 +398,6 @@ bool Emitter::emit_float_convert(const ir::Inst& inst) {
     const uint32_t start = start_traps(inst);
     vop(op, d, above, xmm(a));
     check_result(inst, d, &a, 1, start);
-    no_flags();
     return true;
   }
   const bool from_int = inst.op == Op::FFromIntS || inst.op == Op::FFromIntU;
@@ -468,11 +477,11 @@ bool Emitter::emit_float_resize(const ir::Inst& inst) {
     const uint8_t d = def_xmm(), x = take_xmm();
     const uint32_t start = start_traps(inst);
     (void)a_.vcvtpd2ps(xmm(d), xmm(a));
-    no_flags();
     if (by_traps()) {
       trap_on_result(inst, d, &a, start);
       return true;
     }
+    no_flags();
     Cold& cold = add_cold_float(inst, d, &a, 1);
     cold.check = true;
     cold.elem = Type::F32;
@@ -494,11 +503,11 @@ bool Emitter::emit_float_resize(const ir::Inst& inst) {
   }
   const uint32_t start = start_traps(inst);
   vun({hi::kIdCvtps2pd, hi::kIdVcvtps2pd}, d, xmm(a));
-  no_flags();
   if (by_traps()) {
     trap_on_result(inst, d, &whole, start);
     return true;
   }
+  no_flags();
   Cold& cold = add_cold_float(inst, d, &whole, 1);
   vop_imm({hi::kIdCmppd, hi::kIdVcmppd}, x, d, xmm(d), 3);
   leave_if_any_sign(x, cold);

@@ -36,6 +36,26 @@ Type result_lane(const ir::Inst& inst) {
 
 }  // namespace
 
+/// Whether its code, if there is any, leaves the host's flags alone.
+bool Emitter::keeps_flags_by_traps(const ir::Inst& inst) const {
+  if (!by_traps()) return false;
+  switch (inst.op) {
+    case Op::FAdd:
+    case Op::FSub:
+    case Op::FMul:
+    case Op::FDiv:
+    case Op::FSqrt:
+    case Op::FMulAdd:
+    case Op::FConvert:
+    case Op::FNarrow:
+    case Op::FWidenLo:
+    case Op::FWidenHi:
+      return class_of(inst.type) == ValueClass::Xmm;
+    default:
+      return false;
+  }
+}
+
 /// Before arithmetic that trap_on_result() ends. Between the two nothing may be spilled: an instruction that
 /// traps leaves out what comes behind it.
 uint32_t Emitter::start_traps(const ir::Inst& inst) {
@@ -67,7 +87,10 @@ void Emitter::trap_on_result(const ir::Inst& inst, uint8_t d, const uint8_t* arg
     const uint8_t x = chooses_nan(inst) ? d : args[2];
     with(hi::kIdVminss, hi::kIdVminsd, hi::kIdVminps, hi::kIdVminpd, x, xmm(x));
   }
-  end_traps(add_cold_float(inst, d, args, ir::arg_count(inst)), start);
+  Cold& cold = add_cold_float(inst, d, args, ir::arg_count(inst));
+  cold.keeps_flags = kept_flags_ = keeps_flags_by_traps(inst);
+  if (!kept_flags_) no_flags();
+  end_traps(cold, start);
 }
 
 /// UCOMISD and the like: a trap is answered by the same without one.

@@ -202,7 +202,8 @@ bool Emitter::is_vector_only(const ir::Inst& inst) const {
       return (made && class_of(type_of(inst.args[0])) != ValueClass::Memory) ||
              (class_of(inst.type) == ValueClass::Gpr && is_xmm(0));
     default:
-      return options_.sse_floats && (is_native_arithmetic(inst) || is_native_convert(inst));
+      return options_.sse_floats ? is_native_arithmetic(inst) || is_native_convert(inst)
+                                 : keeps_flags_by_traps(inst);
   }
 }
 

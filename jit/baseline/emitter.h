@@ -118,7 +118,8 @@ class Emitter {
     uint8_t d_stored = 0;  ///< bytes
     // (Float, Masked) comes here from host instructions that trap, if there are any
     uint32_t trap_start = 0, trap_size = 0;
-    asmjit::InstId id = 0;  ///< (Masked) to be done without traps, with d, if it has one, args and aux
+    bool keeps_flags = false;  ///< the host's
+    asmjit::InstId id = 0;     ///< (Masked) to be done without traps, with d, if it has one, args and aux
     // Flags: those of d, which becomes args[0], plus args[1] (check), or minus that
     // System
     bool xmm_value = false, xmm_result = false;
@@ -505,6 +506,7 @@ class Emitter {
   /// Exceptions are told by SIGFPE. In a careful block they are not: it masks them where it needs to.
   bool by_traps() const { return options_.fp_traps && !options_.careful; }
   uint32_t here() const { return static_cast<uint32_t>(a_.offset()); }
+  bool keeps_flags_by_traps(const ir::Inst& inst) const;
   uint32_t start_traps(const ir::Inst& inst);
   void end_traps(Cold& cold, uint32_t start);
   void trap_on_result(const ir::Inst& inst, uint8_t d, const uint8_t* args, uint32_t start);

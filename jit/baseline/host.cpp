@@ -95,8 +95,8 @@ std::optional<uint32_t> host_shift_status() {
   return status;
 }
 
-/// The C library has asked the processor already. To ask once more takes a tenth of a millisecond in a virtual
-/// machine, where each CPUID is an exit.
+/// The C library has asked the processor already. To ask once more takes a tenth of a millisecond in a
+/// virtual machine, where each CPUID is an exit.
 HostFeatures host_features() {
   HostFeatures f{.sse42 = CPU_FEATURE_ACTIVE(SSE4_2),
                  .avx = CPU_FEATURE_ACTIVE(AVX),
