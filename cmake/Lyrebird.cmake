@@ -48,6 +48,11 @@ if(LYREBIRD_COUNT)
 elseif(CMAKE_BUILD_TYPE STREQUAL Release AND CMAKE_CXX_COMPILER_ID STREQUAL Clang)
   list(APPEND profile_flags -fprofile-use=${profile} -Wno-profile-instr-unprofiled
     -Wno-profile-instr-out-of-date -Wno-backend-plugin)
+  # The build tool does not know that objects depend on it.
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/cmake/hot.profdata)
+  file(SHA256 ${CMAKE_SOURCE_DIR}/cmake/hot.profdata profile_hash)
+  string(SUBSTRING ${profile_hash} 0 8 profile_hash)
+  list(APPEND profile_flags -DLYREBIRD_PROFILE=0x${profile_hash})
   add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:${profile_flags}>")
 endif()
 
