@@ -31,8 +31,8 @@ inline constexpr uint32_t kMaskedMxcsr = 0x1f80;
 inline constexpr uint32_t kTrapMxcsr = kMaskedMxcsr & ~0x880u;
 
 /// Calls from generated code to C++ go through a thunk that saves what generated code
-/// keeps in registers. Int: pure integer ops. Float: the FP flags are in the state
-/// meanwhile. Full: all of the state is in memory, and may be changed there.
+/// keeps in registers. Int: pure integer ops. Float: MXCSR is kept, C++ only adds FP flags to the state's.
+/// Full: all of the state is in memory, FP flags included, and may be changed there.
 enum class Thunk : uint8_t { Int, Float, Full };
 
 /// The same for regions: rdi the record, rsi the frame, rdx the state; all registers but r11 are kept
