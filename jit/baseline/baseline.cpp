@@ -608,11 +608,15 @@ Stop Baseline::run(const CompiledBlock& first, ir::CpuHeader& cpu, ThreadContext
   thread.stop = {};
   thread.current_op = nullptr;
   FaultGuard guard;
-  if (sigsetjmp(guard.env, 0) != 0) return fault(guard, cpu, thread);
+  const auto done = [&](Stop stop) {
+    if (thread.remake) be_careful(*thread.remake);
+    return stop;
+  };
+  if (sigsetjmp(guard.env, 0) != 0) return done(fault(guard, cpu, thread));
   RunTraps traps(*this, cpu, thread);
   if (fp_traps_) guard.traps = &traps;
   guard.arm();
-  return dispatch(first, cpu, thread);
+  return done(dispatch(first, cpu, thread));
 }
 
 /// What CpuHeader::fault_* says of an access by generated code. False: the interpreter has to find out, as
@@ -666,16 +670,25 @@ void Baseline::count_trap(const Place& place, ir::CpuHeader& cpu, ThreadContext&
     count.count.store(0, std::memory_order_relaxed);
   if (count.count.fetch_add(1, std::memory_order_relaxed) + 1 != options_.fp_trap_limit) return;
   count.count.store(0, std::memory_order_relaxed);
+  thread.remake = place.key;
+  cpu.refresh_request.fetch_or(kRemakeRequest, std::memory_order_relaxed);
+}
+
+/// Outside of the signal's handler: from now on the block is compiled without traps.
+void Baseline::be_careful(ir::BlockKey key) {
   bool is_new;
   {
     const std::lock_guard lock(careful_mutex_);
-    is_new = careful_.insert({place.key.pc, place.key.mode}).second;
+    is_new = careful_.insert({key.pc, key.mode}).second;
     any_careful_ = true;
   }
-  // Jumps from far away inside its image still lead there.
-  if (!is_new && place.image) detach(*place.image->image);
-  thread.remake = place.key;
-  cpu.refresh_request.fetch_or(kRemakeRequest, std::memory_order_relaxed);
+  if (is_new) return;
+  // Jumps from far away inside its image still lead to the code that traps.
+  for (const auto& slot : images_) {
+    const Attached* const attached = slot.load(std::memory_order_acquire);
+    if (attached && (key.pc - attached->base) >> persist::kImagePageBits < attached->image->pages().size())
+      detach(*attached->image);
+  }
 }
 
 bool Baseline::is_careful(ir::BlockKey key) {

@@ -163,6 +163,7 @@ class Baseline final : public Engine {
   };
   bool trap(TrapOwner::State state, ir::CpuHeader& cpu, ThreadContext& thread);
   void count_trap(const Place& place, ir::CpuHeader& cpu, ThreadContext& thread);
+  void be_careful(ir::BlockKey key);
   bool is_careful(ir::BlockKey key);
 
   const ir::StateLayout& layout_;
