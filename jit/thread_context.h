@@ -33,8 +33,8 @@ inline constexpr unsigned kJumpCacheBits = 12;
 inline constexpr unsigned kFrameSize = 32768;
 // Bits of CpuHeader::refresh_request.
 inline constexpr uint32_t kRefreshRequest = 1;  ///< blocks were taken out of the map
-inline constexpr uint32_t kRemakeRequest = 4;   ///< ThreadContext::remake
 inline constexpr uint32_t kSampleRequest = 2;   ///< note in the sampler where you are
+inline constexpr uint32_t kRemakeRequest = 4;   ///< ThreadContext::remake
 /// ThreadContext::generation of a thread that must ask for every single block.
 inline constexpr uint64_t kNoChaining = ~uint64_t{0};
 

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Floating point whose exceptions trap (BaselineOptions::fp_traps). What the host may get wrong is what it
 // would have to look at after each instruction: with an unmasked MXCSR it says so by SIGFPE, and the handler
-// goes on with the cold path. No branch, and the host's flags are left alone:
-// - every NaN that an operation makes of none comes with an invalid operation (Intel SDM vol. 1, 4.8.3.5 to
-//   4.8.3.7); a sum, product, quotient of quiet NaNs is the first of them with both ISAs;
-// - of a fused multiplication the guest's rules may prefer the addend where the host's do not: a minimum
-// raises
-//   invalid for every NaN, so the addend is given to one;
-// - a result that rounding may have lifted to the smallest normal number is tiny when it is halved, and
-// unmasked
-//   that traps although it is exact (4.9.1.5).
+// goes on with the cold path. No branch, and the host's flags are left alone.
+//
+// Every NaN that an operation makes of none comes with an invalid operation (Intel SDM vol. 1, 4.8.3.5 to
+// 4.8.3.7); of quiet NaNs a sum, product or quotient is the first with both ISAs. Of a fused multiplication
+// the guest's rules may prefer the addend where the host's do not: a minimum raises invalid for every NaN, so
+// the addend is given to one. A result that rounding may have lifted to the smallest normal number is tiny
+// when it is halved, and unmasked that traps although it is exact (4.9.1.5).
+//
 // A block that traps again and again is made once more, careful: with its traps masked, and branches.
 #include "jit/baseline/emitter.h"
 #include "jit/baseline/ids.h"
@@ -93,18 +92,12 @@ void Emitter::trap_on_result(const ir::Inst& inst, uint8_t d, const uint8_t* arg
   end_traps(cold, start);
 }
 
-/// UCOMISD and the like: a trap is answered by the same without one.
+/// UCOMISD and the like.
 void Emitter::compare_floats(InstId id, uint8_t a, uint8_t b) {
   if (options_.careful) mask_traps();
   const uint32_t start = here();
   (void)a_.emit(id, xmm(a), xmm(b));
-  if (!by_traps()) return;
-  Cold cold{.kind = Cold::Kind::Masked, .from = a_.newLabel(), .back = a_.newLabel()};
-  cold.id = id;
-  cold.args[0] = a;
-  cold.args[1] = b;
-  end_traps(cold, start);
-  cold_.push_back(cold);
+  if (by_traps()) again_without_traps(id, kNoReg, a, b, start);
 }
 
 /// d: all ones if the scalars are equal.
@@ -112,9 +105,13 @@ void Emitter::equal_floats(bool wide, uint8_t d, uint8_t a, uint8_t b) {
   if (options_.careful) mask_traps();
   const uint32_t start = here();
   vop_imm(wide ? VecOp{hi::kIdCmpsd, hi::kIdVcmpsd} : VecOp{hi::kIdCmpss, hi::kIdVcmpss}, d, a, xmm(b), 0);
-  if (!by_traps()) return;
+  if (by_traps()) again_without_traps(wide ? hi::kIdVcmpsd : hi::kIdVcmpss, d, a, b, start);
+}
+
+/// The cold path of a comparison is the same one, masked.
+void Emitter::again_without_traps(InstId id, uint8_t d, uint8_t a, uint8_t b, uint32_t start) {
   Cold cold{.kind = Cold::Kind::Masked, .from = a_.newLabel(), .back = a_.newLabel()};
-  cold.id = wide ? hi::kIdVcmpsd : hi::kIdVcmpss;
+  cold.id = id;
   cold.d = d;
   cold.args[0] = a;
   cold.args[1] = b;

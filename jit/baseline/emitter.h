@@ -119,7 +119,7 @@ class Emitter {
     // (Float, Masked) comes here from host instructions that trap, if there are any
     uint32_t trap_start = 0, trap_size = 0;
     bool keeps_flags = false;  ///< the host's
-    asmjit::InstId id = 0;     ///< (Masked) to be done without traps, with d, if it has one, args and aux
+    asmjit::InstId id = 0;     ///< (Masked) to be done without traps, with args and d, if it has one
     // Flags: those of d, which becomes args[0], plus args[1] (check), or minus that
     // System
     bool xmm_value = false, xmm_result = false;
@@ -512,6 +512,7 @@ class Emitter {
   void trap_on_result(const ir::Inst& inst, uint8_t d, const uint8_t* args, uint32_t start);
   void compare_floats(asmjit::InstId id, uint8_t a, uint8_t b);
   void equal_floats(bool wide, uint8_t d, uint8_t a, uint8_t b);
+  void again_without_traps(asmjit::InstId id, uint8_t d, uint8_t a, uint8_t b, uint32_t start);
   void emit_cold_masked(const Cold& cold);
   void switch_traps(bool on);
   void mask_traps();
