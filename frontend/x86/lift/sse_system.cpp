@@ -73,6 +73,8 @@ struct SseSystem : Vector {
     const Value at = image_at(512, false, 16);
     Image image;
     load_legacy(image, at);
+    // The reserved bytes at its end are part of the operand: hosts of both vendors fault there.
+    load(I64, plus(at, kHeaderAt - 8));
     ir.RaiseIf(ir.CmpTest(image.words[3], imm(I64, 0xffff0000)), ExitKind::ProtectionFault);
     restore_x87(image);
     for (unsigned i = 0; i < xmm_count(); ++i) ir.SetState(ymm_offset(i), image.xmm[i]);
