@@ -294,6 +294,7 @@ class Fuzz {
       const Ending ending = guests_[i]->run(c, ours_);
       forget_mm(insn, c, ours_);
       forget_precision(c, ours_);
+      forget_flags_of_repeated(insn, c, ours_);
       forget_nans(insn, c, ours_);
       const std::string text = Comparison(c, insn).run(ending, ours_);
       if (text.empty()) continue;

@@ -70,15 +70,16 @@ bool may_not_store(const x86::Insn& insn, const Case& c) {
   return code || memory_address(insn, c) - kData > kPage - memory_size(insn);
 }
 
+bool is_repeated(const x86::Insn& insn) {
+  return x86::row(insn.row).has(x86::RowFlag::String) &&
+         (insn.has(x86::kPrefixRep) || insn.has(x86::kPrefixRepne));
+}
+
 const char* difference_of_intel_strings(const x86::Insn& insn, const Case& c) {
-  const std::string_view name = x86::name_of(insn.row);
-  if (!x86::row(insn.row).has(x86::RowFlag::String)) return nullptr;
-  if (!insn.has(x86::kPrefixRep) && !insn.has(x86::kPrefixRepne)) return nullptr;
+  if (!is_repeated(insn)) return nullptr;
   const bool none = static_cast<uint32_t>(c.in.gpr[x86::kRcx]) == 0;
   if ((none || is_page_fault(c)) && c.mode == x86::Mode::k64 && insn.address_size == 4)
     return "Intel's REP with 32-bit addresses clears the upper halves of registers before its first step";
-  if (is_page_fault(c) && (name == "CMPS" || name == "SCAS"))
-    return "REP CMPS and SCAS that fault give back the flags they began with; ours those of the step before";
   return nullptr;
 }
 
@@ -144,7 +145,7 @@ const char* known_difference(const x86::Insn& insn, const Case& c) {
   if (const char* const why = is_amd() ? difference_of_amd(insn, c) : difference_of_intel(insn, c))
     return why;
   if ((name.starts_with("VMASKMOV") || name.starts_with("VPMASKMOV")) && c.mode != x86::Mode::k64 &&
-      insn.memory.segment == x86::Segment::CS && c.ending.signal == SIGTRAP)
+      insn.memory.segment == x86::Segment::CS && !is_page_fault(c))
     return "masked stores do not ask whether the segment may be written";
   if ((c.in.eflags & kAc) != 0) {
     if (name == "ENTER") return "the order of ENTER's accesses, with AC";
@@ -162,8 +163,10 @@ const char* known_difference(const x86::Insn& insn, const Case& c) {
 bool has_exact_address(const x86::Insn& insn) {
   const std::string_view name = x86::name_of(insn.row);
   if (is_image(insn)) return false;
-  return is_amd() || !(name == "CMPS" || name.starts_with("MASKMOV") || name.starts_with("VMASKMOV") ||
-                       name.starts_with("VPMASKMOV"));
+  // AMD's with 16-bit addresses look at DI first, and take lanes beyond 64 KiB to wrap.
+  return (is_amd() && insn.address_size != 2) ||
+         !(name == "CMPS" || name.starts_with("MASKMOV") || name.starts_with("VMASKMOV") ||
+           name.starts_with("VPMASKMOV"));
 }
 
 bool is_image(const x86::Insn& insn) {
@@ -216,6 +219,13 @@ void forget_gather(const x86::Insn& insn, Case& c) {
   constexpr uint8_t kZeros[16] = {};
   if (used <= 16 && std::memcmp(above, kZeros, 16) == 0)
     std::memcpy(above, c.in.ymm_high[insn.operands[0].reg], 16);
+}
+
+void forget_flags_of_repeated(const x86::Insn& insn, Case& c, const Machine& ours) {
+  constexpr uint64_t kFlags = 0x8d5;
+  const std::string_view name = x86::name_of(insn.row);
+  if (!is_repeated(insn) || !is_page_fault(c) || !(name == "CMPS" || name == "SCAS")) return;
+  c.out.eflags = (c.out.eflags & ~kFlags) | (ours.eflags & kFlags);
 }
 
 void forget_nans(const x86::Insn& insn, Case& c, const Machine& ours) {

@@ -29,6 +29,10 @@ void forget_precision(Case& c, const Machine& ours);
 /// above a destination of 128 bits may be gone by then.
 void forget_gather(const x86::Insn& insn, Case& c);
 
+/// REP CMPS and REP SCAS that fault: Intel's flags are those that they began with, AMD's those of some step,
+/// ours those of the last.
+void forget_flags_of_repeated(const x86::Insn& insn, Case& c, const Machine& ours);
+
 /// Which of several NaNs a dot product gives, and where, is "implementation dependent".
 void forget_nans(const x86::Insn& insn, Case& c, const Machine& ours);
 
