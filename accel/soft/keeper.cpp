@@ -537,7 +537,7 @@ void Keeper::save(const jit::BlockMap& map) {
       const uint64_t in_image = state == Image::State::Ready ? image.image->blocks().size() : 0;
       const uint64_t there = image.file.items() + fresh[i].size();
       int64_t done;
-      if (origins[i].host && there >= kMany && there * kManyOf >= in_image) {
+      if (options_.images && origins[i].host && there >= kMany && there * kManyOf >= in_image) {
         done = freeze(image, origins[i], fresh[i]);
       } else {
         if (in_image && fresh[i].size() < kFew && fresh[i].size() * kFewOf < in_image) continue;

@@ -45,6 +45,7 @@ struct KeepOptions {
   uint64_t limit = 0;     ///< bytes of the directory
   std::chrono::milliseconds interval{5000};  ///< a process that goes on translating saves that often
   bool in_place = true;                      ///< blocks may jump to each other unseen
+  bool images = true;                        ///< else block by block; for an engine that can't freeze()
   bool regions = false;                      ///< those of the optimising tier, too
 };
 

@@ -74,8 +74,8 @@ static std::unique_ptr<jit::Engine> make_compiler([[maybe_unused]] const fronten
 /// Where blocks are watched one by one they must not jump to each other unseen.
 static KeepOptions keep_options(const SoftOptions& options) {
   KeepOptions keep = options.keep;
-  keep.in_place &=
-      options.executor != Executor::Llvm && !log_enabled(LogTopic::Exec) && !log_enabled(LogTopic::Cpu);
+  keep.in_place &= !log_enabled(LogTopic::Exec) && !log_enabled(LogTopic::Cpu);
+  keep.images = options.executor != Executor::Llvm;
   keep.regions = options.executor == Executor::Tiered;
   return keep;
 }

@@ -11,6 +11,7 @@
 #include "jit/persist/build.h"
 #include "jit/persist/hash.h"
 #include "jit/persist/image.h"
+#include "jit/region_compiler.h"
 #include "jit/thread_context.h"
 
 namespace lyrebird::jit {
@@ -97,6 +98,11 @@ uint64_t Baseline::keep_key() const {
                               16 * layout_.other_carry + 8 * host_shifts_tell_first_step() + 32 * fp_traps_);
   for (const auto* const pins : {&pins_.pins, &pins_.vectors})
     for (const baseline::Pin& pin : *pins) key = persist::mix(key ^ pin.offset, pin.reg + 0x9e3779b97f4a7c15);
+  if (every_block_) {
+    const uint64_t compiler = region_compiler_id();
+    if (compiler == 0) return 0;
+    key = persist::mix(key, compiler);
+  }
   return persist::hash_bytes(id.data(), id.size(), key) | 1;
 }
 
@@ -123,13 +129,13 @@ bool Baseline::save(const CompiledBlock& compiled, std::vector<uint8_t>& out) co
 }
 
 bool Baseline::can_keep(const BaselineBlock& block) const {
-  return block.code && !every_block_ && (!options_.system || block.info.movable()) &&
+  return block.code && (!options_.system || block.info.movable()) &&
          !strip_tags_.load(std::memory_order_relaxed);
 }
 
 Baseline::BlockPtr Baseline::copy_in(ir::BlockKey key, uint32_t guest_size, uint32_t guest_count,
                                      BlockInfo info, const uint8_t* from) {
-  if (strip_tags_.load(std::memory_order_relaxed) || every_block_) return nullptr;
+  if (strip_tags_.load(std::memory_order_relaxed)) return nullptr;
   const uint32_t size = info.code_size();
   const uint8_t* const code = cache_.allocate(size);
   if (!code) return nullptr;

@@ -49,6 +49,11 @@ with tempfile.TemporaryDirectory() as top:
     check("as another executor", run(cache, LYREBIRD_JIT="interp")[:2] == off[:2])
     watched = run(cache, LYREBIRD_LOG="exec", LYREBIRD_LOG_FILENAME=os.devnull)
     check("block by block", watched[:2] == off[:2])
+    llvm = {"LYREBIRD_JIT": "llvm"}
+    first, second = run(cache, **llvm), run(cache, **llvm)
+    check(f"all by LLVM: {first[2]} found, {first[3]} not", first[:2] == off[:2] and first[2] == 0 and first[3] > 100)
+    check(f"again: {second[2]} found, {second[3]} not",
+          second[:2] == off[:2] and second[2] > 100 and second[3] * 50 < second[2])
     check("as another processor", run(cache, LYREBIRD_HOST_FEATURES="sse4.2")[:2] == off[:2])
     check("no such place", run("/proc/none")[:2] == off[:2])
     os.chmod(cache, 0o777)
