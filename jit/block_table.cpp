@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstdlib>
 #include <new>
 
 namespace lyrebird::jit {
@@ -14,36 +13,22 @@ namespace {
 
 /// Slots behind the last home.
 constexpr size_t kTail = 1024;
-constexpr size_t kSoonMore = size_t{1} << 15;
 
 constexpr size_t kHugePage = size_t{2} << 20;
 
-/// Stands where a block was; equals no key.
-struct Removed final : CompiledBlock {
-  Removed() { key = {~uint64_t{0}, ~uint32_t{0}}; }
-};
-const Removed kRemoved;
+/// Stands where a block was.
+const CompiledBlock kRemoved;
 
 }  // namespace
 
-BlockTable::Memory::Memory(size_t size) : bytes((size + kHugePage - 1) & ~(kHugePage - 1)) {
-  if (size < kHugePage) {
-    bytes = 0;
-    at = std::calloc(size, 1);
-  } else {
-    at = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (at == MAP_FAILED) at = nullptr;
-    if (at) (void)madvise(at, bytes, MADV_HUGEPAGE);  // only advice
-  }
-  if (!at) throw std::bad_alloc();
+BlockTable::Memory::Memory(size_t size)
+    : bytes(size < kHugePage ? size : (size + kHugePage - 1) & ~(kHugePage - 1)) {
+  at = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (at == MAP_FAILED) throw std::bad_alloc();
+  if (bytes >= kHugePage) (void)madvise(at, bytes, MADV_HUGEPAGE);  // only advice
 }
 
-BlockTable::Memory::~Memory() {
-  if (bytes != 0)
-    munmap(at, bytes);
-  else
-    std::free(at);
-}
+BlockTable::Memory::~Memory() { munmap(at, bytes); }
 
 // Empty slots are zeros.
 BlockTable::BlockTable(size_t slots)
@@ -54,17 +39,32 @@ const CompiledBlock* BlockTable::find(uint64_t place, ir::BlockKey key) const {
     const uint64_t pc = slot->pc.load(std::memory_order_acquire);
     const CompiledBlock* const block = slot->block.load(std::memory_order_acquire);
     if (!block) return nullptr;
-    if (pc == place && block->key == key) return block;
+    if (pc != place || slot->mode.load(std::memory_order_acquire) != key.mode) continue;
+    // At one place several may lie that are moved.
+    if (slot->moved == (key.pc != place) && (!slot->moved || block->key == key)) return block;
   }
 }
 
 bool BlockTable::insert(const CompiledBlock& block) {
-  Slot* slot = &slots_[home(block.place, block.key.pc)];
+  Slot slot;
+  slot.block.store(&block, std::memory_order_relaxed);
+  slot.entry = block.entry;
+  slot.mode.store(block.key.mode, std::memory_order_relaxed);
+  slot.moved = block.key.pc != block.place;
+  return put(block.place, slot);
+}
+
+bool BlockTable::put(uint64_t place, const Slot& from) {
+  const CompiledBlock* const block = from.block.load(std::memory_order_relaxed);
+  Slot* slot = &slots_[home(place, from.moved ? block->key.pc : place)];
   while (slot->block.load(std::memory_order_relaxed)) ++slot;
   if (slot == &slots_[size_ + kTail]) return false;
-  // Generated code that finds the pc relies on the block.
-  slot->block.store(&block, std::memory_order_release);
-  slot->pc.store(block.place, std::memory_order_release);
+  // Who finds the pc relies on the rest.
+  slot->entry = from.entry;
+  slot->mode.store(from.mode.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  slot->moved = from.moved;
+  slot->block.store(block, std::memory_order_release);
+  slot->pc.store(place, std::memory_order_release);
   ++used_;
   ++live_;
   return true;
@@ -74,25 +74,20 @@ void BlockTable::remove(const CompiledBlock& block) {
   for (Slot* slot = &slots_[home(block.place, block.key.pc)]; slot->block.load(std::memory_order_relaxed);
        ++slot) {
     if (slot->block.load(std::memory_order_relaxed) != &block) continue;
+    slot->mode.store(kNoMode, std::memory_order_release);
     slot->block.store(&kRemoved, std::memory_order_release);
     --live_;
     return;
   }
 }
 
-size_t BlockTable::wanted() const {
-  // A program that starts soon has many more.
-  const size_t room = live_ < kSoonMore ? 6 : 3;
-  return std::max(std::bit_ceil(room * live_ + 4), size_ / 4);
-}
+size_t BlockTable::wanted() const { return std::max(std::bit_ceil(3 * live_ + 4), size_ / 4); }
 
 bool BlockTable::copy_to(BlockTable& other) const {
-  constexpr size_t kAhead = 24;  // the blocks are all over memory
   for (size_t i = 0; i < size_ + kTail; ++i) {
-    if (i + kAhead < size_ + kTail)
-      __builtin_prefetch(slots_[i + kAhead].block.load(std::memory_order_relaxed));
     const CompiledBlock* const block = slots_[i].block.load(std::memory_order_relaxed);
-    if (block && block != &kRemoved && !other.insert(*block)) return false;
+    if (!block || block == &kRemoved) continue;
+    if (!other.put(slots_[i].pc.load(std::memory_order_relaxed), slots_[i])) return false;
   }
   return true;
 }

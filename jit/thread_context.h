@@ -114,9 +114,6 @@ struct ThreadContext {
 inline constexpr int32_t kThreadStopKind = offsetof(ThreadContext, stop) + offsetof(Stop, kind);
 inline constexpr int32_t kThreadTableSlots = offsetof(ThreadContext, table_slots);
 inline constexpr int32_t kThreadTableMask = offsetof(ThreadContext, table_mask);
-inline constexpr int32_t kBlockPc = offsetof(CompiledBlock, key) + offsetof(ir::BlockKey, pc);
-inline constexpr int32_t kBlockMode = offsetof(CompiledBlock, key) + offsetof(ir::BlockKey, mode);
-inline constexpr int32_t kBlockEntry = offsetof(CompiledBlock, entry);
 inline constexpr int32_t kThreadJumpCache = offsetof(ThreadContext, jump_cache);
 #pragma GCC diagnostic pop
 

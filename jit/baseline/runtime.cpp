@@ -171,9 +171,11 @@ void Runtime::lookup() {
     if (count < 2 && reg != abi::kState && !(pins_.mask >> reg & 1)) temps[count++] = x86::gpq(reg);
   const x86::Gp slot = temps[0], thread = temps[1], pc = x86::rcx, block = x86::rax;
   const auto in_thread = [&](int32_t offset) { return x86::ptr(thread, offset, 8); };
-  const auto in_slot = [&](size_t offset) { return x86::ptr(slot, static_cast<int32_t>(offset), 8); };
+  const auto in_slot = [&](size_t offset, uint32_t size = 8) {
+    return x86::ptr(slot, static_cast<int32_t>(offset), size);
+  };
   const auto save = [](unsigned reg) { return frame(kFrameSaveGpr + 8 * reg); };
-  const Label probe = a_.newLabel(), next = a_.newLabel(), same_pc = a_.newLabel(), miss = a_.newLabel();
+  const Label probe = a_.newLabel(), same_pc = a_.newLabel(), miss = a_.newLabel(), next = a_.newLabel();
 
   (void)a_.mov(save(0), x86::rax);
   (void)a_.mov(save(1), x86::rcx);
@@ -187,7 +189,7 @@ void Runtime::lookup() {
   (void)a_.add(slot, in_thread(kThreadTableSlots));
   (void)a_.mov(block, pc);
   (void)a_.and_(block, static_cast<int32_t>(BlockTable::kWithin));
-  (void)a_.add(slot, block);
+  (void)a_.lea(slot, x86::ptr(slot, block, 1));
 
   (void)a_.bind(probe);
   (void)a_.cmp(in_slot(offsetof(BlockTable::Slot, pc)), pc);
@@ -203,29 +205,27 @@ void Runtime::lookup() {
   (void)a_.jmp(frame(kFrameExit));
 
   (void)a_.bind(same_pc);
-  (void)a_.mov(block, in_slot(offsetof(BlockTable::Slot, block)));
-  (void)a_.test(block, block);
-  (void)a_.jz(miss);
-  (void)a_.mov(x86::ecx, state(offsetof(ir::CpuHeader, mode)));
-  (void)a_.cmp(x86::ptr(block, kBlockMode, 4), x86::ecx);
-  (void)a_.mov(pc, state(offsetof(ir::CpuHeader, pc)));
+  (void)a_.mov(block.r32(), state(offsetof(ir::CpuHeader, mode)));
+  (void)a_.cmp(in_slot(offsetof(BlockTable::Slot, mode), 4), block.r32());
   (void)a_.jne(next);
-  (void)a_.cmp(x86::ptr(block, kBlockEntry, 8), 0);
+  // Nor has an empty slot, whose pc is 0.
+  (void)a_.cmp(in_slot(offsetof(BlockTable::Slot, entry)), 0);
   (void)a_.je(miss);
   // jump_cache_index()
-  const x86::Gp index = slot;
-  const auto entry = [&](size_t field) {
-    return x86::ptr(thread, index, 3, kThreadJumpCache + static_cast<int32_t>(field), 0);
+  (void)a_.mov(block.r32(), pc.r32());
+  (void)a_.and_(block.r32(), ((1u << kJumpCacheBits) - 1) << 2);
+  (void)a_.lea(thread, x86::ptr(thread, block, 3));
+  const auto note = [&](size_t field, const x86::Gp& value) {
+    (void)a_.mov(x86::ptr(thread, kThreadJumpCache + static_cast<int32_t>(field)), value);
   };
-  (void)a_.mov(index.r32(), pc.r32());
-  (void)a_.and_(index.r32(), ((1u << kJumpCacheBits) - 1) << 2);
-  (void)a_.mov(entry(offsetof(JumpCacheEntry, pc)), pc);
-  (void)a_.mov(x86::ecx, x86::ptr(block, kBlockMode, 4));
-  (void)a_.mov(entry(offsetof(JumpCacheEntry, mode)), x86::ecx);
-  (void)a_.mov(entry(offsetof(JumpCacheEntry, block)), block);
-  (void)a_.mov(x86::rcx, x86::ptr(block, kBlockEntry, 8));
-  (void)a_.mov(entry(offsetof(JumpCacheEntry, entry)), x86::rcx);
-  (void)a_.jmp(x86::rcx);
+  note(offsetof(JumpCacheEntry, pc), pc);
+  (void)a_.mov(block.r32(), in_slot(offsetof(BlockTable::Slot, mode), 4));
+  note(offsetof(JumpCacheEntry, mode), block.r32());
+  (void)a_.mov(block, in_slot(offsetof(BlockTable::Slot, block)));
+  note(offsetof(JumpCacheEntry, block), block);
+  (void)a_.mov(block, in_slot(offsetof(BlockTable::Slot, entry)));
+  note(offsetof(JumpCacheEntry, entry), block);
+  (void)a_.jmp(block);
 }
 
 /// rax: the record; the caller's rax is in its place in the frame already.
