@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "jit/region_compiler.h"
 
-#if !defined(LYREBIRD_STATIC)
+#if defined(LYREBIRD_STATIC)
+#include "base/module.h"
+#else
 #include <dlfcn.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -10,15 +12,19 @@
 #endif
 #include <string>
 
-/// Where everything is linked into one file, this is in it.
-extern "C" [[gnu::weak]] lyrebird::jit::RegionCompiler* lyrebird_make_region_compiler(
-    const lyrebird::jit::RegionTarget* target);
-
 namespace lyrebird::jit {
 
-#if !defined(LYREBIRD_STATIC)
 namespace {
 
+constexpr const char* kFunction = "lyrebird_make_region_compiler";
+
+#if defined(LYREBIRD_STATIC)
+Result<MakeRegionCompiler> find_function() {
+  const Result<void*> found = module_function(kFunction);
+  if (!found) return Error{found.error().message + "; -jit baseline does without"};
+  return reinterpret_cast<MakeRegionCompiler>(*found);
+}
+#else
 constexpr const char* kModule = "liblyrebird_llvm.so";
 
 /// Beside the program, in the lib directory next to it, or (the tests) above it. Calls f(path) for each that
@@ -46,14 +52,24 @@ void* open_module(std::string& tried) {
   return module;
 }
 
-}  // namespace
+Result<MakeRegionCompiler> find_function() {
+  std::string tried;
+  void* const module = open_module(tried);
+  if (!module)
+    return Error{tried.empty()
+                     ? std::string(kModule) + " is neither beside the program nor in its lib directory"
+                     : tried};
+  if (void* const function = dlsym(module, kFunction)) return reinterpret_cast<MakeRegionCompiler>(function);
+  return Error{std::string(kModule) + " is of another version: install it again"};
+}
 #endif
+
+}  // namespace
 
 uint64_t region_compiler_id() {
 #if defined(LYREBIRD_STATIC)
-  return lyrebird_make_region_compiler ? 1 : 0;
+  return 1;  // the build's id says the rest
 #else
-  if (lyrebird_make_region_compiler) return 1;
   uint64_t id = 0;
   each_module([&](const std::string& file) {
     struct stat st;
@@ -68,23 +84,9 @@ uint64_t region_compiler_id() {
 }
 
 Result<std::unique_ptr<RegionCompiler>> make_region_compiler(const RegionTarget& target) {
-  MakeRegionCompiler make = lyrebird_make_region_compiler;
-#if defined(LYREBIRD_STATIC)
-  // A static program has no loader.
-  if (!make) return Error{"this static program was built without LLVM"};
-#else
-  if (!make) {
-    std::string tried;
-    void* const module = open_module(tried);
-    if (!module)
-      return Error{tried.empty()
-                       ? std::string(kModule) + " is neither beside the program nor in its lib directory"
-                       : tried};
-    make = reinterpret_cast<MakeRegionCompiler>(dlsym(module, "lyrebird_make_region_compiler"));
-    if (!make) return Error{std::string(kModule) + " is of another version: install it again"};
-  }
-#endif
-  return std::unique_ptr<RegionCompiler>(make(&target));
+  const Result<MakeRegionCompiler> make = find_function();
+  if (!make) return make.error();
+  return std::unique_ptr<RegionCompiler>((*make)(&target));
 }
 
 }  // namespace lyrebird::jit

@@ -11,12 +11,30 @@
 #include <mutex>
 #include <string_view>
 
+#include "base/log.h"
+#include "base/module.h"
 #include "frontend/x86/decode/insn.h"
 #include "frontend/x86/x86_mode.h"
 
 namespace lyrebird::tools {
 
 namespace {
+
+/// The static program has it in its module.
+#if defined(LYREBIRD_STATIC)
+void* find_function(const char* name) {
+  const Result<void*> found = module_function(name);
+  if (found) return *found;
+  static std::once_flag said;
+  std::call_once(said, [&] { log_always("lyrebird: no disassembly: " + found.error().message + "\n"); });
+  return nullptr;
+}
+#else
+void* find_function(const char* name) {
+  static void* const library = dlopen("libcapstone.so.4", RTLD_NOW | RTLD_LOCAL);
+  return library ? dlsym(library, name) : nullptr;
+}
+#endif
 
 /// The library's functions, and a handle for an architecture.
 struct Capstone {
@@ -25,17 +43,9 @@ struct Capstone {
   csh handle = 0;
 
   Capstone(cs_arch architecture, cs_mode mode) {
-#if defined(LYREBIRD_STATIC)
-    const auto open = cs_open;
-    const auto disasm = cs_disasm;
-    free = cs_free;
-#else
-    void* const library = dlopen("libcapstone.so.4", RTLD_NOW | RTLD_LOCAL);
-    if (!library) return;
-    const auto open = reinterpret_cast<decltype(&cs_open)>(dlsym(library, "cs_open"));
-    const auto disasm = reinterpret_cast<decltype(&cs_disasm)>(dlsym(library, "cs_disasm"));
-    free = reinterpret_cast<decltype(&cs_free)>(dlsym(library, "cs_free"));
-#endif
+    const auto open = reinterpret_cast<decltype(&cs_open)>(find_function("cs_open"));
+    const auto disasm = reinterpret_cast<decltype(&cs_disasm)>(find_function("cs_disasm"));
+    free = reinterpret_cast<decltype(&cs_free)>(find_function("cs_free"));
     if (open && disasm && free && open(architecture, mode, &handle) == CS_ERR_OK) disassemble = disasm;
   }
 

@@ -366,10 +366,13 @@ std::unique_ptr<CompiledBlock> Baseline::compile_region(const ir::Region& region
     if (!regions_ && !no_regions_) {
       auto made = make_region_compiler(
           {.layout = &layout_, .helpers = helpers_, .host = host_, .zero_base = options_.zero_base});
-      if (made)
+      if (made) {
         regions_ = std::move(*made);
-      else
+      } else {
         no_regions_ = true;
+        log_always("lyrebird: no optimising compiler: " + made.error().message +
+                   "; code stays as the first compiler made it\n");
+      }
     }
     if (regions_) code = compile_guarded(region);
   }
