@@ -195,6 +195,14 @@ class Builder {
     return emit({.op = Op::FConvert, .type = to, .elem = a.type, .aux = mode.pack() | extra << kFpModeBits},
                 {a});
   }
+  /// Of F80; those of one operand have no b.
+  Value FFunction(F80Function f, Value a, Value b, FpMode mode) {
+    return emit({.op = Op::FFunction,
+                 .type = Type::F80,
+                 .elem = Type::F80,
+                 .aux = mode.pack() | static_cast<uint32_t>(f) << kFpModeBits},
+                {a, has_two_operands(f) ? b : a});
+  }
   Value FToBf16(Value a, FpMode mode) {
     return emit({.op = Op::FToBf16, .type = Type::I16, .elem = a.type, .aux = mode.pack()}, {a});
   }

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "ir/eval.h"
+#include "ir/f80_functions.h"
 
 namespace lyrebird::ir {
 namespace {
@@ -510,6 +511,10 @@ bool special(const Inst& inst, std::span<const Constant> args, uint8_t* out, FpE
       return int_to_float(inst, args[0], out, env), true;
     case Op::FConvert:
       return convert_float(inst, args[0], out, env), true;
+    case Op::FFunction:
+      put<Float80>(out, eval::FFunction(static_cast<F80Function>(inst.fp_extra()), get<Float80>(args[0].b),
+                                        get<Float80>(args[1].b), env));
+      return true;
     case Op::FToBf16:
       put<uint16_t>(out, eval::FToBf16(get<uint32_t>(args[0].b), env));
       return true;

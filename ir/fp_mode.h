@@ -105,6 +105,23 @@ inline constexpr uint32_t kFpRaw = 1;
 /// most negative number (x86's integer indefinite).
 inline constexpr uint32_t kFpIndefinite = 0x80;
 
+/// Inst::fp_extra() of FFunction, up to Scale; the others are in ir/f80_functions.h only.
+enum class F80Function : uint8_t {
+  Exp2Minus1,  ///< 2^a - 1
+  Log2,        ///< b * log2(a)
+  Log2Plus1,   ///< b * log2(a + 1)
+  Angle,       ///< of the point (a, b)
+  Scale,       ///< a * 2^(b cut to an integer)
+  Tan,
+  Sin,
+  Cos,
+  SinCos,
+};
+/// Whether b counts; else it is a once more.
+constexpr bool has_two_operands(F80Function f) {
+  return f >= F80Function::Log2 && f <= F80Function::Scale;
+}
+
 /// What FCompare gives.
 enum FpOrder : uint8_t { kFpEqual = 0, kFpLess = 1, kFpGreater = 2, kFpUnordered = 3 };
 

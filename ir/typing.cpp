@@ -237,6 +237,11 @@ const char* fp_special_error(const Inst& inst, const Type* operands) {
       return is_float(from) && from == inst.elem && is_float(inst.type) && from != inst.type
                  ? nullptr
                  : "needs two float types";
+    case Op::FFunction:
+      return inst.type == Type::F80 && inst.elem == Type::F80 &&
+                     inst.fp_extra() <= static_cast<uint32_t>(F80Function::Scale)
+                 ? nullptr
+                 : "needs f80 and a function of it";
     case Op::FToBf16:
       return from == Type::F32 && inst.elem == from && inst.type == Type::I16 ? nullptr
                                                                               : "needs f32 and gives i16";
@@ -355,6 +360,7 @@ const char* special_error(const Inst& inst, const Type* operands, HelperTable he
     case Op::FFromIntS:
     case Op::FFromIntU:
     case Op::FConvert:
+    case Op::FFunction:
     case Op::FToBf16:
     case Op::FNarrow:
     case Op::FNarrowBf16:

@@ -6,6 +6,7 @@
 
 #include "frontend/x86/x86_mode.h"
 #include "frontend/x86/x87_functions.h"
+#include "ir/f80_functions.h"
 #include "ir/fp_soft.h"
 
 namespace lyrebird::x86 {
@@ -394,29 +395,12 @@ uint64_t Unit::unary() {
   return 0;
 }
 
-Float80 scaled(Float80 a, Float80 by, FpEnv& env) {
-  const Unpacked x = soft::unpack<Format80>(a, env), n = soft::unpack<Format80>(by, env);
-  if (x.is_not_number() || n.is_not_number()) return soft::nan_result<Format80>(x, n, env);
-  if (n.is_inf()) {
-    if (n.sign ? x.is_inf() : x.is_zero()) return soft::invalid<Format80>(env);
-    soft::note_denormal(x.denormal, env);
-    return n.sign ? soft::zero<Format80>(x.sign) : soft::infinity<Format80>(x.sign);
-  }
-  soft::note_denormal(x.denormal || n.denormal, env);
-  if (x.is_inf() || x.is_zero()) return a;
-  constexpr int kMost = 0x10000;
-  int count = 0;
-  if (!n.is_zero() && n.exp >= 0) count = n.exp > 16 ? kMost : static_cast<int>(n.sig >> (63 - n.exp));
-  if (n.sign) count = -count;
-  return soft::round_pack<Format80>(x.sign, x.exp + count, u128{x.sig} << 64, env);
-}
-
 uint64_t Unit::scale() {
   if (is_empty(0) || is_empty(1)) {
     if (stack_fault(false)) put(0, kIndefinite);
     return 0;
   }
-  const Float80 r = scaled(get(0), get(1), env_);
+  const Float80 r = eval::FFunction(F80Function::Scale, get(0), get(1), env_);
   if (finish()) put(0, r);
   return 0;
 }
@@ -537,6 +521,27 @@ uint64_t Unit::move() {
   return 0;
 }
 
+F80Function function_of(X87Op op) {
+  switch (op) {
+    case X87Op::F2xm1:
+      return F80Function::Exp2Minus1;
+    case X87Op::Yl2x:
+      return F80Function::Log2;
+    case X87Op::Yl2xp1:
+      return F80Function::Log2Plus1;
+    case X87Op::Tan:
+      return F80Function::Tan;
+    case X87Op::Atan:
+      return F80Function::Angle;
+    case X87Op::Sin:
+      return F80Function::Sin;
+    case X87Op::Cos:
+      return F80Function::Cos;
+    default:
+      return F80Function::SinCos;
+  }
+}
+
 /// F2XM1 to FSINCOS.
 uint64_t Unit::function() {
   const X87Op op = insn_.op;
@@ -551,12 +556,13 @@ uint64_t Unit::function() {
   } else if (pushes && !is_empty(7)) {
     if (!stack_fault(true)) return 0;
   } else {
-    const X87FunctionResult r = x87_function(op, get(0), two ? get(1) : kZero, s_.x87_control);
+    const eval::F80FunctionResult r =
+        eval::f80_function(function_of(op), get(0), two ? get(1) : kZero, s_.x87_control);
     env_.flags = r.flags;
     if (angle) s_.c2 = r.incomplete;
     if (!finish() || r.incomplete) return 0;
     first = r.value;
-    second = r.pushed;
+    second = r.second;
   }
   put(to, first);
   if (two) {

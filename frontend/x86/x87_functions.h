@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/// What the x87 computes that no IEEE operation is: its constants, classes and transcendental
-/// functions.
+/// What the x87 has beside operations of the IR: its constants, classes and modes.
 #pragma once
 
 #include "frontend/x86/x86_mode.h"
@@ -28,18 +27,5 @@ unsigned x87_class(uint64_t significand, uint16_t sign_exponent);
 
 /// By how much FPREM lowers an exponent that is more than 63 above the divisor's.
 int x87_partial_steps(int distance);
-
-struct X87FunctionResult {
-  ir::eval::Float80 value = {};   ///< replaces ST0, or ST1 before the pop
-  ir::eval::Float80 pushed = {};  ///< FPTAN, FSINCOS
-  uint32_t flags = 0;             ///< FpFlag bits and kFpRoundedUp
-  bool incomplete = false;        ///< C2: the operand is too large, nothing changed
-};
-/// F2XM1 to FSINCOS with the rounding of the control word and its masks (results of unmasked
-/// overflows and underflows are those that trap handlers see).
-X87FunctionResult x87_function(X87Op op, ir::eval::Float80 st0, ir::eval::Float80 st1, uint16_t control);
-/// The same where the host has no x87: from the host's mathematical library, so the last bits differ
-/// from those of a processor, and with all exceptions masked.
-X87FunctionResult x87_function_soft(X87Op op, ir::eval::Float80 st0, ir::eval::Float80 st1);
 
 }  // namespace lyrebird::x86

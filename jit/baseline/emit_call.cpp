@@ -45,6 +45,8 @@ void Emitter::emit_record(const ir::Inst& inst) {
     failed_ = true;
     return;
   }
+  // The handler computes it on the host's x87, too.
+  if (inst.op == Op::FFunction) flush_f80();
   uint16_t operands[3] = {};
   for (unsigned k = 0; k < count; ++k) operands[k] = use_operand(inst.args[k]);
   const bool has_result = inst.type != Type::None;

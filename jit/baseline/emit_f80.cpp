@@ -62,6 +62,7 @@ bool Emitter::is_native_f80(const ir::Inst& inst) const {
     case Op::FSqrt:
       return is_x87_mode(mode, true) && (inst.fp_extra() & 3) != 2;
     case Op::FCompare:
+    case Op::FFunction:
       return is_x87_mode(mode, true);
     case Op::FRoundInt:
       return is_x87_mode(mode, true) && inst.fp_extra() == 0;
@@ -145,11 +146,13 @@ void Emitter::f80_discard(unsigned depth) {
   f80_stack_.pop_back();
 }
 
-void Emitter::f80_room() {
-  if (f80_stack_.size() < kStack) return;
-  // What is lowest was pushed first. Nothing of the current operation is there: it needs at most two.
-  f80_exchange(kStack - 1);
-  f80_leave_top();
+/// For so many more. What is lowest was pushed first; what else the current operation has there must be
+/// named, or is lost.
+void Emitter::f80_room(unsigned entries) {
+  while (f80_stack_.size() > kStack - entries) {
+    f80_exchange(static_cast<unsigned>(f80_stack_.size() - 1));
+    f80_leave_top();
+  }
 }
 
 /// The top goes where it is needed: to the state, to a slot, or nowhere.
@@ -383,6 +386,9 @@ bool Emitter::emit_f80(const ir::Inst& inst) {
     case Op::FCompare:
       emit_f80_compare(inst);
       break;
+    case Op::FFunction:
+      emit_f80_function(inst);
+      return true;
     case Op::FConvert:
       if (is_raw(inst)) return plan_[now_].fused != 0;
       if (inst.type == Type::F80)
@@ -557,6 +563,52 @@ void Emitter::emit_f80_arithmetic(const ir::Inst& inst) {
   if (depth_of(b) < 0) f80_load(b), f80_exchange(1);
   (void)a_.emit(memory_form(inst.op, false), x86::st(0), x86::st(depth(b)));
   f80_define(now_);
+}
+
+/// Both to be used up, a at the top and b below it.
+void Emitter::f80_pair_to_top(ValueId a, ValueId b) {
+  f80_room(4);  // for either and a copy of it
+  f80_to_top(b);
+  const size_t size = f80_stack_.size();
+  if (root(a) == root(b)) {
+    (void)a_.fld(x86::st(0));
+    return f80_stack_.push_back(kNoValue);
+  }
+  const int old_depth = depth_of(root(a));
+  f80_to_top(a);
+  // What a changed places with, or what was pushed above b.
+  const size_t depth = f80_stack_.size() == size ? static_cast<size_t>(old_depth) : f80_stack_.size() - size;
+  if (depth == 1) return;
+  f80_exchange(1);
+  f80_exchange(static_cast<unsigned>(depth));
+  f80_exchange(1);
+}
+
+void Emitter::emit_f80_function(const ir::Inst& inst) {
+  set_f80_rounding(inst.fp_mode().round);
+  const auto f = static_cast<ir::F80Function>(inst.fp_extra());
+  if (!ir::has_two_operands(f)) {
+    f80_to_top(inst.args[0]);
+    (void)a_.f2xm1();
+    f80_define(now_);
+    return f80_note_status();
+  }
+  f80_pair_to_top(inst.args[0], inst.args[1]);
+  if (f == ir::F80Function::Scale) {
+    (void)a_.fscale();
+    f80_define(now_);
+    f80_note_status();  // C1 does not outlive the pop
+    return f80_discard(1);
+  }
+  if (f == ir::F80Function::Log2)
+    (void)a_.fyl2x();
+  else if (f == ir::F80Function::Log2Plus1)
+    (void)a_.fyl2xp1();
+  else
+    (void)a_.fpatan();
+  f80_stack_.pop_back();
+  f80_define(now_);
+  f80_note_status();
 }
 
 /// The order as a value, from the flags as COMISS leaves them.

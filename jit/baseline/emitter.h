@@ -537,6 +537,7 @@ class Emitter {
   bool is_native_f80(const ir::Inst& inst) const;
   void emit_f80_arithmetic(const ir::Inst& inst);
   void emit_f80_compare(const ir::Inst& inst);
+  void emit_f80_function(const ir::Inst& inst);
   void emit_f80_load(const ir::Inst& inst, asmjit::InstId id);
   void emit_f80_store(const ir::Inst& inst, ir::ValueId address, const ir::MemInfo& info = {});
   bool emit_f80_guest_store(const ir::Inst& inst, const ir::MemInfo& info);
@@ -548,7 +549,7 @@ class Emitter {
   uint32_t f80_map() const;
   void f80_exchange(unsigned depth);
   void f80_discard(unsigned depth);
-  void f80_room();
+  void f80_room(unsigned entries = 1);
   void f80_leave_top();
   void flush_f80();
   void set_f80_control(uint16_t control);
@@ -556,6 +557,7 @@ class Emitter {
   void set_f80_precision(const ir::Inst& inst);
   void f80_load(ir::ValueId root);
   void f80_to_top(ir::ValueId value);
+  void f80_pair_to_top(ir::ValueId a, ir::ValueId b);
   void f80_define(ir::ValueId id);
   void f80_note_status();
   void f80_drop(ir::ValueId root);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Floating-point ops. Each handler exists twice: for the mode that nearly all code
 // runs in, as a compile-time constant, and for any other.
+#include "ir/f80_functions.h"
 #include "jit/interp/general.h"
 
 namespace lyrebird::jit::interp {
@@ -217,6 +218,14 @@ LYREBIRD_HANDLER_ABI void to_int_modular(LYREBIRD_HANDLER_ARGS) {
 }
 
 template <bool kCommonMode>
+LYREBIRD_HANDLER_ABI void function(LYREBIRD_HANDLER_ARGS) {
+  constexpr bool kF80 = true;
+  const auto a = load_value<Type::F80>(op->a, frame, state), b = load_value<Type::F80>(op->b, frame, state);
+  const auto f = static_cast<ir::F80Function>(extra_of(op));
+  LYREBIRD_FLOAT_HANDLER(Type::F80, ir::eval::FFunction(f, a, b, env));
+}
+
+template <bool kCommonMode>
 LYREBIRD_HANDLER_ABI void to_bf16(LYREBIRD_HANDLER_ARGS) {
   constexpr bool kF80 = false;
   const auto a = load_value<Type::F32>(op->a, frame, state);
@@ -286,6 +295,8 @@ Handler select_special_float(const ir::Inst& inst, Type operand) {
         return pick_type<Type::F16, Type::F32, Type::F64, Type::F80>(
             type, []<Type kTo>() -> Handler { return convert<kFrom, kTo, kCommonMode>; });
       });
+    case Op::FFunction:
+      return function<kCommonMode>;
     case Op::FToBf16:
       return to_bf16<kCommonMode>;
     case Op::FNarrow:

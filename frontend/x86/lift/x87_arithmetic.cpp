@@ -73,15 +73,15 @@ struct X87Arithmetic : X87Unit {
     return done(kC1Rounded);
   }
 
-  bool FSCALE() { return function(X87Op::Scale, {0, 1}, 0); }
-  bool FPREM() { return function(X87Op::Remainder, {0, 1}, 0); }
-  bool FPREM1() { return function(X87Op::RemainderNearest, {0, 1}, 0); }
-  bool F2XM1() { return function(X87Op::F2xm1, {0}, 0); }
-  bool FYL2X() { return function(X87Op::Yl2x, {0, 1}, 1); }
-  bool FYL2XP1() { return function(X87Op::Yl2xp1, {0, 1}, 1); }
-  bool FPATAN() { return function(X87Op::Atan, {0, 1}, 1); }
-  bool FSIN() { return function(X87Op::Sin, {0}, 0); }
-  bool FCOS() { return function(X87Op::Cos, {0}, 0); }
+  bool FSCALE() { return computed(X87Op::Scale, F80Function::Scale, 0); }
+  bool FPREM() { return function(X87Op::Remainder, {0, 1}); }
+  bool FPREM1() { return function(X87Op::RemainderNearest, {0, 1}); }
+  bool F2XM1() { return computed(X87Op::F2xm1, F80Function::Exp2Minus1, 0); }
+  bool FYL2X() { return computed(X87Op::Yl2x, F80Function::Log2, 1); }
+  bool FYL2XP1() { return computed(X87Op::Yl2xp1, F80Function::Log2Plus1, 1); }
+  bool FPATAN() { return computed(X87Op::Atan, F80Function::Angle, 1); }
+  bool FSIN() { return function(X87Op::Sin, {0}); }
+  bool FCOS() { return function(X87Op::Cos, {0}); }
   bool FXTRACT() { return execute({X87Op::Extract}); }
   bool FPTAN() { return execute({X87Op::Tan}); }
   bool FSINCOS() { return execute({X87Op::SinCos}); }
@@ -94,11 +94,19 @@ struct X87Arithmetic : X87Unit {
     return true;
   }
 
-  bool function(X87Op op, std::initializer_list<unsigned> needed, uint8_t pops) {
+  bool function(X87Op op, std::initializer_list<unsigned> needed) {
     if (!is_simple(needed)) return execute({op});
     call({op}, imm(I64, 0), imm(I64, 0));
-    pop(pops);
     return keep_mode();
+  }
+
+  /// The function replaces ST0, or ST1 before a pop.
+  bool computed(X87Op op, F80Function f, unsigned pops) {
+    const bool two = ir::has_two_operands(f);
+    if (!is_simple({0}) || (two && !is_used(1))) return execute({op});
+    set_st(pops, ir.FFunction(f, st(0), two ? st(1) : Value{}, mode()));
+    pop(pops);
+    return done(kC1Rounded);
   }
 
   static Op ir_op(X87Op op) {

@@ -11,6 +11,8 @@
 
 namespace lyrebird::x86 {
 
+using ir::F80Function;
+
 class X87Unit : public Lifter {
  public:
   using Lifter::Lifter;
