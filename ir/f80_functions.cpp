@@ -165,26 +165,26 @@ void note_status(F80Function f, uint32_t status, F80FunctionResult& r) {
 
 /// Each function by what it does to the stack: replaces ST0, pops, or pushes.
 #define LYREBIRD_X87_FUNCTION(replaces, pops, pushes) \
-  switch (f) {                                       \
-    case F80Function::Exp2Minus1:                                \
+  switch (f) {                                        \
+    case F80Function::Exp2Minus1:                     \
       replaces("f2xm1");                              \
       break;                                          \
-    case F80Function::Log2:                                 \
+    case F80Function::Log2:                           \
       pops("fyl2x");                                  \
       break;                                          \
-    case F80Function::Log2Plus1:                               \
+    case F80Function::Log2Plus1:                      \
       pops("fyl2xp1");                                \
       break;                                          \
-    case F80Function::Tan:                                  \
+    case F80Function::Tan:                            \
       pushes("fptan");                                \
       break;                                          \
-    case F80Function::Angle:                                 \
+    case F80Function::Angle:                          \
       pops("fpatan");                                 \
       break;                                          \
-    case F80Function::Sin:                                  \
+    case F80Function::Sin:                            \
       replaces("fsin");                               \
       break;                                          \
-    case F80Function::Cos:                                  \
+    case F80Function::Cos:                            \
       replaces("fcos");                               \
       break;                                          \
     default:                                          \

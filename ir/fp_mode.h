@@ -118,9 +118,7 @@ enum class F80Function : uint8_t {
   SinCos,
 };
 /// Whether b counts; else it is a once more.
-constexpr bool has_two_operands(F80Function f) {
-  return f >= F80Function::Log2 && f <= F80Function::Scale;
-}
+constexpr bool has_two_operands(F80Function f) { return f >= F80Function::Log2 && f <= F80Function::Scale; }
 
 /// What FCompare gives.
 enum FpOrder : uint8_t { kFpEqual = 0, kFpLess = 1, kFpGreater = 2, kFpUnordered = 3 };

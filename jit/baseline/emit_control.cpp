@@ -64,14 +64,35 @@ void Emitter::jump_exit_if(Cc cc, unsigned exit) {
   if (linked && !leaves_page(exits_[exit])) exits_[exit].patch = end - 4;
 }
 
+/// exit_request and the engine's own request behind it, at once.
+void Emitter::compare_requests() {
+  constexpr int kRequest = static_cast<int>(offsetof(ir::CpuHeader, exit_request)) - abi::kStateBias;
+  static_assert(kRequest == static_cast<int8_t>(kRequest));
+  a_.compare_with_zero(abi::kState, kRequest);
+}
+
 void Emitter::emit_exit_if(const ir::Inst& inst) {
-  flush_f80();
   const Cc cc = evaluate(inst.args[0]);
   unmask_traps();
-  jump_exit_if(cc, add_exit(jump_to(inst.imm)));
+  leave_if(cc, jump_to(inst.imm));
+}
+
+void Emitter::emit_jump(const ir::Inst& inst) {
+  const bool loops = is_f80_loop(inst.imm);
+  if (!loops) flush_f80();
+  unmask_traps();
+  if (loops) return emit_f80_round();
+  jump_exit(add_exit(jump_to(inst.imm)));
 }
 
 void Emitter::emit_branch(const ir::Inst& inst) {
+  if (is_f80_loop(inst.imm) || is_f80_loop(inst.high())) {
+    const Cc cc = evaluate(inst.args[0]);
+    unmask_traps();
+    const bool taken = is_f80_loop(inst.imm);
+    leave_if(taken ? x86::negateCond(cc) : cc, jump_to(taken ? inst.high() : inst.imm));
+    return emit_f80_round();
+  }
   flush_f80();
   const Cc cc = evaluate(inst.args[0]);
   unmask_traps();

@@ -24,8 +24,7 @@ using ir::ValueId;
 
 namespace {
 
-constexpr uint16_t kDefaultControl = 0x37f;
-constexpr unsigned kStack = 8;
+constexpr unsigned kStack = kF80Stack;
 
 /// The host's rules are those of the mode, but for the rounding.
 bool is_x87_mode(const FpMode& mode, bool reports_denormals) {
@@ -184,9 +183,9 @@ void Emitter::f80_leave_top() {
 
 /// Nothing is left on the host's x87; the state has everything.
 void Emitter::flush_f80() {
-  if (f80_stack_.empty() && f80_control_ == kDefaultControl) return;
+  if (f80_stack_.empty() && f80_control_ == kF80DefaultControl) return;
   while (!f80_stack_.empty()) f80_leave_top();
-  set_f80_control(kDefaultControl);
+  set_f80_control(kF80DefaultControl);
 }
 
 void Emitter::flush_f80_fields(uint32_t offset, uint32_t size) {

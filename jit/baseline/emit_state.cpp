@@ -18,6 +18,7 @@ void Emitter::emit_get_state(const ir::Inst& inst) {
   const ValuePlan& plan = plan_[now_];
   if (!plan.needed || plan.root != now_) return;
   const auto offset = static_cast<uint32_t>(inst.imm);
+  if (inst.type == Type::F80 && depth_of(now_) >= 0) return touch(now_);  // start_f80_loop()
   flush_f80_at(offset, ir::byte_size(inst.type));
   if (const Pin* pin = pins_.at(offset)) {
     if (offset == pin->offset && class_of(inst.type) == ValueClass::Gpr && inst.type != Type::I1) {

@@ -79,9 +79,11 @@ bool Emitter::attempt() {
   movable_ = options_.system;
   pool_.clear();
   cold_.clear();
+  f80_exits_.clear();
   start_body();
   status_incoming_ = notes_flags_ = may_delay_ && keeps_incoming_status();
   emit_entry();
+  start_f80_loop();
   if (!emit_body()) return false;
   hot_size_ = static_cast<uint32_t>(a_.offset()) - kCodeHeader;
   hot_count_ = a_.count() - prefix_count_;
@@ -109,7 +111,7 @@ void Emitter::start_body() {
   slot_end_ = kFrameSlots;
   f80_stack_.clear();
   std::fill(std::begin(f80_dirty_), std::end(f80_dirty_), ir::kNoValue);
-  f80_control_ = 0x37f;
+  f80_control_ = kF80DefaultControl;
   delayed_ = FlagsAt::State;
   no_flags();
   failed_ = false;
@@ -145,9 +147,6 @@ void Emitter::emit_entry() {
   a_.start_with_zeros(kCodeHeader);
   const unsigned exit =
       add_exit({.kind = ExitPlan::Kind::Entry, .mode = block_->key.mode, .pc = block_->key.pc});
-  // exit_request and the engine's own request behind it, at once.
-  constexpr int kRequest = static_cast<int>(offsetof(ir::CpuHeader, exit_request)) - abi::kStateBias;
-  static_assert(kRequest == static_cast<int8_t>(kRequest));
   uint32_t skip = 0;
   if (pins_.status != 0) {
     // For who comes with the guest's flags in the host's: where they are overwritten they are stored only for
@@ -161,7 +160,7 @@ void Emitter::emit_entry() {
   }
   prefix_ = static_cast<uint32_t>(a_.offset()) - kCodeHeader;
   prefix_count_ = a_.count();
-  a_.compare_with_zero(abi::kState, kRequest);
+  compare_requests();
   to_stub_if(Cc::kNE, exit);
   after_check_ = static_cast<uint32_t>(a_.offset());
   if (notes_flags_) {
@@ -214,9 +213,7 @@ void Emitter::emit_inst(const ir::Inst& inst) {
       if (const int field = f80_field(inst.imm); field >= 0) f80_forget_field(static_cast<unsigned>(field));
       return;
     case Op::Jump:
-      flush_f80();
-      unmask_traps();
-      return jump_exit(add_exit(jump_to(inst.imm)));
+      return emit_jump(inst);
     case Op::Branch:
       return emit_branch(inst);
     case Op::JumpIndirect:
@@ -254,6 +251,7 @@ uint32_t Emitter::emit_leave(uint32_t way) {
 /// What is out of line: cold paths, stubs of exits, the interpreter's records, constants.
 void Emitter::emit_tail() {
   for (size_t i = 0; i < cold_.size(); ++i) emit_cold(cold_[i]);
+  emit_f80_exits();
   uint32_t leave = 0;  ///< what all exits but the indirect end with, and behind stores of the flags
   uint32_t store_and_leave[4] = {};
   for (unsigned i = 0; i < exits_.size(); ++i) {

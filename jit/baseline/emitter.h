@@ -28,6 +28,9 @@
 
 namespace lyrebird::jit::baseline {
 
+inline constexpr uint16_t kF80DefaultControl = 0x37f;  ///< the x87's, outside of blocks
+inline constexpr unsigned kF80Stack = 8;
+
 struct EmitOptions {
   bool zero_base = true;    ///< CpuHeader::memory_base is 0
   bool system = false;      ///< guest memory is reached by the TLB (jit/tlb.h)
@@ -141,6 +144,23 @@ class Emitter {
     uint8_t reg = kNoReg;
     uint32_t slot = 0;  ///< where it is if it is in no register
   };
+
+  /// A side exit that has something to store.
+  struct F80Exit {
+    Label from;
+    unsigned exit;
+    uint16_t control;
+    uint8_t count = 0;
+    uint8_t fields[kF80Stack] = {};  ///< of each entry of the stack, the lowest first: a bit for each field
+  };
+  /// A block that jumps to itself with fields on the stack, the lowest first.
+  struct F80Loop {
+    std::vector<uint8_t> fields;
+    std::vector<ir::ValueId> ids;  ///< of what the block reads of them
+    uint32_t start = 0;            ///< where a round begins; 0: it is no such block
+    uint16_t control = kF80DefaultControl;
+  };
+  static constexpr size_t kMostCarried = 5;  ///< the others are for what a round computes
 
   // --- emitter.cpp
   bool attempt();
@@ -534,6 +554,18 @@ class Emitter {
   // --- emit_f80.cpp
   bool emit_f80(const ir::Inst& inst);
   bool emit_f80_flags();
+
+  // --- emit_f80_exits.cpp
+  F80Exit f80_exit(unsigned exit);
+  void leave_f80(const F80Exit& f);
+  void leave_if(asmjit::x86::CondCode cc, const ExitPlan& plan);
+  void emit_f80_exits();
+  bool is_f80_loop(uint64_t pc) const;
+  ir::ValueId carried_f80(uint32_t offset) const;
+  void start_f80_loop();
+  void emit_f80_round();
+  void order_f80_for_round();
+
   bool is_native_f80(const ir::Inst& inst) const;
   void emit_f80_arithmetic(const ir::Inst& inst);
   void emit_f80_compare(const ir::Inst& inst);
@@ -582,7 +614,9 @@ class Emitter {
   void define_from_memory(Mem from);
 
   // --- emit_control.cpp
+  void compare_requests();
   void emit_exit_if(const ir::Inst& inst);
+  void emit_jump(const ir::Inst& inst);
   void emit_branch(const ir::Inst& inst);
   void emit_jump_indirect(const ir::Inst& inst);
   void emit_raise(const ir::Inst& inst, bool conditional);
@@ -641,7 +675,10 @@ class Emitter {
 
   std::vector<ir::ValueId> f80_stack_;     ///< roots on the host's x87, the lowest first; none: a temporary
   ir::ValueId f80_dirty_[Pins::kMostF80];  ///< what a field has that is not stored yet
-  uint16_t f80_control_ = 0x37f;           ///< the host's control word
+  uint16_t f80_control_ = kF80DefaultControl;  ///< the host's control word
+
+  std::vector<F80Exit> f80_exits_;
+  F80Loop f80_loop_;
 
   std::vector<ExitPlan> exits_;
   struct ExitJump {
