@@ -239,7 +239,7 @@ void Keeper::try_image(Image& image, const Place& place) {
     image.state = state;
     // Who changes the guest's code from here on finds the image; who did before shows here.
     if (changes_.load() != changes) state = Image::State::Rejected;
-    if (state == Image::State::Ready && options_.in_place)
+    if (state == Image::State::Ready)
       image.in_place = engine_.attach(*image.image, image.start);
     if (image.in_place) image.loaded = std::vector<std::atomic<bool>>(image.pages());
     image.image->close_file();

@@ -44,7 +44,6 @@ struct KeepOptions {
   std::string key;        ///< whatever translations depend on that neither engine nor guest code tell
   uint64_t limit = 0;     ///< bytes of the directory
   std::chrono::milliseconds interval{5000};  ///< a process that goes on translating saves that often
-  bool in_place = true;                      ///< blocks may jump to each other unseen
   bool images = true;                        ///< else block by block; for an engine that can't freeze()
   bool regions = false;                      ///< those of the optimising tier, too
 };

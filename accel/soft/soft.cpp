@@ -44,6 +44,9 @@ bool is_transient(const ir::Block& block) {
 
 }  // namespace
 
+/// Whether blocks are watched one by one: none may go on unseen.
+static bool watched() { return log_enabled(LogTopic::Exec) || log_enabled(LogTopic::Cpu); }
+
 /// nullptr: the interpreter does it.
 static std::unique_ptr<jit::Engine> make_compiler([[maybe_unused]] const frontend::Frontend& frontend,
                                                   const SoftOptions& options) {
@@ -55,6 +58,7 @@ static std::unique_ptr<jit::Engine> make_compiler([[maybe_unused]] const fronten
             .zero_base = options.zero_base,
             // What is out of the map keeps its place for a while.
             .code_bytes = options.code_bytes ? options.code_bytes : options.memory_limit / 4 * 5 + (1u << 20),
+            .loops = !watched(),
             .pin_vectors = options.executor == Executor::Baseline,
             .fp_traps = options.fp_traps && options.executor == Executor::Baseline});
     if (options.executor == Executor::Llvm) {
@@ -71,10 +75,9 @@ static std::unique_ptr<jit::Engine> make_compiler([[maybe_unused]] const fronten
   return nullptr;
 }
 
-/// Where blocks are watched one by one they must not jump to each other unseen.
 static KeepOptions keep_options(const SoftOptions& options) {
   KeepOptions keep = options.keep;
-  keep.in_place &= !log_enabled(LogTopic::Exec) && !log_enabled(LogTopic::Cpu);
+  if (watched()) keep.directory.clear();
   keep.images = options.executor != Executor::Llvm;
   keep.regions = options.executor == Executor::Tiered;
   return keep;
@@ -270,7 +273,7 @@ Exit SoftVcpu::run() {
   const jit::ThreadContext::Running running(*thread_);
   // Whoever was told of a fault and comes back to it as if it were gone gets the interpreter's word.
   const bool may_trust = state_.pc != std::exchange(fault_pc_, std::nullopt);
-  const bool every_block = log_enabled(LogTopic::Exec) || log_enabled(LogTopic::Cpu);
+  const bool every_block = watched();
   thread_->set_chaining(!every_block);
   for (;;) {
     if (state_.exit_request.load(std::memory_order_relaxed) != 0)

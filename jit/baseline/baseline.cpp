@@ -156,6 +156,7 @@ std::unique_ptr<CompiledBlock> Baseline::compile(const ir::Block& block) {
   auto emitter = take_emitter();
   const baseline::EmitOptions options{.zero_base = options_.zero_base,
                                       .system = options_.system,
+                                      .loops = options_.loops,
                                       .marks = observer_ != nullptr,
                                       .sse_floats = layout_.sse_floats,
                                       .strip_tags = strip_tags_.load(std::memory_order_relaxed),

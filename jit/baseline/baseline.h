@@ -38,6 +38,7 @@ struct BaselineOptions {
   bool zero_base = true;  ///< every CpuHeader::memory_base is 0
   size_t code_bytes = size_t{256} << 20;
   bool system = false;  ///< guest memory is reached by the TLB (jit/tlb.h)
+  bool loops = true;    ///< a block may jump to itself without an exit, which needs chaining
   /// Hot vectors stay in host registers, where the host has AVX-512. Regions don't know of that: not for
   /// both.
   bool pin_vectors = false;

@@ -93,7 +93,7 @@ void Emitter::start_f80_loop() {
   const uint64_t self = block_->key.pc;
   const bool loops = (last.op == Op::Jump && last.imm == self) ||
                      (last.op == Op::Branch && (last.imm == self || last.high() == self));
-  if (!loops || options_.system) return;
+  if (!loops || !options_.loops || options_.system) return;
   for (const ir::Inst& inst : block_->insts)
     if (inst.op == Op::CallHelper) return;
   for (unsigned field = 0; field < pins_.f80.size() && f80_loop_.fields.size() < kMostCarried; ++field) {

@@ -34,6 +34,7 @@ inline constexpr unsigned kF80Stack = 8;
 struct EmitOptions {
   bool zero_base = true;    ///< CpuHeader::memory_base is 0
   bool system = false;      ///< guest memory is reached by the TLB (jit/tlb.h)
+  bool loops = true;        ///< BaselineOptions has it
   bool marks = false;       ///< note where the code of each guest instruction starts
   bool sse_floats = false;  ///< StateLayout::sse_floats
   bool strip_tags = false;  ///< AddressRule::IgnoreTop is done inline, not by the fault path
