@@ -239,8 +239,7 @@ void Keeper::try_image(Image& image, const Place& place) {
     image.state = state;
     // Who changes the guest's code from here on finds the image; who did before shows here.
     if (changes_.load() != changes) state = Image::State::Rejected;
-    if (state == Image::State::Ready)
-      image.in_place = engine_.attach(*image.image, image.start);
+    if (state == Image::State::Ready) image.in_place = engine_.attach(*image.image, image.start);
     if (image.in_place) image.loaded = std::vector<std::atomic<bool>>(image.pages());
     image.image->close_file();
     counters_.images.fetch_add(state == Image::State::Ready, std::memory_order_relaxed);
