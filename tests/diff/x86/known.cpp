@@ -47,6 +47,11 @@ const char* difference_of_amd(const x86::Insn& insn, const Case& c) {
   if ((name == "VPEXTRD" || name == "VPINSRD" || name == "VPEXTRQ" || name == "VPINSRQ") &&
       c.mode != x86::Mode::k64 && c.ending.signal == SIGILL)
     return "AMD's #UD for VEX.W outside of 64-bit mode";
+  constexpr uint64_t kAvx = 4, kYmmAt = 576, kImage = 832;
+  const bool only_ymm_is_missing = kPage - (memory_address(insn, c) - kData) - kYmmAt < kImage - kYmmAt;
+  if (name.starts_with("XRSTOR") && is_page_fault(c) && only_ymm_is_missing &&
+      (c.in.gpr[0] & ~header_components(insn, c) & kAvx))
+    return "AMD's XRSTOR asks for the memory of components that it only initialises";
   const bool hashes = name.starts_with("SHA1") || name.starts_with("SHA256");
   if (hashes && has_memory(insn) && memory_address(insn, c) % 16 != 0)
     return "AMD's SHA instructions take memory that is not aligned";
