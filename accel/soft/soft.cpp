@@ -44,9 +44,6 @@ bool is_transient(const ir::Block& block) {
 
 }  // namespace
 
-/// Whether blocks are watched one by one: none may go on unseen.
-static bool watched() { return log_enabled(LogTopic::Exec) || log_enabled(LogTopic::Cpu); }
-
 /// nullptr: the interpreter does it.
 static std::unique_ptr<jit::Engine> make_compiler([[maybe_unused]] const frontend::Frontend& frontend,
                                                   const SoftOptions& options) {
@@ -58,7 +55,7 @@ static std::unique_ptr<jit::Engine> make_compiler([[maybe_unused]] const fronten
             .zero_base = options.zero_base,
             // What is out of the map keeps its place for a while.
             .code_bytes = options.code_bytes ? options.code_bytes : options.memory_limit / 4 * 5 + (1u << 20),
-            .loops = !watched(),
+            .loops = !trace::every_block(),
             .pin_vectors = options.executor == Executor::Baseline,
             .fp_traps = options.fp_traps && options.executor == Executor::Baseline});
     if (options.executor == Executor::Llvm) {
@@ -77,7 +74,7 @@ static std::unique_ptr<jit::Engine> make_compiler([[maybe_unused]] const fronten
 
 static KeepOptions keep_options(const SoftOptions& options) {
   KeepOptions keep = options.keep;
-  if (watched()) keep.directory.clear();
+  if (trace::every_block()) keep.directory.clear();
   keep.images = options.executor != Executor::Llvm;
   keep.regions = options.executor == Executor::Tiered;
   return keep;
@@ -273,7 +270,7 @@ Exit SoftVcpu::run() {
   const jit::ThreadContext::Running running(*thread_);
   // Whoever was told of a fault and comes back to it as if it were gone gets the interpreter's word.
   const bool may_trust = state_.pc != std::exchange(fault_pc_, std::nullopt);
-  const bool every_block = watched();
+  const bool every_block = trace::every_block();
   thread_->set_chaining(!every_block);
   for (;;) {
     if (state_.exit_request.load(std::memory_order_relaxed) != 0)

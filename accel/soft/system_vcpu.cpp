@@ -300,7 +300,7 @@ Exit SystemVcpu::run() {
       if (vcpu.soft_.turns_) vcpu.soft_.turns_->release(vcpu);
     }
   } const leave{*this};
-  const bool every_block = log_enabled(LogTopic::Exec) || log_enabled(LogTopic::Cpu);
+  const bool every_block = trace::every_block();
   thread_->set_chaining(!every_block);
   for (;;) {
     if (state_.exit_request.load(std::memory_order_relaxed) != 0)

@@ -78,6 +78,8 @@ void host_code(uint64_t pc, const uint8_t* code, size_t size, std::string& out) 
     dump(pc, code, size, out);
 }
 
+bool every_block() { return log_enabled(LogTopic::Exec) || log_enabled(LogTopic::Cpu); }
+
 void block_entry(const jit::CompiledBlock& block, const ir::CpuHeader& state, const ir::StateLayout& layout) {
   log(LogTopic::Exec, "block {:#x} mode={:#x} {} instructions\n", block.key.pc, block.key.mode,
       block.guest_count);

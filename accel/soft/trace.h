@@ -12,6 +12,8 @@ void translated(const ir::Block& block, frontend::CodeSource& code, const fronte
 void optimised(const ir::Block& block, const frontend::Frontend& frontend);
 /// Appends host code as text.
 void host_code(uint64_t pc, const uint8_t* code, size_t size, std::string& out);
+/// Whether blocks are watched one by one: none may go on to another, or round, unseen.
+bool every_block();
 /// Before a block runs: exec and cpu.
 void block_entry(const jit::CompiledBlock& block, const ir::CpuHeader& state, const ir::StateLayout& layout);
 
