@@ -115,6 +115,10 @@ void BlockMap::publish_more(std::vector<std::unique_ptr<CompiledBlock>> blocks, 
   const std::lock_guard lock(mutex_);
   const Stamps now = stamps(blocks.front()->key.pc);
   if (now.first != seen.first || now.second != seen.second) return;
+  const BlockTable& table = *table_.load(std::memory_order_relaxed);
+  for (const auto& owned : blocks) table.want(owned->key.pc);
+  Page& list = page_blocks(blocks.front()->key.pc >> kPageBits);
+  list.reserve(list.size() + blocks.size() + 1);
   for (auto& owned : blocks) {
     if (stats_.bytes + owned->host_size > limit_) return;
     owned->place = owned->key.pc;

@@ -128,7 +128,7 @@ class BlockMap {
  private:
   friend struct ThreadContext;
   using Page = std::vector<CompiledBlock*>;
-  static constexpr size_t kFirstTable = size_t{1} << 12;
+  static constexpr size_t kFirstTable = size_t{1} << 10;
   static constexpr unsigned kStampBits = 10;
 
   /// Free once every running thread has seen the generation.

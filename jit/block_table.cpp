@@ -15,6 +15,7 @@ namespace {
 constexpr size_t kTail = 1024;
 
 constexpr size_t kHugePage = size_t{2} << 20;
+constexpr size_t kSmall = kHugePage / sizeof(BlockTable::Slot);
 
 /// Stands where a block was.
 const CompiledBlock kRemoved;
@@ -81,7 +82,11 @@ void BlockTable::remove(const CompiledBlock& block) {
   }
 }
 
-size_t BlockTable::wanted() const { return std::max(std::bit_ceil(3 * live_ + 4), size_ / 4); }
+// Small ones grow by more: copying them to the next is most of their time.
+size_t BlockTable::wanted() const {
+  const size_t roomy = std::bit_ceil(6 * live_ + 4);
+  return std::max(roomy <= kSmall ? roomy : std::bit_ceil(3 * live_ + 4), size_ / 4);
+}
 
 bool BlockTable::copy_to(BlockTable& other) const {
   for (size_t i = 0; i < size_ + kTail; ++i) {

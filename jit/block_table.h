@@ -34,6 +34,8 @@ class BlockTable {
   explicit BlockTable(size_t slots);  ///< a power of 2, at least 4
 
   const CompiledBlock* find(uint64_t place, ir::BlockKey key) const;
+  /// Asks for the memory of a place that is looked for, or filled, soon.
+  void want(uint64_t pc) const { __builtin_prefetch(&slots_[home(pc, pc)], 1); }
   /// The key is not in the table. False: no place near its home, which takes very odd keys.
   bool insert(const CompiledBlock& block);
   void remove(const CompiledBlock& block);

@@ -34,6 +34,13 @@ BaselineBlock::~BaselineBlock() {
 
 void BaselineBlock::removed() { engine.unlink(*this); }
 
+void BaselineBlock::operator delete(BaselineBlock* block, std::destroying_delete_t) {
+  BlockPool& pool = block->engine.pool_;
+  const size_t size = sizeof(BaselineBlock) + block->info_size;
+  block->~BaselineBlock();
+  pool.give(block, size);
+}
+
 }  // namespace baseline
 
 using baseline::BaselineBlock;
@@ -179,7 +186,8 @@ std::unique_ptr<CompiledBlock> Baseline::compile(const ir::Block& block) {
 
 Baseline::BlockPtr Baseline::make_block(ir::BlockKey key, uint32_t guest_size, uint32_t guest_count,
                                         const uint8_t* info, size_t info_size) {
-  BlockPtr block(new (info_size) BaselineBlock(*this));
+  BlockPtr block(new (pool_, info_size) BaselineBlock(*this));
+  block->info_size = static_cast<uint32_t>(info_size);
   block->key = key;
   block->guest_size = guest_size;
   block->guest_count = guest_count;
@@ -758,11 +766,13 @@ void Baseline::before_fork() {
   careful_mutex_.lock();
   link_mutex_.lock();
   emitters_mutex_.lock();
+  pool_.before_fork();
   cache_.before_fork();
 }
 
 void Baseline::after_fork_in_parent() {
   cache_.after_fork_in_parent();
+  pool_.after_fork();
   emitters_mutex_.unlock();
   link_mutex_.unlock();
   careful_mutex_.unlock();
@@ -774,6 +784,7 @@ bool Baseline::after_fork_in_child(bool prepared) {
   (void)regions_.release();
   if (prepared) {
     cache_.after_fork_in_child();
+    pool_.after_fork();
     emitters_mutex_.unlock();
     link_mutex_.unlock();
     careful_mutex_.unlock();
@@ -782,7 +793,9 @@ bool Baseline::after_fork_in_child(bool prepared) {
   new (&careful_mutex_) std::mutex;
   new (&careful_) std::set<std::pair<uint64_t, uint32_t>>;
   new (&link_mutex_) std::mutex;
-  new (&links_) baseline::LinkPool;  // the parent's may be in the middle of a change
+  // The parent's may be in the middle of a change.
+  new (&links_) baseline::LinkPool;
+  new (&pool_) baseline::BlockPool;
   for (auto& image : images_) image = nullptr;
   new (&emitters_mutex_) std::mutex;
   for (auto& emitter : emitters_) (void)emitter.release();

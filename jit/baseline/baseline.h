@@ -197,6 +197,7 @@ class Baseline final : public Engine {
   /// By their ids, in the first free place from the low bits on; what is in use stays. Written under
   /// link_mutex_.
   std::array<std::atomic<Attached*>, 256> images_{};
+  baseline::BlockPool pool_;                                ///< of all blocks
   std::atomic<baseline::Emitter*> spare_emitter_{nullptr};  ///< owned; the others are below
   std::mutex emitters_mutex_;
   std::vector<std::unique_ptr<baseline::Emitter>> emitters_;

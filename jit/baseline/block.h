@@ -13,6 +13,7 @@
 #include <span>
 #include <vector>
 
+#include "jit/baseline/block_pool.h"
 #include "jit/code_plan.h"
 #include "jit/engine.h"
 
@@ -128,14 +129,18 @@ class BlockInfo {
 };
 
 struct BaselineBlock final : CompiledBlock {
-  BaselineBlock(Baseline& e) : engine(e) {}
+  explicit BaselineBlock(Baseline& e) : engine(e) {}
   ~BaselineBlock() override;
   void removed() override;
 
-  /// With room behind it for `info_size` bytes of info.
-  static void* operator new(size_t size, size_t info_size) { return ::operator new(size + info_size); }
-  static void operator delete(void* block) { ::operator delete(block); }
-  static void operator delete(void* block, size_t) { ::operator delete(block); }
+  /// With room behind it for `info_size` bytes of info, which is to be stored below.
+  static void* operator new(size_t size, BlockPool& pool, size_t info_size) {
+    return pool.take(size + info_size);
+  }
+  static void operator delete(void* block, BlockPool& pool, size_t info_size) {
+    pool.give(block, sizeof(BaselineBlock) + info_size);
+  }
+  static void operator delete(BaselineBlock* block, std::destroying_delete_t);
   uint8_t* room() { return reinterpret_cast<uint8_t*>(this + 1); }
 
   Baseline& engine;
@@ -150,6 +155,7 @@ struct BaselineBlock final : CompiledBlock {
   /// Everything above is in place. Generated code finds its way to blocks of other threads without C++:
   /// who comes out of it reads this first.
   std::atomic<bool> complete{false};
+  uint32_t info_size = 0;  ///< of the room behind it
 };
 
 }  // namespace lyrebird::jit::baseline

@@ -234,7 +234,7 @@ std::unique_ptr<CompiledBlock> Baseline::load(const persist::Image& image, uint3
   const persist::ImageBlock& from = image.blocks()[number];
   const ir::BlockKey key{base + from.pc, image.mode(from)};
   const Attached* const attached = attached_of(image.id());
-  const BlockInfo info(image.info(from));
+  const BlockInfo info(image.info(from));  // not looked into: it is in memory that was not asked for
   if (!attached || attached->image != &image)
     return copy_in(key, from.guest_size, from.guest_count, info, image.code() + from.code);
   if (attached->detached.load(std::memory_order_relaxed) || strip_tags_.load(std::memory_order_relaxed))
@@ -242,7 +242,7 @@ std::unique_ptr<CompiledBlock> Baseline::load(const persist::Image& image, uint3
   BlockPtr block = make_block(key, from.guest_size, from.guest_count, nullptr, 0);
   block->info = info;
   block->code = attached->code + from.code;
-  block->entry = block->code + block->info.entry();
+  block->entry = block->code + from.start;
   block->host_size = sizeof(BaselineBlock);
   block->complete.store(true, std::memory_order_release);
   counters_.loaded.fetch_add(1, std::memory_order_relaxed);
@@ -398,7 +398,7 @@ bool Baseline::freeze(std::span<const KeptBlock> blocks, uint64_t base, persist:
     const uint64_t pc = kept.key.pc - base;
     const bool twice = !table.empty() && table.back().pc == pc && table.back().mode == mode;
     if (!source || twice || mode < 0 || pc >> persist::kImagePageBits >= pages.size() ||
-        kept.guest_count > 0xff || kept.guest_size > 0xffff)
+        kept.guest_count > 0xff || kept.guest_size > 0x1fff || source->info.entry() > 0x7f)
       continue;
     bool ours = true;
     for (unsigned i = 0; i < source->info.pointers(); ++i) {
@@ -415,10 +415,11 @@ bool Baseline::freeze(std::span<const KeptBlock> blocks, uint64_t base, persist:
     table.push_back({.pc = static_cast<uint32_t>(pc),
                      .code = source->at,
                      .info = static_cast<uint32_t>(infos.size()),
-                     .guest_size = static_cast<uint16_t>(kept.guest_size),
-                     .guest_count = static_cast<uint8_t>(kept.guest_count),
-                     .mode = static_cast<uint8_t>(mode & 0x7f),
-                     .entry = 1});
+                     .guest_size = kept.guest_size & 0x1fff,
+                     .guest_count = kept.guest_count & 0xff,
+                     .mode = static_cast<uint32_t>(mode) & 7,
+                     .entry = 1,
+                     .start = source->info.entry() & 0x7f});
     infos.insert(infos.end(), source->info.bytes(), source->info.bytes() + source->info.size());
   }
   if (table.empty() || size > uint64_t{1} << 30 ||

@@ -83,7 +83,8 @@ std::vector<DirectoryEntry> list_directory(const std::string& path) {
     struct stat st;
     if (::fstatat(::dirfd(directory), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode))
       continue;
-    entries.push_back({path + "/" + name, static_cast<uint64_t>(st.st_size), st.st_mtime});
+    entries.push_back(
+        {path + "/" + name, static_cast<uint64_t>(st.st_size), std::max(st.st_mtime, st.st_atime)});
   }
   ::closedir(directory);
   std::sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) {

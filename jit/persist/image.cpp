@@ -21,7 +21,7 @@ namespace lyrebird::jit::persist {
 namespace {
 
 constexpr char kMagic[8] = {'L', 'Y', 'R', 'E', 'I', 'M', '\r', '\n'};
-constexpr uint32_t kImageFormat = 1;
+constexpr uint32_t kImageFormat = 2;
 constexpr size_t kHeaderRoom = 4096;
 constexpr size_t kPiece = size_t{1} << 20;  ///< the checksum is made of those of such pieces
 constexpr uint64_t kMaxImage = uint64_t{1} << 31;
@@ -36,10 +36,11 @@ struct Header {
   uint64_t info_size;
   uint32_t modes[kImageModes];
   char of[64];
+  uint64_t inode, written_s, written_ns;  ///< of the file, and when it was written
   uint64_t body_sum;
   uint64_t checksum;  ///< of all before
 };
-static_assert(sizeof(Header) == 168);
+static_assert(sizeof(Header) == 192);
 
 uint64_t header_sum(const Header& h) { return hash_bytes(&h, offsetof(Header, checksum), kImageFormat); }
 uint64_t add_piece(uint64_t sum, const uint8_t* piece, size_t size) {
@@ -78,6 +79,30 @@ bool is_ours(const struct stat& st) {
   return S_ISREG(st.st_mode) && st.st_uid == ::geteuid() && (st.st_mode & 022) == 0 && st.st_nlink == 1;
 }
 
+uint64_t nanoseconds(const timespec& at) {
+  return static_cast<uint64_t>(at.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(at.tv_nsec);
+}
+
+/// Nobody has written to the file since it was finished.
+bool is_as_written(const struct stat& st, const Header& h) {
+  return st.st_ino == h.inode && static_cast<uint64_t>(st.st_mtim.tv_sec) == h.written_s &&
+         static_cast<uint64_t>(st.st_mtim.tv_nsec) == h.written_ns;
+}
+
+/// The inode was touched since the host has started, and so the file was written or verified.
+bool is_of_this_boot(const struct stat& st) {
+  timespec now, up;
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  ::clock_gettime(CLOCK_BOOTTIME, &up);
+  return nanoseconds(st.st_ctim) > nanoseconds(now) - nanoseconds(up);
+}
+
+/// Says that the image was used, or verified, by its access time: the other one says when it was written.
+void mark_used(int fd) {
+  const timespec times[2] = {{.tv_sec = 0, .tv_nsec = UTIME_NOW}, {.tv_sec = 0, .tv_nsec = UTIME_OMIT}};
+  ::futimens(fd, times);
+}
+
 }  // namespace
 
 std::unique_ptr<Image> Image::open(const std::string& path, uint64_t key, uint32_t pages) {
@@ -90,11 +115,12 @@ std::unique_ptr<Image> Image::open(const std::string& path, uint64_t key, uint32
   if (::fstat(fd, &st) != 0 || !is_ours(st) || !read_header(fd, static_cast<uint64_t>(st.st_size), h) ||
       h.key != key || h.pages != pages)
     return nullptr;
-  void* const mapped = ::mmap(nullptr, h.size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
+  const bool written = is_as_written(st, h), believed = written && is_of_this_boot(st);
+  void* const mapped = ::mmap(nullptr, h.size, PROT_READ, MAP_SHARED | (believed ? 0 : MAP_POPULATE), fd, 0);
   if (mapped == MAP_FAILED) return nullptr;
   image->base_ = static_cast<const uint8_t*>(mapped);
   image->size_ = h.size;
-  if (body_sum(image->base_, h.size) != h.body_sum) return nullptr;
+  if (!believed && body_sum(image->base_, h.size) != h.body_sum) return nullptr;
   const Sections s = sections(h);
   image->id_ = h.id;
   image->code_offset_ = kHeaderRoom;
@@ -104,7 +130,7 @@ std::unique_ptr<Image> Image::open(const std::string& path, uint64_t key, uint32
   image->infos_ = image->base_ + s.infos;
   std::copy(std::begin(h.modes), std::end(h.modes), image->modes_);
   // Now and then, for whoever removes what was not used for long.
-  if (::time(nullptr) - st.st_mtime > 3600) ::futimens(fd, nullptr);
+  if ((written && !believed) || ::time(nullptr) - st.st_atime > 3600) mark_used(fd);
   return image;
 }
 
@@ -232,9 +258,16 @@ bool ImageWriter::finish(std::span<const ImageBlock> blocks, std::span<const Ima
   std::memset(room(tail), 0, tail);
   good = good && flush(true) && !failed_;
   h.body_sum = sum_;
+  struct stat st{};
+  timespec now[2];
+  good = good && ::fstat(fd_, &st) == 0 && ::clock_gettime(CLOCK_REALTIME, &now[0]) == 0;
+  now[1] = {.tv_sec = now[0].tv_sec, .tv_nsec = static_cast<long>(id_ % 1'000'000'000)};
+  h.inode = st.st_ino;
+  h.written_s = static_cast<uint64_t>(now[1].tv_sec);
+  h.written_ns = static_cast<uint64_t>(now[1].tv_nsec);
   h.checksum = header_sum(h);
   good = good && ::pwrite(fd_, &h, sizeof h, 0) == static_cast<ssize_t>(sizeof h) &&
-         ::rename(temporary_.c_str(), name_.path.c_str()) == 0;
+         ::futimens(fd_, now) == 0 && ::rename(temporary_.c_str(), name_.path.c_str()) == 0;
   if (!good) return false;
   ::close(std::exchange(fd_, -1));
   return true;

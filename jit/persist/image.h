@@ -3,8 +3,10 @@
 /// linked, made to be run from where the file is mapped. A process starts with all of it at once.
 ///
 /// Written under another name and renamed, never changed after. The header and everything behind it
-/// have checksums, which open() verifies; what is in a file with right checksums is believed. Who
-/// cuts an image short while processes run from it kills them, as with a shared library.
+/// have checksums, which open() verifies; what is in a file with right checksums is believed. So is a
+/// file that has the inode and the time of its writing, to the nanosecond, that are in its header,
+/// and was written or verified since the host has started: nothing has changed it, and no crash has
+/// cut it short. Who cuts an image short while processes run from it kills them, as with a shared library.
 ///
 /// Little endian. In the file: the header (one page), the code, the blocks, the pages, the infos.
 #pragma once
@@ -24,10 +26,10 @@ struct ImageBlock {
   uint32_t pc;    ///< from the start of the guest mapping
   uint32_t code;  ///< offset into the code
   uint32_t info;  ///< offset into the infos
-  uint16_t guest_size;
-  uint8_t guest_count;
-  uint8_t mode : 7;   ///< number of the mode
-  uint8_t entry : 1;  ///< no other block of the image jumps here directly
+  uint32_t guest_size : 13, guest_count : 8;
+  uint32_t mode : 3;   ///< number of the mode
+  uint32_t entry : 1;  ///< no other block of the image jumps here directly
+  uint32_t start : 7;  ///< offset in its code of where execution starts
 };
 static_assert(sizeof(ImageBlock) == 16);
 
@@ -39,7 +41,7 @@ struct ImagePage {
 };
 
 inline constexpr uint32_t kImagePageBits = 12;
-inline constexpr unsigned kImageModes = 8;
+inline constexpr unsigned kImageModes = 8;                  ///< as ImageBlock::mode has bits
 inline constexpr size_t kImageCodeUnit = size_t{64} << 10;  ///< the code's size is a multiple of that
 
 /// Which image: what it is of, for whom.
