@@ -117,8 +117,8 @@ void BlockMap::publish_more(std::vector<std::unique_ptr<CompiledBlock>> blocks, 
   if (now.first != seen.first || now.second != seen.second) return;
   const BlockTable& table = *table_.load(std::memory_order_relaxed);
   for (const auto& owned : blocks) table.want(owned->key.pc);
-  Page& list = page_blocks(blocks.front()->key.pc >> kPageBits);
-  list.reserve(list.size() + blocks.size() + 1);
+  if (const auto page = pages_.find(blocks.front()->key.pc >> kPageBits); page != pages_.end())
+    page->second.reserve(page->second.size() + blocks.size());
   for (auto& owned : blocks) {
     if (stats_.bytes + owned->host_size > limit_) return;
     owned->place = owned->key.pc;
