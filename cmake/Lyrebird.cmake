@@ -59,8 +59,8 @@ endif()
 # Release builds of the program are optimised across the files of libraries that are HOT. Tests link the machine
 # code that lies beside the bitcode in the same objects, so that only the program's link takes long.
 if(CMAKE_BUILD_TYPE STREQUAL Release AND CMAKE_CXX_COMPILER_ID STREQUAL Clang AND NOT LYREBIRD_COUNT)
-  set(across_compile -flto=thin -ffat-lto-objects)
-  set(across_link -flto=thin -Wl,--fat-lto-objects
+  set(across_compile -flto=thin -ffat-lto-objects -gno-split-dwarf) # gdb reads no split units that the linker has made
+  set(across_link -flto=thin -Wl,-plugin-opt=dwo_dir= -Wl,--fat-lto-objects
     -Wl,--thinlto-cache-dir=${CMAKE_BINARY_DIR}/lto,--thinlto-cache-policy=cache_size_bytes=500m)
 endif()
 

@@ -118,8 +118,8 @@ def gdbjit():
     if not gdb:
         print("skipped: no gdb")
         sys.exit(77)
-    words = ["set debuginfod enabled off", "set confirm off", "handle SIGSEGV nostop noprint pass", "break lyrebird::user::dispatch_syscall",
-             "run", "continue 8", "info functions guest_", "kill"]
+    words = ["set debuginfod enabled off", "set confirm off", "handle SIGSEGV nostop noprint pass", "break __jit_debug_register_code",
+             "run", "continue 150", "info functions guest_", "kill"]
     arguments = [gdb, "-nx", "-batch"] + [w for line in words for w in ("-ex", line)]
     done = subprocess.run([*arguments, "--args", emulator, "-cache", "off", "-gdbjit", guest, "short"], capture_output=True,
                           text=True, timeout=300)
