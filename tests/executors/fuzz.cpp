@@ -493,7 +493,8 @@ int fuzz(const Options& options) {
 int main(int argc, char** argv) {
   CLI::App app("Runs random blocks of IR on an executor and on the interpreter, and compares.");
   lyrebird::jit::Options options;
-  app.add_option("--executor", options.executor, "which one: baseline, traps, careful, llvm, interp")->capture_default_str();
+  app.add_option("--executor", options.executor, "which one: baseline, traps, careful, llvm, interp")
+      ->capture_default_str();
   app.add_option("--seed", options.seed, "of the blocks")->capture_default_str();
   app.add_option("--blocks", options.blocks, "how many")->capture_default_str();
   app.add_option("--seconds", options.seconds, "at most so long; 0: as long as it takes")
