@@ -144,7 +144,7 @@ std::optional<Cc> Emitter::cached_arithmetic(const ir::Inst& compare, const Flag
     if (compare.op == Op::CmpNe) return Cc::kNE;
     if (compare.op == Op::CmpLtS) return Cc::kS;
   }
-  if (const uint32_t maker = plan_[static_cast<ValueId>(&compare - block_->insts.data())].maker;
+  if (const uint32_t maker = plan_[static_cast<ValueId>(&compare - insts_)].maker;
       maker != 0 && flags.result == root(maker - 1))
     return compare.op == Op::CmpEq ? Cc::kE : Cc::kNE;
   const bool straight = same_value(a, flags.a) && same_value(b, flags.b);

@@ -102,7 +102,7 @@ int Emitter::f80_field(uint64_t offset) const {
 uint32_t Emitter::f80_replaced() const {
   uint32_t fields = 0;
   for (ValueId i = now_ + 1; i < block_->insts.size(); ++i) {
-    const ir::Inst& inst = block_->insts[i];
+    const ir::Inst& inst = insts_[i];
     if (inst.op == Op::Insn) break;
     if (inst.op == Op::ForgetState || (inst.op == Op::SetState && inst.type == Type::F80)) {
       if (const int field = f80_field(inst.imm); field >= 0) fields |= 1u << field;
@@ -263,7 +263,7 @@ void Emitter::f80_define(ValueId id) {
 /// After the last operation with flags before somebody may look.
 void Emitter::f80_note_status() {
   for (ValueId i = now_ + 1; i < block_->insts.size(); ++i) {
-    const ir::Inst& inst = block_->insts[i];
+    const ir::Inst& inst = insts_[i];
     if (ir::has_f80_flags(inst) && !inst.fp_mode().no_flags) {
       if (plan_[i].fused != 0 && plan_[i].fused <= now_) continue;
       if (is_native_f80(inst)) {

@@ -71,7 +71,7 @@ bool Emitter::is_f80_loop(uint64_t pc) const {
 ValueId Emitter::carried_f80(uint32_t offset) const {
   ValueId read = kNoValue;
   for (ValueId i = 0; i < block_->insts.size(); ++i) {
-    const ir::Inst& inst = block_->insts[i];
+    const ir::Inst& inst = insts_[i];
     if (inst.op != Op::GetState && inst.op != Op::SetState && inst.op != Op::ForgetState) continue;
     const uint64_t size = inst.op == Op::ForgetState ? 10 : ir::byte_size(inst.type);
     if (inst.imm >= offset + 10 || inst.imm + size <= offset) continue;
@@ -88,7 +88,10 @@ ValueId Emitter::carried_f80(uint32_t offset) const {
 
 /// At the start: loads the fields that a round hands on to the next, if the block is such a loop.
 void Emitter::start_f80_loop() {
-  f80_loop_ = {};
+  f80_loop_.fields.clear();
+  f80_loop_.ids.clear();
+  f80_loop_.start = 0;
+  f80_loop_.control = kF80DefaultControl;
   const ir::Inst& last = block_->insts.back();
   const uint64_t self = block_->key.pc;
   const bool loops = (last.op == Op::Jump && last.imm == self) ||

@@ -68,7 +68,7 @@ void Emitter::load_status() {
 /// finds it in the host's flags, or save_word() has been there before.
 bool Emitter::delays_status() const {
   if (!may_delay_ || now_ + 1 >= block_->insts.size()) return false;
-  const ir::Inst& next = block_->insts[now_ + 1];
+  const ir::Inst& next = insts_[now_ + 1];
   return next.op == Op::SetState && next.imm == pins_.status && next.args[0] == now_ &&
          !plan_[now_ + 1].skipped && f80_stack_.empty();
 }
@@ -212,7 +212,7 @@ bool Emitter::is_vector_only(const ir::Inst& inst) const {
 bool Emitter::keeps_incoming_status() {
   if (plan_.status_fault() == 0) return false;
   for (now_ = 0; now_ <= plan_.status_fault(); ++now_)
-    if (!keeps_status(block_->insts[now_])) return false;
+    if (!keeps_status(insts_[now_])) return false;
   return true;
 }
 

@@ -99,7 +99,7 @@ void Emitter::find_page_groups() {
   OpenGroup open[16];
   unsigned open_count = 0;
   for (ValueId id = 0; id < count; ++id) {
-    const ir::Inst& inst = block_->insts[id];
+    const ir::Inst& inst = insts_[id];
     if (inst.op == Op::GetState || inst.op == Op::SetState) {
       follow_pin(id, pinned);
       continue;

@@ -53,6 +53,7 @@ Emitter::Emitter(const Pins& pins, const HostFeatures& host) : pins_(pins), host
 
 bool Emitter::emit(const ir::Block& block, ir::HelperTable helpers, const EmitOptions& options) {
   block_ = &block;
+  insts_ = block.insts.data();
   helpers_ = helpers;
   options_ = options;
   plan_.make(block, helpers, pins_);
@@ -97,6 +98,7 @@ void Emitter::start_body() {
   const ir::Block& block = *block_;
   temps_ |= 1u << 1;
   if (locs_.size() < block.insts.size()) locs_.resize(2 * block.insts.size());
+  std::fill_n(locs_.begin(), block.insts.size(), Loc{});
   std::fill(std::begin(gpr_owner_), std::end(gpr_owner_), ir::kNoValue);
   std::fill(std::begin(xmm_owner_), std::end(xmm_owner_), ir::kNoValue);
   for (auto& list : aliases_) list.clear();
@@ -124,19 +126,16 @@ void Emitter::start_body() {
 }
 
 bool Emitter::emit_body() {
-  const ir::Inst* const insts = block_->insts.data();
+  const ir::Inst* const insts = insts_;
   for (ValueId i = 0, n = static_cast<ValueId>(block_->insts.size()); i < n; ++i) {
     now_ = i;
-    if (i != early_) {
-      locs_[i] = {};
-      // Nothing is emitted, and no delayed flags are to be settled.
-      const bool quiet = insts[i].op == Op::Const || insts[i].op == Op::Insn;
-      if (quiet && !status_incoming_ && !delays()) {
-        if (insts[i].op == Op::Insn) start_guest_instruction(insts[i]);
-        continue;
-      }
-      emit_inst(insts[i]);
+    const ir::Inst& inst = insts[i];
+    // Nothing is emitted, and no delayed flags are to be settled.
+    if ((inst.op == Op::Const || inst.op == Op::Insn) && !status_incoming_ && !delays()) {
+      if (inst.op == Op::Insn) start_guest_instruction(inst);
+      continue;
     }
+    if (i != early_) emit_inst(inst);
     end_of_instruction();
     if (failed_) return false;
   }

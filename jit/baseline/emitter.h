@@ -172,8 +172,8 @@ class Emitter {
   void emit_entry();
   void emit_tail();
   uint32_t emit_leave(uint32_t way);
-  const ir::Inst& at(ir::ValueId id) const { return block_->insts[id]; }
-  ir::Type type_of(ir::ValueId id) const { return block_->insts[id].type; }
+  const ir::Inst& at(ir::ValueId id) const { return insts_[id]; }
+  ir::Type type_of(ir::ValueId id) const { return insts_[id].type; }
   bool is_const(ir::ValueId id) const { return at(id).op == ir::Op::Const; }
   /// The constant zero-extended from its type.
   uint64_t constant(ir::ValueId id) const;
@@ -193,7 +193,14 @@ class Emitter {
   void spill_xmm(uint8_t reg);
   uint32_t take_slot(unsigned size);
   void give_slot(uint32_t offset, unsigned size);
-  void end_of_instruction();
+  void end_of_instruction() {
+    if (!touched_.empty()) drop_dead();
+    if (!instruction_slots_.empty()) give_instruction_slots();
+    locked_gpr_ = 0;
+    locked_xmm_ = 0;
+  }
+  void drop_dead();
+  void give_instruction_slots();
   void lock_gpr(uint8_t reg) { locked_gpr_ |= static_cast<uint16_t>(1u << reg); }
   void lock_xmm(uint8_t reg) { locked_xmm_ |= 1u << reg; }
   void bind_gpr(ir::ValueId root, uint8_t reg);
@@ -634,6 +641,7 @@ class Emitter {
   const Pins& pins_;
   const HostFeatures& host_;
   const ir::Block* block_ = nullptr;
+  const ir::Inst* insts_ = nullptr;  ///< the block's
   ir::HelperTable helpers_;
   EmitOptions options_;
   asmjit::CodeHolder code_;

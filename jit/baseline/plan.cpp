@@ -31,6 +31,7 @@ Plan::Plan() : known_at_(kTracked) {}
 
 void Plan::make(const ir::Block& block, ir::HelperTable helpers, const Pins& pins) {
   block_ = &block;
+  insts_ = block.insts.data();
   helpers_ = helpers;
   pins_ = &pins;
   if (values_.size() < block.insts.size()) values_.resize(2 * block.insts.size());
@@ -51,7 +52,7 @@ void Plan::forget(uint32_t offset, uint32_t size) {
   const auto take_out = [&](Bytes& set, uint32_t before) {
     const uint32_t start = from(before);
     set.members(start, offset + size - start, [&](uint32_t at) {
-      if (at + ir::byte_size(block_->insts[known_at_[at]].type) > offset) set.reset(at, 1);
+      if (at + ir::byte_size(insts_[known_at_[at]].type) > offset) set.reset(at, 1);
     });
   };
   if (!small_.empty()) take_out(small_, 7);
@@ -59,7 +60,7 @@ void Plan::forget(uint32_t offset, uint32_t size) {
 }
 
 void Plan::note(uint32_t offset, ValueId value) {
-  const uint32_t size = ir::byte_size(block_->insts[value].type);
+  const uint32_t size = ir::byte_size(insts_[value].type);
   if (offset < sizeof(ir::CpuHeader) || offset >= kTracked) return;
   forget(offset, std::min(size, kTracked - offset));
   if (offset + size > kTracked) return;
@@ -69,13 +70,13 @@ void Plan::note(uint32_t offset, ValueId value) {
 
 /// Makes the GetState a view of what the block read or wrote there before.
 bool Plan::forward(ValueId id) {
-  const Inst& inst = block_->insts[id];
+  const Inst& inst = insts_[id];
   const auto offset = static_cast<uint32_t>(inst.imm);
   if (offset >= kTracked ||
       ((small_.empty() || !small_.has(offset)) && (large_.empty() || !large_.has(offset))))
     return false;
   const ValueId known = known_at_[offset];
-  const Type type = block_->insts[known].type;
+  const Type type = insts_[known].type;
   const ValueClass cls = class_of(inst.type);
   if (class_of(type) != cls || (cls == ValueClass::Memory && inst.type != Type::F80)) return false;
   if (type == inst.type) {
@@ -98,14 +99,14 @@ bool Plan::is_lazy(const Inst& inst) const {
   if (inst.op == Op::Select) {
     const ValueId chosen = values_[inst.args[1]].root;
     return is_const(inst.args[2]) && values_[values_[inst.args[0]].root].lazy && values_[chosen].lazy &&
-           is_word(block_->insts[chosen].elem);
+           is_word(insts_[chosen].elem);
   }
   if (inst.op >= Op::CmpEq && inst.op <= Op::CmpTest)
     return class_of(inst.elem) == ValueClass::Gpr && inst.elem != Type::I1;
   const bool fits = is_word(inst.elem) || inst.elem == Type::I8 || inst.elem == Type::I16;
   if (inst.op == Op::OverflowOfSub) return fits;
   if (inst.op == Op::OverflowOfAdd || inst.op == Op::CarryOfAdd) {
-    const Inst& carry = block_->insts[inst.args[2]];
+    const Inst& carry = insts_[inst.args[2]];
     return fits && carry.op == Op::Const && carry.imm == 0;
   }
   return false;
@@ -114,11 +115,11 @@ bool Plan::is_lazy(const Inst& inst) const {
 /// Whether every way to make the value (a root) leaves zeros above it. What the host's scalar
 /// instructions leave there is what their first operand has.
 bool Plan::has_zeros_above(ValueId id) const {
-  const Inst& inst = block_->insts[id];
+  const Inst& inst = insts_[id];
   if (class_of(inst.type) != ValueClass::Xmm || inst.type == Type::V128) return false;
   const auto zeros = [&](unsigned k) {
     const ValueId root = values_[inst.args[k]].root;
-    return values_[root].zeros_above && block_->insts[root].type == block_->insts[inst.args[k]].type;
+    return values_[root].zeros_above && insts_[root].type == insts_[inst.args[k]].type;
   };
   if (inst.op == Op::GetState || inst.op == Op::Load || inst.op == Op::Narrow) return true;
   if (inst.type == Type::V64) return false;
@@ -129,7 +130,7 @@ bool Plan::has_zeros_above(ValueId id) const {
     case Op::FFromIntU:
       return true;
     case Op::Bitcast:
-      return class_of(block_->insts[inst.args[0]].type) == ValueClass::Gpr;
+      return class_of(insts_[inst.args[0]].type) == ValueClass::Gpr;
     case Op::FConvert:
       return inst.type == Type::F32 || zeros(0);
     case Op::FNeg:
@@ -154,7 +155,7 @@ bool Plan::has_zeros_above(ValueId id) const {
 
 /// Whether the vector or scalar is what a register has that holds its operand.
 bool Plan::is_vector_view(const Inst& inst) const {
-  const Inst &of = block_->insts[inst.args[0]], &made = block_->insts[values_[inst.args[0]].root];
+  const Inst &of = insts_[inst.args[0]], &made = insts_[values_[inst.args[0]].root];
   if (made.op == Op::Const || class_of(inst.type) != ValueClass::Xmm) return false;
   const bool alone = values_[values_[inst.args[0]].root].zeros_above && made.type == of.type;
   switch (inst.op) {
@@ -173,7 +174,7 @@ void Plan::find_views() {
   converts_ = false;
   small_.clear();
   large_.clear();
-  const Inst* const insts = block_->insts.data();
+  const Inst* const insts = insts_;
   const auto count = static_cast<ValueId>(block_->insts.size());
   for (ValueId i = 0; i < count; ++i) {
     const Inst& inst = insts[i];
@@ -270,12 +271,12 @@ void Plan::find_views() {
 /// The difference just before that compares the same: whoever goes on with it need not keep what it is made
 /// of.
 ValueId Plan::difference_before(ValueId id) const {
-  const Inst& compare = block_->insts[id];
+  const Inst& compare = insts_[id];
   if ((compare.op != Op::CmpEq && compare.op != Op::CmpNe) || !is_word(compare.elem)) return kNoValue;
   const ValueId a = values_[compare.args[0]].root, b = values_[compare.args[1]].root;
   constexpr ValueId kNear = 16;
   for (ValueId i = id; i-- > 0 && id - i <= kNear;) {
-    const Inst& inst = block_->insts[i];
+    const Inst& inst = insts_[i];
     if (inst.op == Op::Sub && inst.type == compare.elem &&
         ((same(inst.args[0], a) && same(inst.args[1], b)) ||
          (same(inst.args[0], b) && same(inst.args[1], a))))
@@ -287,7 +288,7 @@ ValueId Plan::difference_before(ValueId id) const {
 bool Plan::same(ValueId a, ValueId b) const {
   a = values_[a].root;
   b = values_[b].root;
-  const Inst &x = block_->insts[a], &y = block_->insts[b];
+  const Inst &x = insts_[a], &y = insts_[b];
   return a == b || (x.op == Op::Const && y.op == Op::Const && x.type == y.type && x.imm == y.imm);
 }
 

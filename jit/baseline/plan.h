@@ -168,7 +168,7 @@ class Plan {
   bool drops_flags() const { return status_dead_ && status_fault_ == 0 && status_exit_ == 0; }
   /// The same, but instructions up to that one may fault; 0: not so.
   uint32_t status_fault() const { return status_dead_ && status_exit_ == 0 ? status_fault_ : 0; }
-  bool is_const(ir::ValueId id) const { return block_->insts[id].op == ir::Op::Const; }
+  bool is_const(ir::ValueId id) const { return insts_[id].op == ir::Op::Const; }
 
  private:
   static constexpr uint32_t kTracked = 8192;  ///< bytes of state that are followed
@@ -274,6 +274,7 @@ class Plan {
   void find_only_flags();
 
   const ir::Block* block_ = nullptr;
+  const ir::Inst* insts_ = nullptr;  ///< the block's
   ir::HelperTable helpers_;
   const Pins* pins_ = nullptr;
   std::vector<ValuePlan> values_;

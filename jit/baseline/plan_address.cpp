@@ -12,7 +12,7 @@ using ir::Type;
 using ir::ValueId;
 
 Address Plan::sum(ValueId add) const {
-  Address a{.base = add, .cut = block_->insts[add].type == Type::I32};
+  Address a{.base = add, .cut = insts_[add].type == Type::I32};
   fold_displacement(a);
   fold_index(a);
   return a;
@@ -20,10 +20,10 @@ Address Plan::sum(ValueId add) const {
 
 Address Plan::address(ValueId value) const {
   Address a{.base = value};
-  const Inst& whole = block_->insts[value];
+  const Inst& whole = insts_[value];
   if (whole.op == Op::ZExt && whole.elem == Type::I32) {
     const ValueId low = whole.args[0];
-    if (block_->insts[low].op == Op::Add || !values_[low].clean) a = {.base = low, .cut = true};
+    if (insts_[low].op == Op::Add || !values_[low].clean) a = {.base = low, .cut = true};
   }
   fold_displacement(a);
   fold_index(a);
@@ -32,7 +32,7 @@ Address Plan::address(ValueId value) const {
 
 /// Whether one LEA does the work of several instructions.
 bool Plan::is_sum(ValueId add) const {
-  const Inst& inst = block_->insts[add];
+  const Inst& inst = insts_[add];
   const ValuePlan& v = values_[add];
   if (inst.op != Op::Add || !is_word(inst.type) || v.flags_used || v.maker != 0) return false;
   const Address a = sum(add);
@@ -41,13 +41,13 @@ bool Plan::is_sum(ValueId add) const {
 
 /// The sum, of the address's width, that the base is, or nullptr.
 const Inst* Plan::add_of(const Address& a) const {
-  const Inst& inst = block_->insts[a.base];
+  const Inst& inst = insts_[a.base];
   return inst.op == Op::Add && inst.type == (a.cut ? Type::I32 : Type::I64) ? &inst : nullptr;
 }
 
 void Plan::fold_displacement(Address& a) const {
   while (const Inst* add = add_of(a)) {
-    const Inst& constant = block_->insts[add->args[1]];
+    const Inst& constant = insts_[add->args[1]];
     if (constant.op != Op::Const || ir::moves(constant)) break;
     // 32 bits wrap as the address does.
     const auto part = a.cut ? static_cast<int32_t>(constant.imm) : static_cast<int64_t>(constant.imm);
@@ -63,11 +63,11 @@ void Plan::fold_index(Address& a) const {
   if (!add || is_const(add->args[0]) || is_const(add->args[1])) return;
   a.base = add->args[0];
   a.index = add->args[1];
-  const Inst& shift = block_->insts[a.index];
-  if (shift.op == Op::Shl && is_const(shift.args[1]) && block_->insts[shift.args[1]].imm <= 3 &&
+  const Inst& shift = insts_[a.index];
+  if (shift.op == Op::Shl && is_const(shift.args[1]) && insts_[shift.args[1]].imm <= 3 &&
       !is_const(shift.args[0])) {
     a.index = shift.args[0];
-    a.shift = static_cast<uint8_t>(block_->insts[shift.args[1]].imm);
+    a.shift = static_cast<uint8_t>(insts_[shift.args[1]].imm);
   }
 }
 
@@ -79,7 +79,7 @@ ValueId Plan::shift_amount(const Inst& shift) const {
   const Inst& mask = extended(*block_, values_, by);
   if (mask.op != Op::And || class_of(mask.type) != ValueClass::Gpr || mask.type == Type::I1) return by;
   for (unsigned k = 0; k < 2; ++k)
-    if (is_const(mask.args[k]) && block_->insts[mask.args[k]].imm == ir::bit_width(shift.type) - 1 &&
+    if (is_const(mask.args[k]) && insts_[mask.args[k]].imm == ir::bit_width(shift.type) - 1 &&
         !is_const(values_[mask.args[1 - k]].root))  // an immediate operand is not taken modulo the width
       return mask.args[1 - k];
   return by;
@@ -89,7 +89,7 @@ bool Plan::is_below(ValueId id, uint64_t limit) const {
   const Inst& inst = extended(*block_, values_, id);
   if (inst.op != Op::And) return false;
   for (const ValueId arg : {inst.args[0], inst.args[1]})
-    if (is_const(arg) && block_->insts[arg].imm < limit) return true;
+    if (is_const(arg) && insts_[arg].imm < limit) return true;
   return false;
 }
 

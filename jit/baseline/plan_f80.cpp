@@ -20,10 +20,10 @@ void Plan::find_fused() {
     return !info.big_endian && info.align == ir::Align::None && !info.sign;
   };
   for (ValueId i = 1; i < count; ++i) {
-    const Inst& inst = block_->insts[i];
+    const Inst& inst = insts_[i];
     if (inst.op == Op::Store) {
       const ValueId value = inst.args[1];
-      const Inst& maker = block_->insts[value];
+      const Inst& maker = insts_[value];
       // The same conversion follows, for its flags.
       ir::FpMode mode = maker.fp_mode();
       if ((maker.op != Op::FConvert && maker.op != Op::FToIntS) || maker.elem != Type::F80 ||
@@ -31,7 +31,7 @@ void Plan::find_fused() {
           values_[i + 1].uses != 0)
         continue;
       mode.no_flags = false;
-      const Inst& again = block_->insts[i + 1];
+      const Inst& again = insts_[i + 1];
       if (again.op != maker.op || again.type != maker.type || again.elem != maker.elem ||
           again.args[0] != maker.args[0] ||
           again.aux != (mode.pack() | maker.fp_extra() << ir::kFpModeBits) || !plain(inst) ||
@@ -43,14 +43,14 @@ void Plan::find_fused() {
     }
     if (inst.type != Type::F80 || (inst.op != Op::FConvert && inst.op != Op::FFromIntS)) continue;
     const ValueId from = inst.args[0];
-    const Inst& load = block_->insts[from];
+    const Inst& load = insts_[from];
     uint32_t with = i;
     if (inst.op == Op::FConvert && (inst.fp_extra() & ir::kFpRaw)) {
       if (values_[i].uses != 1) continue;
       with = i + 1;
-      while (with < count && block_->insts[with].op == Op::GetState) ++with;
+      while (with < count && insts_[with].op == Op::GetState) ++with;
       if (with == count) continue;
-      const Inst& user = block_->insts[with];
+      const Inst& user = insts_[with];
       const bool arithmetic = user.op == Op::FAdd || user.op == Op::FSub || user.op == Op::FMul ||
                               user.op == Op::FDiv || (user.op == Op::FCompare && user.args[1] == i);
       if (!arithmetic || user.elem != Type::F80 || (user.args[0] != i && user.args[1] != i)) continue;

@@ -13,17 +13,41 @@ using ir::Op;
 using ir::Type;
 using ir::ValueId;
 
+namespace {
+
+/// What StatusBytes there are for each word; `of` by its flags.
+struct BytesOfStatus {
+  struct Entry {
+    bool known = false;
+    StatusBytes bytes{};
+  };
+  Entry of[512];
+
+  static constexpr size_t index(uint16_t word) { return size_t{word} >> 8 | (word & 1u) << 8; }
+  static constexpr bool has_others(uint16_t word) { return (word & 0xfe) != 0; }
+
+  constexpr explicit BytesOfStatus(bool other_carry) : of{} {
+    // Enough for all flags that sums and differences can have, if parity is even for zero alone and nothing is
+    // carried out of the lower half.
+    constexpr uint8_t kBytes[] = {0, 1, 0x10, 0x20, 0x30, 0x40, 0x80, 0x90, 0xc0, 0xf0};
+    for (const bool add : {false, true})
+      for (const uint8_t a : kBytes)
+        for (const uint8_t b : kBytes) {
+          const uint16_t word = add ? ir::eval::StatusOfAdd(a, b, false, other_carry)
+                                    : ir::eval::StatusOfSub(a, b, false, other_carry);
+          Entry& entry = of[index(word)];
+          if (!entry.known) entry = {true, {add, a, b}};
+        }
+  }
+};
+constexpr BytesOfStatus kBytesOfStatus[] = {BytesOfStatus(false), BytesOfStatus(true)};
+
+}  // namespace
+
 std::optional<StatusBytes> bytes_of_status(uint16_t word, bool other_carry) {
-  // Enough for all flags that sums and differences can have, if parity is even for zero alone and nothing is
-  // carried out of the lower half.
-  constexpr uint8_t kBytes[] = {0, 1, 0x10, 0x20, 0x30, 0x40, 0x80, 0x90, 0xc0, 0xf0};
-  for (const bool add : {false, true})
-    for (const uint8_t a : kBytes)
-      for (const uint8_t b : kBytes)
-        if ((add ? ir::eval::StatusOfAdd(a, b, false, other_carry)
-                 : ir::eval::StatusOfSub(a, b, false, other_carry)) == word)
-          return StatusBytes{add, a, b};
-  return std::nullopt;
+  const BytesOfStatus::Entry& entry = kBytesOfStatus[other_carry].of[BytesOfStatus::index(word)];
+  if (!entry.known || BytesOfStatus::has_others(word)) return std::nullopt;
+  return entry.bytes;
 }
 
 /// Whether the value is a status word of a sum or a difference if a condition holds, and one of a constant if
@@ -42,7 +66,7 @@ bool Plan::is_status_choice(ValueId id) const {
 
 /// (from the end) A SetState that writes the guest's status word, or a part of it.
 void Plan::write_status(ValueId id) {
-  const Inst& inst = block_->insts[id];
+  const Inst& inst = insts_[id];
   values_[id].last_use = status_dead_ ? std::max(status_fault_, status_exit_) : ~0u;
   status_dead_ = inst.imm == pins_->status && ir::byte_size(inst.type) == Pins::kStatusSize;
   status_fault_ = status_exit_ = 0;
@@ -51,14 +75,14 @@ void Plan::write_status(ValueId id) {
 /// A compare whose flags the arithmetic before it leaves behind.
 void Plan::mark_flags(const Inst& compare) {
   const ValueId a = values_[compare.args[0]].root;
-  const Inst& maker = block_->insts[a];
+  const Inst& maker = insts_[a];
   if ((maker.op == Op::Add || maker.op == Op::Sub || maker.op == Op::And) && is_word(maker.type))
     values_[a].flags_used = true;
 }
 
 /// Whether the arithmetic leaves the flags of that status word, if the old one is in the host's flags before.
 bool Plan::makes_status(const Inst& inst, const Inst& status) const {
-  const auto is = [&](ValueId id, uint64_t value) { return is_const(id) && block_->insts[id].imm == value; };
+  const auto is = [&](ValueId id, uint64_t value) { return is_const(id) && insts_[id].imm == value; };
   if (inst.type != status.elem || ir::arg_count(inst) < 2 ||
       values_[inst.args[0]].root != values_[status.args[0]].root)
     return false;
@@ -76,7 +100,7 @@ bool Plan::makes_status(const Inst& inst, const Inst& status) const {
     default: {
       constexpr Op kShifts[] = {Op::Shl, Op::ShrU, Op::ShrS, Op::RotR, Op::RotR};
       const unsigned width = ir::bit_width(inst.type);
-      const Inst& by = block_->insts[status.args[1]];
+      const Inst& by = insts_[status.args[1]];
       const auto amount = by.op == Op::Const ? std::optional(by.imm) : std::nullopt;
       if (!pins_->shifts_alike(status, amount) || inst.op != kShifts[way]) return false;
       if (way == ir::eval::kTurnLeft)
@@ -91,15 +115,15 @@ bool Plan::makes_status(const Inst& inst, const Inst& status) const {
 /// The arithmetic whose host flags are still there at the StatusOf it: nothing but writes of it
 /// to the state lies between. What it is made of need not be kept, then.
 ValueId Plan::status_maker(ValueId id) const {
-  const Inst& status = block_->insts[id];
+  const Inst& status = insts_[id];
   constexpr ValueId kNear = 8;
   for (ValueId i = id; i-- > 0 && id - i <= kNear;) {
-    const Inst& inst = block_->insts[i];
+    const Inst& inst = insts_[i];
     if (inst.op == Op::Const) continue;
     if (values_[i].root == i && makes_status(inst, status)) return values_[i].only_flags ? kNoValue : i;
     const ValueId of = inst.op == Op::ZExt || inst.op == Op::SetState ? inst.args[0] : kNoValue;
-    if (of == kNoValue || !is_number(inst.type) || !is_number(block_->insts[of].type) || values_[of].lazy ||
-        !makes_status(block_->insts[values_[of].root], status))
+    if (of == kNoValue || !is_number(inst.type) || !is_number(insts_[of].type) || values_[of].lazy ||
+        !makes_status(insts_[values_[of].root], status))
       return kNoValue;
   }
   return kNoValue;
@@ -112,7 +136,7 @@ void Plan::count_flag_use(ValueId operand) {
 
 /// Notes a compare that host flags may answer which its operand's maker leaves behind.
 void Plan::count_flag_uses(const Inst& inst, const ValuePlan& v) {
-  const Inst* const insts = block_->insts.data();
+  const Inst* const insts = insts_;
   // Comparisons of floats are counted below.
   if ((inst.op == Op::CmpLtS || inst.op == Op::CmpEq || inst.op == Op::CmpNe) && is_const(inst.args[1]) &&
       insts[inst.args[1]].imm == 0 && insts[values_[inst.args[0]].root].op != Op::FCompare)
@@ -126,7 +150,7 @@ void Plan::count_flag_uses(const Inst& inst, const ValuePlan& v) {
 /// Subtractions, ands and comparisons of floats of which nothing but host flags is wanted.
 void Plan::find_only_flags() {
   for (const ValueId i : flag_makers_) {
-    const Inst& inst = block_->insts[i];
+    const Inst& inst = insts_[i];
     const bool maker = ((inst.op == Op::Sub || inst.op == Op::And) && is_number(inst.type)) ||
                        (inst.op == Op::FCompare && class_of(inst.elem) == ValueClass::Xmm);
     values_[i].only_flags = maker && values_[i].uses == values_[i].flag_uses;

@@ -21,21 +21,21 @@ bool is_two_operand(const Inst& inst) {
 /// Whether the value is arithmetic on what the field has, so that the host's instruction can change the low
 /// part of its register.
 bool Plan::changes_low_part(ValueId value, const Inst& write, uint32_t last_set) const {
-  const Inst& maker = block_->insts[value];
+  const Inst& maker = insts_[value];
   if (maker.type != write.type || !is_narrow(*block_, maker) || maker.op == Op::Mul) return false;
   const ValueId from = values_[maker.args[0]].root;
-  const Inst& read = block_->insts[from];
+  const Inst& read = insts_[from];
   return read.op == Op::GetState && read.imm == write.imm && is_number(read.type) && last_set <= from;
 }
 
 /// Lets what an instruction of two operands changes, and nobody wants afterwards, be made in the result's
 /// register, too.
 void Plan::hoist_operand(ValueId result, const PinState& state, uint32_t last_barrier) {
-  const Inst& maker = block_->insts[result];
+  const Inst& maker = insts_[result];
   if (!is_two_operand(maker)) return;
   for (unsigned k = 0; k < 2 && (k == 0 || commutes(maker.op)); ++k) {
     const ValueId id = values_[maker.args[k]].root;
-    const Inst& inst = block_->insts[id];
+    const Inst& inst = insts_[id];
     ValuePlan& v = values_[id];
     if (!is_two_operand(inst) || inst.type != maker.type || v.last_use != result || !v.needed || v.lazy ||
         v.only_flags || v.maker != 0 || v.pinned != kNoReg || last_barrier > id + 1 || !state.is_free(id))
@@ -49,7 +49,7 @@ void Plan::hoist() {
   if (pins_->pins.empty()) return;
   PinState states[16];
   uint32_t last_barrier = 0;  // index + 1
-  const Inst* const insts = block_->insts.data();
+  const Inst* const insts = insts_;
   for (size_t next = stops_.size(); next-- > 0;) {
     const ValueId i = stops_[next];
     const Inst& inst = insts[i];

@@ -24,12 +24,12 @@ inline void Plan::use(ValueId value, uint32_t at) {
   root.last_use = std::max(root.last_use, at);
   if (root.lazy) return use_lazy(id, at);
   // It may have to be made again.
-  if (root.only_flags) use_operands(block_->insts[id], at);
+  if (root.only_flags) use_operands(insts_[id], at);
 }
 
 void Plan::use_lazy(ValueId id, uint32_t at) {
   ValuePlan& v = values_[id];
-  const Inst& inst = block_->insts[id];
+  const Inst& inst = insts_[id];
   if (v.maker != 0 && values_[v.maker - 1].only_flags) v.maker = 0;
   if (v.maker != 0) {
     values_[v.maker - 1].flags_used = true;
@@ -51,7 +51,7 @@ void Plan::use_parts(const Address& address, uint32_t at) {
 }
 
 [[gnu::always_inline]] inline void Plan::read_field(ValueId id) {
-  const Inst& inst = block_->insts[id];
+  const Inst& inst = insts_[id];
   const auto offset = static_cast<uint32_t>(inst.imm);
   if (!values_[id].needed || values_[id].root != id) return;
   if (pins_->is_status(offset, ir::byte_size(inst.type))) status_dead_ = false;
@@ -64,7 +64,7 @@ void Plan::use_parts(const Address& address, uint32_t at) {
 }
 
 [[gnu::always_inline]] inline void Plan::write_field(ValueId id) {
-  const Inst& inst = block_->insts[id];
+  const Inst& inst = insts_[id];
   ValuePlan& v = values_[id];
   constexpr uint32_t kMode = offsetof(ir::CpuHeader, mode);
   const auto offset = static_cast<uint32_t>(inst.imm);
@@ -86,7 +86,7 @@ void Plan::use_parts(const Address& address, uint32_t at) {
 
 /// What it does to others; whether it has to be done.
 [[gnu::always_inline]] inline bool Plan::has_effect(ValueId id) {
-  const Inst& inst = block_->insts[id];
+  const Inst& inst = insts_[id];
   ValuePlan& v = values_[id];
   const uint16_t effects = ir::effects(inst, helpers_);
   if (effects & (kBarrier | ir::ReadsState)) dead_.clear();
@@ -106,7 +106,7 @@ void Plan::use_parts(const Address& address, uint32_t at) {
 
 /// A status word that the arithmetic before it leaves in the host's flags.
 [[gnu::always_inline]] inline bool Plan::use_maker(ValueId id) {
-  const Inst& inst = block_->insts[id];
+  const Inst& inst = insts_[id];
   const bool from_old = inst.op == Op::StatusOfShift || inst.op == Op::StatusOfStep;
   if (!from_old && inst.op != Op::StatusOfAdd && inst.op != Op::StatusOfSub) return false;
   const ValueId maker = status_maker(id);
@@ -123,18 +123,18 @@ void Plan::use_parts(const Address& address, uint32_t at) {
 
 /// A Select of status words that a jump around a comparison makes (Plan::is_status_choice()).
 inline bool Plan::use_choice(ValueId id) {
-  const Inst& inst = block_->insts[id];
+  const Inst& inst = insts_[id];
   if (inst.op != Op::Select || !is_status_choice(id)) return false;
   const ValueId status = values_[inst.args[1]].root;
   values_[id].choice = true;
   values_[id].maker = status + 1;
   use(inst.args[0], id);
-  use_operands(block_->insts[status], id);
+  use_operands(insts_[status], id);
   return true;
 }
 
 [[gnu::always_inline]] inline void Plan::use_all(ValueId id) {
-  const Inst& inst = block_->insts[id];
+  const Inst& inst = insts_[id];
   ValuePlan& v = values_[id];
   const uint32_t used_at = v.fused != 0 ? v.fused : id;
   if ((v.sum = is_sum(id))) return use_parts(sum(id), used_at);
@@ -153,7 +153,7 @@ void Plan::find_uses() {
   status_dead_ = false;
   status_fault_ = status_exit_ = 0;
   for (auto i = static_cast<ValueId>(block_->insts.size()); i-- > 0;) {
-    switch (block_->insts[i].op) {
+    switch (insts_[i].op) {
       case Op::Insn:
       case Op::Const:
         continue;

@@ -196,18 +196,16 @@ void Emitter::drop(ValueId id) {
   l = {};
 }
 
-void Emitter::end_of_instruction() {
-  if (!touched_.empty()) {
-    for (size_t i = 0; i < touched_.size(); ++i)
-      if (plan_[touched_[i]].last_use <= now_) drop(touched_[i]);
-    touched_.clear();
-  }
-  if (!instruction_slots_.empty()) {
-    for (const auto& [offset, size] : instruction_slots_) give_slot(offset, size);
-    instruction_slots_.clear();
-  }
-  locked_gpr_ = 0;
-  locked_xmm_ = 0;
+void Emitter::drop_dead() {
+  const ValuePlan* const plan = &plan_[0];
+  for (size_t i = 0; i < touched_.size(); ++i)
+    if (plan[touched_[i]].last_use <= now_) drop(touched_[i]);
+  touched_.clear();
+}
+
+void Emitter::give_instruction_slots() {
+  for (const auto& [offset, size] : instruction_slots_) give_slot(offset, size);
+  instruction_slots_.clear();
 }
 
 void Emitter::spill_gpr(uint8_t reg) {

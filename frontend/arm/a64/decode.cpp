@@ -34,9 +34,8 @@ class Index {
   }
 
   const Row* find(uint32_t word) {
-    for (const Row* const* row = bucket(word); *row; ++row)
-      if ((*row)->matches(word)) return *row;
-    return nullptr;
+    for (const Candidate* c = bucket(word);; ++c)
+      if ((word & c->mask) == c->value && (!c->row || c->row->matches(word))) return c->row;
   }
   std::span<const Row* const> all() const { return rows_; }
 
@@ -46,6 +45,11 @@ class Index {
   struct Key {
     uint32_t mask, value;
   };
+  /// A row, and what of it most words fail at. The last one of a bucket has no row and fits every word.
+  struct Candidate {
+    uint32_t mask, value;
+    const Row* row;
+  };
 
   void add(std::span<const Row> rows) {
     for (const Row& row : rows) {
@@ -54,30 +58,28 @@ class Index {
     }
   }
 
-  /// The candidates for the word, ended by nullptr.
-  const Row* const* bucket(uint32_t word) {
+  const Candidate* bucket(uint32_t word) {
     auto& slot = buckets_[word >> kShift & (kBuckets - 1)];
-    const Row* const* rows = slot.load(std::memory_order_acquire);
-    return rows ? rows : fill(slot, word & kKeyMask);
+    const Candidate* const candidates = slot.load(std::memory_order_acquire);
+    return candidates ? candidates : fill(slot, word & kKeyMask);
   }
 
-  const Row* const* fill(std::atomic<const Row* const*>& slot, uint32_t key) {
+  const Candidate* fill(std::atomic<const Candidate*>& slot, uint32_t key) {
     std::vector<const Row*> found;
     for (size_t i = 0; i < keys_.size(); ++i)
       if ((key & keys_[i].mask) == keys_[i].value) found.push_back(rows_[i]);
     std::sort(found.begin(), found.end(), more_specific);
-    found.push_back(nullptr);
-    std::unique_ptr<const Row*[]> list(new const Row*[found.size()]);
-    std::copy(found.begin(), found.end(), list.get());
+    std::unique_ptr<Candidate[]> list(new Candidate[found.size() + 1]{});
+    for (size_t i = 0; i < found.size(); ++i) list[i] = {found[i]->mask, found[i]->value, found[i]};
     // Threads may race to fill the same bucket: the first one's list stays.
-    const Row* const* expected = nullptr;
+    const Candidate* expected = nullptr;
     return slot.compare_exchange_strong(expected, list.get(), std::memory_order_acq_rel) ? list.release()
                                                                                          : expected;
   }
 
   std::vector<const Row*> rows_;
   std::vector<Key> keys_;  ///< as rows_: what their bits 28:21 ask for
-  std::atomic<const Row* const*> buckets_[kBuckets] = {};
+  std::atomic<const Candidate*> buckets_[kBuckets] = {};
 };
 
 Index& index() {
