@@ -32,7 +32,10 @@ struct StateLayout {
   /// The field "status" has the carry of differences as the IR has it (a borrow), and of sums and of values
   /// the other one (eval::kOtherCarry).
   bool other_carry = false;
+  /// In user mode modes have no other bits than kShortModes, so that look-ups by pc and mode take less.
+  bool short_modes = false;
 };
+inline constexpr uint32_t kShortModes = 0x1ff;
 
 /// Ints go in and out in 64-bit words; wider values pass through the state.
 using HelperFn = uint64_t (*)(void* cpu, uint64_t a, uint64_t b, uint64_t c, uint64_t d);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 
 #include "ir/fp_mode.h"
@@ -18,15 +19,7 @@ struct TlbTable {
 inline constexpr unsigned kTlbSpaces = 16;
 
 struct alignas(64) CpuHeader {
-  TlbTable tlb_tables[kTlbSpaces];  ///< the current ones by mmu index; in front, as all else has shorter ways
-
-  uint64_t pc = 0;                        ///< guest address of the next instruction, valid outside of blocks
-  uint32_t mode = 0;                      ///< the frontend's mode bits; with pc they are the block key
-  uint32_t fp_flags = 0;                  ///< collected FpFlag bits, but for operations on F80
-  std::atomic<uint32_t> exit_request{0};  ///< non-zero: leave at the next block boundary
-  /// Non-zero: the engine looks at the map again at the next block boundary. Lies behind
-  /// exit_request, so that generated code tests both at once.
-  std::atomic<uint32_t> refresh_request{0};
+  TlbTable tlb_tables[kTlbSpaces];  ///< (system mode) the current ones by mmu index
 
   /// host address = memory_base + guest address (user mode).
   uint64_t memory_base = 0;
@@ -39,16 +32,16 @@ struct alignas(64) CpuHeader {
   int32_t fault_code = 0;
   int32_t fault_signal = 0;
 
+  /// What LoadExclusive watches; size 0 is nothing.
+  alignas(16) uint64_t exclusive_value[2] = {0, 0};
+  uint64_t exclusive_address = 0;
+  uint32_t exclusive_size = 0;
+
   /// Of operations that have F80 operands or results, in the layout of an x87 status word: exceptions
   /// (bits 5:0) in either field; kF80RoundedUp, of the last operation, in the second. Code that runs on
   /// the host's x87 leaves its status word there. See f80_flags().
   uint16_t f80_collected = 0;
   uint16_t f80_status = 0;
-
-  /// What LoadExclusive watches; size 0 is nothing.
-  uint32_t exclusive_size = 0;
-  uint64_t exclusive_address = 0;
-  alignas(16) uint64_t exclusive_value[2] = {0, 0};
 
   // --- system mode
 
@@ -60,8 +53,21 @@ struct alignas(64) CpuHeader {
   /// The accelerator's own: the TLB, and what the jump cache's entries are marked with.
   void* tlb = nullptr;
   uint64_t jump_tag = 0;
+
+  // --- of every block. The last lie where generated code has short ways to them (jit/abi.h).
+
+  uint64_t pc = 0;        ///< guest address of the next instruction, valid outside of blocks
+  uint32_t mode = 0;      ///< the frontend's mode bits; with pc they are the block key
+  uint32_t fp_flags = 0;  ///< collected FpFlag bits, but for operations on F80
+  /// The engine's own: where indirect jumps look for their target (jit/jump_cache.h).
+  alignas(16) std::atomic<const void*> jump_cache{nullptr};
+  /// Non-zero: leave at the next block boundary. Set by jit::request_exit().
+  std::atomic<uint32_t> exit_request{0};
+  /// Non-zero: the engine looks at the map again at the next block boundary. Lies behind
+  /// exit_request, so that generated code tests both at once.
+  std::atomic<uint32_t> refresh_request{0};
 };
-static_assert(sizeof(CpuHeader) == 128 + sizeof(CpuHeader::tlb_tables));
+static_assert(sizeof(CpuHeader) == offsetof(CpuHeader, refresh_request) + sizeof(uint32_t));
 
 /// FpFlag bits of x87 exception bits 5:0, and back.
 constexpr uint32_t flags_of_x87(uint32_t status) {

@@ -15,11 +15,10 @@
 
 namespace lyrebird::jit::abi {
 
-/// Holds the state + kStateBias, so that the header, but for the TLB's tables, and the first registers are in
-/// reach of 8 bits.
-/// rdi: needs the fewest bytes as a base.
+/// Holds the state + kStateBias, so that as many registers as possible, and what nearly every block asks of
+/// the header, are in reach of 8 bits. rdi: needs the fewest bytes as a base.
 inline constexpr uint8_t kState = 7;
-inline constexpr int32_t kStateBias = sizeof(ir::CpuHeader);
+inline constexpr int32_t kStateBias = offsetof(ir::CpuHeader, jump_cache) + 128;
 
 /// Of the guest registers with StateField::hot, in that order. rax, rcx and rdx are left to
 /// instructions that want them.

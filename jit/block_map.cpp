@@ -26,7 +26,7 @@ void ThreadContext::refresh() {
     now = map_generation->load();
   }
   if (cached_generation != now) {
-    for (JumpCacheEntry& entry : jump_cache) entry = {};
+    jump_cache->clear();
     cached_generation = now;
   }
   set_chaining(chaining);
@@ -53,7 +53,7 @@ void ThreadContext::note_jump(const ir::CpuHeader& cpu, const CompiledBlock& blo
   const uint64_t pc = block.key.pc;
   // The bits that the jump tag changes say nothing else.
   if (tlb && pc >> 52 != 0 && pc >> 52 != 0xfff) return;
-  jump_cache[jump_cache_index(pc)] = {pc ^ cpu.jump_tag, block.key.mode, &block, block.entry};
+  jump_cache->put(cpu, pc, block.key.mode, block.entry);
 }
 
 // --- BlockMap
@@ -252,16 +252,16 @@ size_t BlockMap::invalidate(uint64_t start, uint64_t size) {
 void BlockMap::raise_generation() {
   generation_.fetch_add(1);
   for (ThreadContext* t = threads_; t; t = t->next_registered)
-    if (auto* const request = t->refresh_request.load()) request->fetch_or(kRefreshRequest);
+    if (ir::CpuHeader* const cpu = t->cpu.load()) request_refresh(*cpu, kRefreshRequest);
 }
 
 bool BlockMap::request_samples() {
   const std::lock_guard lock(mutex_);
   bool any = false;
   for (ThreadContext* t = threads_; t; t = t->next_registered) {
-    auto* const request = t->refresh_request.load();
-    if (!request || t->seen_generation.load(std::memory_order_relaxed) == ~uint64_t{0}) continue;
-    request->fetch_or(kSampleRequest, std::memory_order_relaxed);
+    ir::CpuHeader* const cpu = t->cpu.load();
+    if (!cpu || t->seen_generation.load(std::memory_order_relaxed) == ~uint64_t{0}) continue;
+    request_refresh(*cpu, kSampleRequest);
     any = true;
   }
   return any;

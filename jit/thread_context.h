@@ -16,32 +16,26 @@
 
 #include "jit/block_table.h"
 #include "jit/engine.h"
+#include "jit/jump_cache.h"
 
 namespace lyrebird::jit {
 
 class Sampler;
 class Tlb;
 
-struct JumpCacheEntry {
-  uint64_t pc = 0;               ///< ^ CpuHeader::jump_tag (0 in user mode)
-  uint32_t mode = ~uint32_t{0};  ///< no block's: the entry is empty
-  const CompiledBlock* block = nullptr;
-  const void* entry = nullptr;  ///< block->entry
-};
-
-inline constexpr unsigned kJumpCacheBits = 12;
 inline constexpr unsigned kFrameSize = 32768;
 // Bits of CpuHeader::refresh_request.
 inline constexpr uint32_t kRefreshRequest = 1;  ///< blocks were taken out of the map
 inline constexpr uint32_t kSampleRequest = 2;   ///< note in the sampler where you are
 inline constexpr uint32_t kRemakeRequest = 4;   ///< ThreadContext::remake
+
+inline void request_refresh(ir::CpuHeader& cpu, uint32_t bits) {
+  cpu.refresh_request.fetch_or(bits);
+  close_jumps(cpu);
+}
+
 /// ThreadContext::generation of a thread that must ask for every single block.
 inline constexpr uint64_t kNoChaining = ~uint64_t{0};
-
-/// No hash: code that jumps computes it, and what lies close together never collides.
-constexpr unsigned jump_cache_index(uint64_t pc) {
-  return static_cast<unsigned>(pc >> 2) & ((1u << kJumpCacheBits) - 1);
-}
 
 struct ThreadContext {
   explicit ThreadContext(BlockMap& map);
@@ -76,10 +70,12 @@ struct ThreadContext {
   // The order is the interpreter's: what every jump touches comes first.
   const std::atomic<uint64_t>* map_generation;
   uint64_t generation = kNoChaining;
+  JumpCache::Ptr jump_cache = JumpCache::make();
   const void* current_op = nullptr;  ///< the engine's own: what touches guest memory just now
   Stop stop;
   BlockMap& map;
   bool chaining = true;
+  bool has_constants = false;  ///< the interpreter's own: they are in the frame
   /// Set by an engine that comes back with Stop{None}: the guest instruction at cpu.pc is to be run by
   /// the interpreter, which knows what to make of it.
   bool interpret_next = false;
@@ -88,9 +84,8 @@ struct ThreadContext {
   bool fault_known = false;
   /// Set by an engine: that block, compiled anew, is another one than it was.
   std::optional<ir::BlockKey> remake;
-  /// CpuHeader::refresh_request of the CPU that runs on this thread; the map sets it when it takes blocks
-  /// out.
-  std::atomic<std::atomic<uint32_t>*> refresh_request{nullptr};
+  /// The CPU that runs on this thread: the map makes requests of it.
+  std::atomic<ir::CpuHeader*> cpu{nullptr};
   Sampler* sampler = nullptr;  ///< where samples go; nullptr: nowhere
   Tlb* tlb = nullptr;          ///< (system mode) of the CPU that runs on this thread
   /// What generated code probes when its jump cache misses; renewed by refresh(). Empty without chaining and
@@ -103,8 +98,7 @@ struct ThreadContext {
 
   alignas(32) uint8_t record[96] = {};  ///< the engine's own: what it is running just now
 
-  alignas(64) JumpCacheEntry jump_cache[1u << kJumpCacheBits];
-  alignas(64) uint8_t frame[kFrameSize] = {};
+  alignas(64) uint8_t frame[kFrameSize];
 };
 
 // Where generated code finds things. ThreadContext has a reference in it, which offsetof is not
@@ -113,8 +107,8 @@ struct ThreadContext {
 #pragma GCC diagnostic ignored "-Winvalid-offsetof"
 inline constexpr int32_t kThreadStopKind = offsetof(ThreadContext, stop) + offsetof(Stop, kind);
 inline constexpr int32_t kThreadTableSlots = offsetof(ThreadContext, table_slots);
-inline constexpr int32_t kThreadTableMask = offsetof(ThreadContext, table_mask);
 inline constexpr int32_t kThreadJumpCache = offsetof(ThreadContext, jump_cache);
+inline constexpr int32_t kThreadTableMask = offsetof(ThreadContext, table_mask);
 #pragma GCC diagnostic pop
 
 }  // namespace lyrebird::jit

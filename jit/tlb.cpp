@@ -316,8 +316,7 @@ void Tlb::new_tag(Table& t) {
   ++stats_.new_tags;
   if (++next_tag_ == kJumpTags) {
     next_tag_ = 1;
-    if (thread_)
-      for (JumpCacheEntry& entry : thread_->jump_cache) entry = {};
+    if (thread_) thread_->jump_cache->clear();
     for (Space& space : spaces_)
       for (auto& other : space.tables) other->jump_tag = 0;
   }

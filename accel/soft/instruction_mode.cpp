@@ -177,7 +177,7 @@ void InstructionMode::wake_up(size_t member) {
   if (member == current_) return;
   // Its turn comes with the end of the quantum.
   dirty_.store(true);
-  members_[current_].vcpu->state().exit_request.store(1);
+  jit::request_exit(members_[current_].vcpu->state());
 }
 
 void InstructionMode::set_power(SystemVcpu& vcpu, bool on) {
@@ -200,7 +200,7 @@ void InstructionMode::set_held(SystemVcpu& vcpu, bool held) {
 void InstructionMode::deadline_changed() {
   const std::lock_guard lock(mutex_);
   dirty_.store(true);
-  if (!members_.empty()) members_[current_].vcpu->state().exit_request.store(1);
+  if (!members_.empty()) jit::request_exit(members_[current_].vcpu->state());
   changed_.notify_all();
 }
 

@@ -174,7 +174,7 @@ class SoftVcpu final : public Vcpu {
 
   Exit run() override;
   Exit step() override;
-  void kick() override { state_.exit_request.store(1, std::memory_order_relaxed); }
+  void kick() override { jit::request_exit(state_); }
   ir::CpuHeader& state() override { return state_; }
 
   bool runs_here() const { return running_ && pthread_equal(runner_, pthread_self()); }

@@ -106,7 +106,7 @@ void SystemVcpu::wake() {
 
 void SystemVcpu::request(uint32_t what) {
   state_.system_request.fetch_or(what);
-  state_.exit_request.store(1);
+  jit::request_exit(state_);
   wake();
 }
 
@@ -116,7 +116,7 @@ void SystemVcpu::set_interrupt(uint32_t lines, bool level) {
     return;
   }
   if ((state_.interrupt_lines.fetch_or(lines) & lines) == lines) return;
-  state_.exit_request.store(1);
+  jit::request_exit(state_);
   wake();
 }
 
@@ -413,7 +413,7 @@ void SystemVcpu::context_changed(uint32_t spaces, uint32_t context) { tlb_.conte
 void SystemVcpu::invalidate_code(uint64_t, uint64_t) { settle_pages_if_asked(); }
 
 void SystemVcpu::recheck_interrupts() {
-  if (state_.interrupt_lines.load(std::memory_order_relaxed) != 0) state_.exit_request.store(1);
+  if (state_.interrupt_lines.load(std::memory_order_relaxed) != 0) jit::request_exit(state_);
 }
 
 void SystemVcpu::wake_for_event() {

@@ -33,23 +33,23 @@ struct Layout {
 
   Layout() {
     names.reserve(128);
-    add("pc", offsetof(A64State, header) + offsetof(ir::CpuHeader, pc), Type::I64);
-    add("mode", offsetof(A64State, header) + offsetof(ir::CpuHeader, mode), Type::I32);
     add("fault_address", offsetof(A64State, header) + offsetof(ir::CpuHeader, fault_address), Type::I64);
     add("fault_size", offsetof(A64State, header) + offsetof(ir::CpuHeader, fault_size), Type::I32);
+    add("pc", offsetof(A64State, header) + offsetof(ir::CpuHeader, pc), Type::I64);
+    add("mode", offsetof(A64State, header) + offsetof(ir::CpuHeader, mode), Type::I32);
+    add("status", offsetof(A64State, status), Type::I16);
+    add("qc", offsetof(A64State, qc), Type::I8);
+    add("ssbs", offsetof(A64State, ssbs), Type::I8);
+    add("fpcr", offsetof(A64State, fpcr), Type::I32);
     for (unsigned i = 0; i < 31; ++i)
       add("x" + std::to_string(i), offsetof(A64State, x) + 8 * i, Type::I64, hotness_of_x(i));
     add("sp", offsetof(A64State, sp), Type::I64, 3);
     for (unsigned i = 0; i < 32; ++i)
       add("v" + std::to_string(i), offsetof(A64State, v) + 16 * i, Type::V128, hotness_of_v(i));
-    add("status", offsetof(A64State, status), Type::I16);
-    add("qc", offsetof(A64State, qc), Type::I8);
-    add("ssbs", offsetof(A64State, ssbs), Type::I8);
-    add("fpcr", offsetof(A64State, fpcr), Type::I32);
     add("tpidr_el0", offsetof(A64State, tpidr_el0), Type::I64);
     add("tpidrro_el0", offsetof(A64State, tpidrro_el0), Type::I64);
     add("tpidr2_el0", offsetof(A64State, tpidr2_el0), Type::I64);
-    layout = {.fields = fields, .size = sizeof(A64State), .other_carry = true};
+    layout = {.fields = fields, .size = sizeof(A64State), .other_carry = true, .short_modes = true};
   }
 
   void add(std::string name, size_t offset, Type type, uint8_t hot = 0) {
@@ -66,6 +66,7 @@ constexpr FlagPair kFlagPairs[] = {{ir::kFpInvalid, 1u << 0},  {ir::kFpDivideByZ
                                    {ir::kFpOverflow, 1u << 2}, {ir::kFpUnderflow, 1u << 3},
                                    {ir::kFpInexact, 1u << 4},  {ir::kFpDenormal, 1u << 7}};
 constexpr uint32_t kFpsrQc = 1u << 27;
+static_assert((kModeFpcrMask | kModeBtypeMask | kModeBti) == ir::kShortModes);
 
 }  // namespace
 

@@ -22,16 +22,17 @@ constexpr uint16_t status_of_nzcv(unsigned nzcv) {
 struct A64State {
   ir::CpuHeader header;  ///< pc, mode, collected FP flags
 
-  uint64_t x[31] = {};
-  uint64_t sp = 0;
-  alignas(16) uint8_t v[32][16] = {};
-
   /// PSTATE.N, Z, C and V as the IR's status word has them (ir/ops.inc), but for the carry: that is a borrow,
-  /// the inverse of C. The other bits mean nothing.
+  /// the inverse of C. The other bits mean nothing. Nearly every block writes it: it is in reach of a short
+  /// displacement.
   uint16_t status = status_of_nzcv(0);
   uint8_t qc = 0;     ///< FPSR.QC; the other FPSR bits are header.fp_flags
   uint8_t ssbs = 0;   ///< PSTATE.SSBS; PSTATE.BTYPE is in header.mode (a64_mode.h), see pstate()
   uint32_t fpcr = 0;  ///< change it through set_fpcr: mode bits depend on it
+
+  uint64_t x[31] = {};
+  uint64_t sp = 0;
+  alignas(16) uint8_t v[32][16] = {};
 
   uint64_t tpidr_el0 = 0;
   uint64_t tpidrro_el0 = 0;

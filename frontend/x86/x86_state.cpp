@@ -65,10 +65,10 @@ class Layout {
 
   void header() {
     constexpr size_t kHeader = offsetof(X86State, header);
-    add("pc", kHeader + offsetof(ir::CpuHeader, pc), Type::I64);
-    add("mode", kHeader + offsetof(ir::CpuHeader, mode), Type::I32);
     add("fault_address", kHeader + offsetof(ir::CpuHeader, fault_address), Type::I64);
     add("fault_size", kHeader + offsetof(ir::CpuHeader, fault_size), Type::I32);
+    add("pc", kHeader + offsetof(ir::CpuHeader, pc), Type::I64);
+    add("mode", kHeader + offsetof(ir::CpuHeader, mode), Type::I32);
   }
 
   void segments() {

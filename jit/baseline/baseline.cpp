@@ -92,6 +92,11 @@ T in_frame(uint64_t rsp, uint32_t offset) {
   return value;
 }
 
+[[noreturn]] void internal_error(const char* what) {
+  std::fprintf(stderr, "lyrebird: internal error: %s\n", what);
+  std::abort();
+}
+
 /// After so many faults on tagged addresses they are no accident.
 constexpr unsigned kTagFaultLimit = 64;
 
@@ -104,6 +109,7 @@ Baseline::Baseline(const ir::StateLayout& layout, ir::HelperTable helpers, Basel
       host_(baseline::host_features()),
       pins_(pins_of(layout, options.pin_vectors && host_.avx512)),
       fp_traps_(options.fp_traps && !layout.sse_floats && host_.avx),
+      short_modes_(layout.short_modes && !options.system),
       interpreter_(helpers, options.system),
       cache_(options.code_bytes, kImageRoom) {
   usable_ = host_.sse42 && cache_.usable();
@@ -117,7 +123,7 @@ Baseline::~Baseline() {
 
 void Baseline::install_runtime() {
   const baseline::RuntimeCode runtime =
-      baseline::make_runtime(pins_, host_.avx, layout_.sse_floats, fp_traps_);
+      baseline::make_runtime(pins_, host_.avx, layout_.sse_floats, fp_traps_, short_modes_);
   runtime_size_ = runtime.bytes.size();
   const uint8_t* const code = cache_.allocate(runtime_size_);
   cache_.write(code, runtime.bytes.data(), runtime_size_);
@@ -155,6 +161,8 @@ void Baseline::give_emitter(std::unique_ptr<Emitter> emitter) {
 }
 
 std::unique_ptr<CompiledBlock> Baseline::compile(const ir::Block& block) {
+  if (short_modes_ && block.key.mode > ir::kShortModes)
+    internal_error("a mode is longer than its guest's are");
   if (every_block_.load(std::memory_order_relaxed)) {
     ir::Region region;
     region.parts.push_back({.block = block, .guesses = {}});
@@ -166,6 +174,7 @@ std::unique_ptr<CompiledBlock> Baseline::compile(const ir::Block& block) {
                                       .loops = options_.loops,
                                       .marks = observer_ != nullptr,
                                       .sse_floats = layout_.sse_floats,
+                                      .short_modes = short_modes_,
                                       .strip_tags = strip_tags_.load(std::memory_order_relaxed),
                                       .fp_traps = fp_traps_,
                                       .careful = fp_traps_ && is_careful(block.key)};
@@ -200,7 +209,7 @@ Baseline::BlockPtr Baseline::make_block(ir::BlockKey key, uint32_t guest_size, u
 
 /// The last step of making a block, whose code is in place.
 void Baseline::complete(BaselineBlock& block) {
-  block.entry = block.code + block.info.entry();
+  block.entry = block.code + block.info.after_check();
   block.host_size = static_cast<uint32_t>(block.info.code_size() + sizeof(BaselineBlock) + block.info.size());
   block.complete.store(true, std::memory_order_release);
 }
@@ -547,9 +556,17 @@ void collect_f80(ir::CpuHeader& cpu) {
   auto* block = static_cast<const BaselineBlock*>(&first);
   if (missed_jump().thread) link_missed(first, thread);
   for (;;) {
-    if (cpu.exit_request.load(std::memory_order_relaxed) != 0) {
+    const bool were_closed = open_jumps(cpu, *thread.jump_cache);
+    if (cpu.exit_request.load() != 0) {
       cpu.pc = block->key.pc;
       return {ir::ExitKind::Interrupted, 0};
+    }
+    if (were_closed && cpu.refresh_request.load() != 0) {
+      cpu.pc = block->key.pc;
+      answer_requests(cpu, thread);
+      thread.refresh();
+      block = static_cast<const BaselineBlock*>(thread.find_block(cpu));
+      if (!block || thread.remake) return {};
     }
     const uint64_t generation = thread.cached_generation;
     Leave left{};
@@ -583,7 +600,7 @@ void collect_f80(ir::CpuHeader& cpu) {
           counters_.misses.fetch_add(1, std::memory_order_relaxed);
           break;
       }
-      if (site.kind == ExitPlan::Kind::Entry) answer_requests(cpu, thread);
+      if (cpu.refresh_request.load(std::memory_order_relaxed) != 0) answer_requests(cpu, thread);
       if (thread.remake) return {};
     }
     if (!thread.chaining) {
@@ -611,14 +628,12 @@ void collect_f80(ir::CpuHeader& cpu) {
 }
 
 Stop Baseline::run(const CompiledBlock& first, ir::CpuHeader& cpu, ThreadContext& thread) {
-  if (options_.zero_base && cpu.memory_base != 0) {
-    std::fprintf(stderr,
-                 "lyrebird: internal error: the baseline JIT was told that guest memory starts at 0\n");
-    std::abort();
-  }
-  thread.refresh_request.store(&cpu.refresh_request, std::memory_order_relaxed);
+  if (options_.zero_base && cpu.memory_base != 0)
+    internal_error("the baseline JIT was told that guest memory starts at 0");
+  thread.cpu.store(&cpu, std::memory_order_relaxed);
   thread.stop = {};
   thread.current_op = nullptr;
+  thread.jump_cache->set_key_modes(short_modes_ ? ir::kShortModes : 0);
   FaultGuard guard;
   const auto done = [&](Stop stop) {
     if (thread.remake) be_careful(*thread.remake);
@@ -683,7 +698,7 @@ void Baseline::count_trap(const Place& place, ir::CpuHeader& cpu, ThreadContext&
   if (count.count.fetch_add(1, std::memory_order_relaxed) + 1 != options_.fp_trap_limit) return;
   count.count.store(0, std::memory_order_relaxed);
   thread.remake = place.key;
-  cpu.refresh_request.fetch_or(kRemakeRequest, std::memory_order_relaxed);
+  request_refresh(cpu, kRemakeRequest);
 }
 
 /// Outside of the signal's handler: from now on the block is compiled without traps.

@@ -173,6 +173,7 @@ class Baseline final : public Engine {
   const baseline::HostFeatures host_;
   baseline::Pins pins_;
   const bool fp_traps_;
+  const bool short_modes_;  ///< keys of the jump cache have the mode
   bool usable_ = false;
   Interpreter interpreter_;
   baseline::CodeCache cache_;

@@ -116,39 +116,52 @@ void Emitter::emit_raise(const ir::Inst& inst, bool conditional) {
   }
 }
 
+/// JumpCacheEntry::key of a jump to `pc`, in a register.
+uint8_t Emitter::jump_key(uint8_t pc) {
+  if (!options_.system && (!options_.short_modes || (mode_known_ && mode_ == 0))) return pc;
+  const uint8_t key = take_gpr();
+  if (options_.system) {
+    (void)a_.mov(gp64(key), state_mem(offsetof(ir::CpuHeader, jump_tag), 8));
+  } else if (mode_known_) {
+    (void)a_.mov(gp32(key), mode_ << 2);
+  } else {
+    (void)a_.mov(gp32(key), state_mem(offsetof(ir::CpuHeader, mode), 4));
+    (void)a_.shl(gp32(key), 2);
+  }
+  (void)a_.xor_(gp64(key), gp64(pc));
+  return key;
+}
+
 /// The thread's jump cache, inline (jump_cache_index()).
 void Emitter::emit_jump_indirect(const ir::Inst& inst) {
   flush_f80();
-  static_assert(sizeof(JumpCacheEntry) == 32);
   const uint8_t pc = use_gpr(inst.args[0]);
   const unsigned exit = add_exit({.kind = ExitPlan::Kind::Indirect});
-  const uint8_t index = take_gpr(), thread = take_gpr();
+  const uint8_t index = take_gpr(), cache = take_gpr();
   unmask_traps();
   jump_target_ = pc;  // the stub notes it in the state
+  const uint8_t key = jump_key(pc);
   (void)a_.mov(gp32(index), gp32(pc));
-  (void)a_.mov(gp64(thread), frame_mem(kFrameThread, 8));
+  (void)a_.mov(gp64(cache), state_mem(offsetof(ir::CpuHeader, jump_cache), 8));
   (void)a_.and_(gp32(index), ((1u << kJumpCacheBits) - 1) << 2);
-  const auto entry = [&](size_t field, unsigned size) {
-    return x86::ptr(gp64(thread), gp64(index), 3, kThreadJumpCache + static_cast<int32_t>(field), size);
+  const auto entry = [&](size_t field) {
+    return x86::ptr(gp64(cache), gp64(index), 2, static_cast<int32_t>(field), 8);
   };
-  if (options_.system) {
-    const uint8_t tagged = take_gpr();
-    (void)a_.mov(gp64(tagged), state_mem(offsetof(ir::CpuHeader, jump_tag), 8));
-    (void)a_.xor_(gp64(tagged), gp64(pc));
-    (void)a_.cmp(entry(offsetof(JumpCacheEntry, pc), 8), gp64(tagged));
-  } else {
-    (void)a_.cmp(entry(offsetof(JumpCacheEntry, pc), 8), gp64(pc));
-  }
+  static_assert(sizeof(JumpCacheEntry) == 16);
+  (void)a_.cmp(entry(offsetof(JumpCacheEntry, key)), gp64(key));
   to_stub_if(Cc::kNE, exit);
-  if (mode_known_) {
-    (void)a_.cmp(entry(offsetof(JumpCacheEntry, mode), 4), mode_);
-  } else {
-    const uint8_t mode = take_gpr();
-    (void)a_.mov(gp32(mode), state_mem(offsetof(ir::CpuHeader, mode), 4));
-    (void)a_.cmp(entry(offsetof(JumpCacheEntry, mode), 4), gp32(mode));
+  if (!options_.short_modes) {
+    const x86::Mem its_mode = x86::ptr(gp64(cache), gp64(index), 0, JumpCache::kModes, 4);
+    if (mode_known_) {
+      (void)a_.cmp(its_mode, mode_);
+    } else {
+      const uint8_t mode = take_gpr();
+      (void)a_.mov(gp32(mode), state_mem(offsetof(ir::CpuHeader, mode), 4));
+      (void)a_.cmp(its_mode, gp32(mode));
+    }
+    to_stub_if(Cc::kNE, exit);
   }
-  to_stub_if(Cc::kNE, exit);
-  (void)a_.jmp(entry(offsetof(JumpCacheEntry, entry), 8));
+  (void)a_.jmp(entry(offsetof(JumpCacheEntry, entry)));
 }
 
 }  // namespace lyrebird::jit::baseline

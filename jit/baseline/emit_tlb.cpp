@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Guest memory in system mode: a look into the vCPU's TLB (jit/tlb.h) inline; where that fails, a call of the
 // interpreter's handler through the runtime's memory thunk, which leaves the block if the handler stopped.
+#include <initializer_list>
+
 #include "ir/cpu_header.h"
 #include "jit/baseline/atomic_op.h"
 #include "jit/baseline/emitter.h"
@@ -388,28 +390,28 @@ void Emitter::emit_system_store_exclusive(const ir::Inst& inst, const MemInfo& i
   (void)a_.mov(gp64(def_gpr()), gp64(failed));
 }
 
-/// Which entry of the jump cache it is lies in front of the address, where who moves the code finds it
+/// Where its entry lies stands at fixed distances in front of the address, where who moves the code finds it
 /// (kMoveIndex).
 void Emitter::emit_jump_probe(const ExitPlan& exit) {
-  const auto field = [&](size_t offset, unsigned size) {
-    return x86::ptr(x86::rdx, kThreadJumpCache + static_cast<int32_t>(offset), size);
+  const auto code = [&](std::initializer_list<uint8_t> opcode, std::initializer_list<uint32_t> words) {
+    (void)a_.embed(opcode.begin(), opcode.size());
+    for (const uint32_t word : words) (void)a_.embed(&word, sizeof word);
   };
   static_assert(abi::kState != 0 && abi::kState != 2);
-  const Label miss = a_.newLabel();
-  (void)a_.mov(x86::rdx, frame_mem(kFrameThread, 8));
-  constexpr uint8_t kAddRdx[3] = {0x48, 0x81, 0xc2};
-  const uint32_t index = jump_cache_index(exit.pc) * static_cast<uint32_t>(sizeof(JumpCacheEntry));
-  (void)a_.embed(kAddRdx, sizeof kAddRdx);
-  (void)a_.embed(&index, sizeof index);
+  const JumpPlaces places = jump_places(exit.pc);
+  (void)a_.mov(x86::rdx, state_mem(offsetof(ir::CpuHeader, jump_cache), 8));
+  code({0x81, 0xba}, {places.mode, exit.mode});  // cmp dword [rdx + mode], exit.mode
+  const uint32_t other_mode = a_.jump_long_if(Cc::kNE);
+  code({0x48, 0x81, 0xc2}, {places.entry});  // add rdx, entry
   load_address(0, exit.pc);
   moves_.back() |= kMoveIndex;
   (void)a_.xor_(x86::rax, state_mem(offsetof(ir::CpuHeader, jump_tag), 8));
-  (void)a_.cmp(field(offsetof(JumpCacheEntry, pc), 8), x86::rax);
+  (void)a_.cmp(x86::ptr(x86::rdx, offsetof(JumpCacheEntry, key), 8), x86::rax);
+  const Label miss = a_.newLabel();
   (void)a_.jne(miss);
-  (void)a_.cmp(field(offsetof(JumpCacheEntry, mode), 4), exit.mode);
-  (void)a_.jne(miss);
-  (void)a_.jmp(field(offsetof(JumpCacheEntry, entry), 8));
+  (void)a_.jmp(x86::ptr(x86::rdx, offsetof(JumpCacheEntry, entry), 8));
   (void)a_.bind(miss);
+  a_.set_target(other_mode, static_cast<uint32_t>(a_.offset()));
 }
 
 }  // namespace lyrebird::jit::baseline

@@ -142,6 +142,8 @@ bool Emitter::emit_body() {
   return true;
 }
 
+/// The flags of who jumps here directly, then the check for requests. Who jumps here forward, or indirectly, enters
+/// behind both.
 void Emitter::emit_entry() {
   a_.start_with_zeros(kCodeHeader);
   const unsigned exit =

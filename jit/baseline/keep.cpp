@@ -20,7 +20,6 @@ using baseline::BaselineBlock;
 using baseline::BlockInfo;
 using baseline::kDistance;
 using baseline::kMoveIndex;
-using baseline::kMoveIndexAt;
 
 namespace {
 
@@ -68,8 +67,10 @@ void place(uint8_t* code, BlockInfo info, uint64_t pc) {
     uint8_t* const at = code + (move & ~kMoveIndex);
     const uint64_t address = load_from<uint64_t>(at) + pc;
     store_to(at, address);
-    if (move & kMoveIndex)
-      store_to(at - kMoveIndexAt, jump_cache_index(address) * static_cast<uint32_t>(sizeof(JumpCacheEntry)));
+    if (!(move & kMoveIndex)) continue;
+    const baseline::JumpPlaces places = baseline::jump_places(address);
+    store_to(at - baseline::kMoveModeAt, places.mode);
+    store_to(at - baseline::kMoveEntryAt, places.entry);
   }
 }
 
@@ -92,10 +93,10 @@ uint64_t Baseline::keep_key() const {
   const auto id = persist::build_id();
   if (!usable_ || id.empty()) return 0;
   static_assert(std::has_unique_object_representations_v<baseline::HostFeatures>);
-  uint64_t key =
-      persist::hash_bytes(&host_, sizeof host_,
-                          1 + options_.zero_base + 2 * layout_.sse_floats + 4 * options_.system +
-                              16 * layout_.other_carry + 8 * host_shifts_tell_first_step() + 32 * fp_traps_);
+  uint64_t key = persist::hash_bytes(&host_, sizeof host_,
+                                     1 + options_.zero_base + 2 * layout_.sse_floats + 4 * options_.system +
+                                         16 * layout_.other_carry + 8 * host_shifts_tell_first_step() +
+                                         32 * fp_traps_ + 64 * short_modes_);
   for (const auto* const pins : {&pins_.pins, &pins_.vectors})
     for (const baseline::Pin& pin : *pins) key = persist::mix(key ^ pin.offset, pin.reg + 0x9e3779b97f4a7c15);
   if (every_block_) {
@@ -398,7 +399,7 @@ bool Baseline::freeze(std::span<const KeptBlock> blocks, uint64_t base, persist:
     const uint64_t pc = kept.key.pc - base;
     const bool twice = !table.empty() && table.back().pc == pc && table.back().mode == mode;
     if (!source || twice || mode < 0 || pc >> persist::kImagePageBits >= pages.size() ||
-        kept.guest_count > 0xff || kept.guest_size > 0x1fff || source->info.entry() > 0x7f)
+        kept.guest_count > 0xff || kept.guest_size > 0x1fff || source->info.after_check() > 0x7f)
       continue;
     bool ours = true;
     for (unsigned i = 0; i < source->info.pointers(); ++i) {
@@ -419,7 +420,7 @@ bool Baseline::freeze(std::span<const KeptBlock> blocks, uint64_t base, persist:
                      .guest_count = kept.guest_count & 0xff,
                      .mode = static_cast<uint32_t>(mode) & 7,
                      .entry = 1,
-                     .start = source->info.entry() & 0x7f});
+                     .start = source->info.after_check() & 0x7f});
     infos.insert(infos.end(), source->info.bytes(), source->info.bytes() + source->info.size());
   }
   if (table.empty() || size > uint64_t{1} << 30 ||

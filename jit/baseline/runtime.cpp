@@ -4,6 +4,7 @@
 #include <asmjit/x86.h>
 
 #include <cstring>
+#include <iterator>
 
 #include "jit/abi.h"
 #include "jit/baseline/frame.h"
@@ -26,8 +27,8 @@ LYREBIRD_HANDLER_ABI void back_to_generated_code(LYREBIRD_HANDLER_ARGS) {}
 
 class Runtime {
  public:
-  Runtime(const Pins& pins, bool avx, bool denormals, bool traps)
-      : pins_(pins), avx_(avx), denormals_(denormals), traps_(traps) {
+  Runtime(const Pins& pins, bool avx, bool denormals, bool traps, bool short_modes)
+      : pins_(pins), avx_(avx), denormals_(denormals), traps_(traps), short_modes_(short_modes) {
     (void)holder_.init(Environment(Arch::kX64));
     (void)holder_.attach(&a_);
   }
@@ -120,7 +121,7 @@ class Runtime {
   }
 
   const Pins& pins_;
-  const bool avx_, denormals_, traps_;
+  const bool avx_, denormals_, traps_, short_modes_;
   CodeHolder holder_;
   x86::Assembler a_;
 };
@@ -165,11 +166,12 @@ void Runtime::exit() {
 /// state.mode say where to. Goes there if the map knows the block, which the cache holds from then on.
 void Runtime::lookup() {
   // Registers that no guest register has; rax and rcx among them.
-  x86::Gp temps[2];
+  x86::Gp temps[3];
   unsigned count = 0;
   for (const uint8_t reg : {2, 10, 3, 6, 7, 8, 9, 11, 12, 13, 14, 15})
-    if (count < 2 && reg != abi::kState && !(pins_.mask >> reg & 1)) temps[count++] = x86::gpq(reg);
-  const x86::Gp slot = temps[0], thread = temps[1], pc = x86::rcx, block = x86::rax;
+    if (count < std::size(temps) && reg != abi::kState && !(pins_.mask >> reg & 1))
+      temps[count++] = x86::gpq(reg);
+  const x86::Gp slot = temps[0], thread = temps[1], word = temps[2], pc = x86::rcx, block = x86::rax;
   const auto in_thread = [&](int32_t offset) { return x86::ptr(thread, offset, 8); };
   const auto in_slot = [&](size_t offset, uint32_t size = 8) {
     return x86::ptr(slot, static_cast<int32_t>(offset), size);
@@ -211,21 +213,24 @@ void Runtime::lookup() {
   // Nor has an empty slot, whose pc is 0.
   (void)a_.cmp(in_slot(offsetof(BlockTable::Slot, entry)), 0);
   (void)a_.je(miss);
-  // jump_cache_index()
-  (void)a_.mov(block.r32(), pc.r32());
-  (void)a_.and_(block.r32(), ((1u << kJumpCacheBits) - 1) << 2);
-  (void)a_.lea(thread, x86::ptr(thread, block, 3));
-  const auto note = [&](size_t field, const x86::Gp& value) {
-    (void)a_.mov(x86::ptr(thread, kThreadJumpCache + static_cast<int32_t>(field)), value);
-  };
-  note(offsetof(JumpCacheEntry, pc), pc);
-  (void)a_.mov(block.r32(), in_slot(offsetof(BlockTable::Slot, mode), 4));
-  note(offsetof(JumpCacheEntry, mode), block.r32());
-  (void)a_.mov(block, in_slot(offsetof(BlockTable::Slot, block)));
-  note(offsetof(JumpCacheEntry, block), block);
-  (void)a_.mov(block, in_slot(offsetof(BlockTable::Slot, entry)));
-  note(offsetof(JumpCacheEntry, entry), block);
-  (void)a_.jmp(block);
+  // JumpCache::put(), unless it was taken away
+  const x86::Gp cache = thread, index = block;
+  (void)a_.mov(cache, in_thread(kThreadJumpCache));
+  (void)a_.cmp(cache, state(offsetof(ir::CpuHeader, jump_cache)));
+  (void)a_.jne(miss);
+  (void)a_.mov(index.r32(), pc.r32());
+  (void)a_.and_(index.r32(), ((1u << kJumpCacheBits) - 1) << 2);
+  const auto entry = [&](size_t field) { return x86::ptr(cache, index, 2, static_cast<int32_t>(field), 8); };
+  (void)a_.mov(word.r32(), in_slot(offsetof(BlockTable::Slot, mode), 4));
+  (void)a_.mov(x86::ptr(cache, index, 0, JumpCache::kModes, 4), word.r32());
+  if (short_modes_) {
+    (void)a_.shl(word.r32(), 2);
+    (void)a_.xor_(pc, word);
+  }
+  (void)a_.mov(entry(offsetof(JumpCacheEntry, key)), pc);
+  (void)a_.mov(word, in_slot(offsetof(BlockTable::Slot, entry)));
+  (void)a_.mov(entry(offsetof(JumpCacheEntry, entry)), word);
+  (void)a_.jmp(word);
 }
 
 /// rax: the record; the caller's rax is in its place in the frame already.
@@ -434,8 +439,8 @@ uint32_t append_flags_entry(std::vector<uint8_t>& code, uint32_t entry, const Pi
   return static_cast<uint32_t>(code.size() - start);
 }
 
-RuntimeCode make_runtime(const Pins& pins, bool avx, bool denormals, bool traps) {
-  return Runtime(pins, avx, denormals, traps).make();
+RuntimeCode make_runtime(const Pins& pins, bool avx, bool denormals, bool traps, bool short_modes) {
+  return Runtime(pins, avx, denormals, traps, short_modes).make();
 }
 
 }  // namespace lyrebird::jit::baseline

@@ -10,11 +10,10 @@ namespace lyrebird::jit::interp {
 /// else nullptr, and the dispatcher looks further.
 inline const Code* block_at_hand(uint64_t pc, unsigned index, const uint8_t* state, ThreadContext* thread) {
   const auto* const cpu = reinterpret_cast<const ir::CpuHeader*>(state);
-  const JumpCacheEntry& entry = thread->jump_cache[index];
-  const bool ours = entry.pc == (pc ^ cpu->jump_tag) && entry.mode == cpu->mode;
+  const void* const entry = thread->jump_cache->find(*cpu, pc, index);
   const bool quiet = cpu->exit_request.load(std::memory_order_relaxed) == 0 &&
                      thread->map_generation->load(std::memory_order_relaxed) == thread->generation;
-  return ours && quiet ? static_cast<const Code*>(entry.entry) : nullptr;
+  return quiet ? static_cast<const Code*>(entry) : nullptr;
 }
 
 /// Goes on at the block, or back to the dispatcher with cpu.pc set.

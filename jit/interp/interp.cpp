@@ -24,6 +24,7 @@ void fill_constant_slots(ThreadContext& thread) {
   std::memset(thread.frame, 0, interp::kFirstSlot);
   thread.frame[interp::kOneSlot] = 1;
   std::memset(thread.frame + interp::kOnesSlot, 0xff, 32);
+  thread.has_constants = true;
 }
 
 /// Runs blocks for as long as there are any; thread.stop says why not.
@@ -104,7 +105,7 @@ std::unique_ptr<CompiledBlock> Interpreter::compile(const ir::Block& block) {
 }
 
 Stop Interpreter::run(const CompiledBlock& first, ir::CpuHeader& cpu, ThreadContext& thread) {
-  if (thread.frame[interp::kOneSlot] != 1) fill_constant_slots(thread);
+  if (!thread.has_constants) fill_constant_slots(thread);
   thread.stop = {};
   thread.current_op = nullptr;
   FaultGuard guard;

@@ -143,29 +143,35 @@ void Lowering::lower_jump_indirect(const ir::Inst& inst) {
       b_.SetInsertPoint(on);
     }
   }
-  static_assert(sizeof(JumpCacheEntry) == 32);
+  static_assert(sizeof(JumpCacheEntry) == 16);
   LType* const pointer = llvm::PointerType::get(context_, 0);
-  Value* const thread = b_.CreateAlignedLoad(pointer, frame_at(baseline::kFrameThread), llvm::Align(8));
+  Value* const cache =
+      b_.CreateIntToPtr(load_state(offsetof(ir::CpuHeader, jump_cache), ir::Type::I64), pointer);
   // The index times 4.
   Value* const index = b_.CreateAnd(pc, ((1u << kJumpCacheBits) - 1) << 2);
-  Value* const entry = b_.CreateInBoundsGEP(
-      b_.getInt8Ty(), b_.CreateConstInBoundsGEP1_64(b_.getInt8Ty(), thread, kThreadJumpCache),
-      b_.CreateShl(index, 3));
-  const auto field = [&](size_t offset, unsigned bits) {
-    return b_.CreateAlignedLoad(int_type(bits), b_.CreateConstInBoundsGEP1_64(b_.getInt8Ty(), entry, offset),
+  Value* const entry = b_.CreateInBoundsGEP(b_.getInt8Ty(), cache, b_.CreateShl(index, 2));
+  const auto load = [&](Value* from, size_t offset, unsigned bits) {
+    return b_.CreateAlignedLoad(int_type(bits), b_.CreateConstInBoundsGEP1_64(b_.getInt8Ty(), from, offset),
                                 llvm::Align(bits / 8));
   };
-  Block* const same_pc = new_block("same_pc");
   Block* const hit = new_block("hit");
   Block* const miss = new_block("miss");
-  branch_cold(b_.CreateICmpNE(field(offsetof(JumpCacheEntry, pc), 64), pc), miss, same_pc);
-  b_.SetInsertPoint(same_pc);
   Value* const mode =
       mode_known_ ? b_.getInt32(mode_) : load_state(offsetof(ir::CpuHeader, mode), ir::Type::I32);
-  branch_cold(b_.CreateICmpNE(field(offsetof(JumpCacheEntry, mode), 32), mode), miss, hit);
+  Value* const its_key = load(entry, offsetof(JumpCacheEntry, key), 64);
+  if (target_.layout->short_modes) {
+    Value* const in_key = b_.CreateShl(b_.CreateZExt(mode, b_.getInt64Ty()), 2);
+    branch_cold(b_.CreateICmpNE(its_key, b_.CreateXor(pc, in_key)), miss, hit);
+  } else {
+    Block* const same_pc = new_block("same_pc");
+    branch_cold(b_.CreateICmpNE(its_key, pc), miss, same_pc);
+    b_.SetInsertPoint(same_pc);
+    Value* const its_mode = load(b_.CreateInBoundsGEP(b_.getInt8Ty(), cache, index), JumpCache::kModes, 32);
+    branch_cold(b_.CreateICmpNE(its_mode, mode), miss, hit);
+  }
   b_.SetInsertPoint(hit);
   store_fields(dirty_, false);
-  tail_call(b_.CreateIntToPtr(field(offsetof(JumpCacheEntry, entry), 64), pointer));
+  tail_call(b_.CreateIntToPtr(load(entry, offsetof(JumpCacheEntry, entry), 64), pointer));
   b_.SetInsertPoint(miss);
   store_state(offsetof(ir::CpuHeader, pc), ir::Type::I64, pc);
   leave({.kind = ExitPlan::Kind::Indirect});

@@ -153,6 +153,40 @@ TEST_F(Soft, InvalidateReachesAThreadThatIsRunning) {
   changer.join();
 }
 
+// Nothing in these loops tests for requests: indirect jumps miss instead (jit/jump_cache.h).
+constexpr uint32_t kBrX1 = 0xd61f0020, kRet = 0xd65f03c0;
+
+TEST_F(Soft, KickEndsALoopOfIndirectJumps) {
+  code.put(kCode, {add_x0(1), kBrX1});
+  code.put(kCode + 64, {add_x0(1), kRet});
+  state.x[1] = kCode + 64;
+  state.x[30] = kCode;
+  for (unsigned round = 0; round < 3; ++round) {
+    state.x[0] = 0;
+    std::thread kicker([&] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      vcpu->kick();
+    });
+    EXPECT_EQ(run_from(kCode).kind, ir::ExitKind::Interrupted);
+    kicker.join();
+    EXPECT_GT(state.x[0], 1000u) << "they hit again after the round before";
+  }
+}
+
+TEST_F(Soft, InvalidateReachesALoopOfIndirectJumps) {
+  code.put(kCode, {add_x0(1), kBrX1});
+  code.put(kCode + 64, {add_x0(1), kRet});
+  state.x[1] = kCode + 64;
+  state.x[30] = kCode;
+  std::thread changer([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    code.put(kCode + 68, {kSvc});
+    accelerator.invalidate(kCode + 68, 4);
+  });
+  EXPECT_EQ(run_from(kCode).kind, ir::ExitKind::Syscall);
+  changer.join();
+}
+
 TEST_F(Soft, ManyThreadsAndConstantInvalidation) {
   // Each thread counts to 1000 through a few blocks, while they are thrown away all the time.
   code.put(kCode, {add_x0(1), branch(3)});  // x0 += 1

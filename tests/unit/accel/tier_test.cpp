@@ -60,14 +60,14 @@ struct FakeGuest {
   }
   void run(jit::BlockMap& map, Tier& tier) {
     jit::ThreadContext context(map);
-    std::atomic<uint32_t> request{0};
+    ir::CpuHeader cpu;
     const jit::ThreadContext::Running running(context);
-    context.refresh_request = &request;
+    context.cpu = &cpu;
     while (!stop_) {
-      if (request.exchange(0) & jit::kSampleRequest) tier.sampler().note({0x4000, 7});
+      if (cpu.refresh_request.exchange(0) & jit::kSampleRequest) tier.sampler().note({0x4000, 7});
       std::this_thread::sleep_for(100us);
     }
-    context.refresh_request = nullptr;
+    context.cpu = nullptr;
   }
   std::atomic<bool> stop_{false};
   std::thread thread_;

@@ -18,6 +18,7 @@ struct CountedBlock final : CompiledBlock {
     guest_size = size;
     guest_count = size / 4;
     host_size = 1000;
+    entry = this;
     ++alive;
   }
   ~CountedBlock() override { --alive; }
@@ -190,12 +191,15 @@ TEST(BlockMap, AThreadDropsItsJumpCacheWhenBlocksGo) {
   ThreadContext thread(map);
   const ThreadContext::Running running(thread);
   const CompiledBlock* const block = publish(map, 0x1000);
-  thread.jump_cache[jump_cache_index(0x1000)] = {0x1000, 0, block, block};
+  ir::CpuHeader cpu;
+  cpu.pc = 0x1000;
+  const auto cached = [&](uint64_t pc) { return thread.jump_cache->find(cpu, pc, jump_cache_index(pc)); };
+  thread.note_jump(cpu, *block);
+  EXPECT_EQ(cached(0x1000), block->entry);
   map.invalidate(0x1000, 4);
   EXPECT_NE(thread.generation, thread.map_generation->load());
   thread.refresh();
-  EXPECT_EQ(thread.jump_cache[jump_cache_index(0x1000)].entry, nullptr);
-  EXPECT_NE(thread.jump_cache[jump_cache_index(0)].mode, 0u) << "an empty entry is no block at pc 0";
+  EXPECT_EQ(cached(0x1000), nullptr);
   EXPECT_EQ(thread.generation, thread.map_generation->load());
 }
 
