@@ -14,6 +14,7 @@ JumpCache::Ptr JumpCache::make() {
   if (at == MAP_FAILED) throw std::bad_alloc();
   Ptr cache(new (at) JumpCache);  // leaves the zeros as they are
   cache->empty_first();
+  cache->key_modes_ = kNothingYet;
   return cache;
 }
 

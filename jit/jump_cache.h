@@ -51,11 +51,12 @@ class JumpCache {
   /// Which bits of the mode keys have: what generated code that runs next takes for granted.
   void set_key_modes(uint32_t modes) {
     if (key_modes_ == modes) return;
+    if (key_modes_ != kNothingYet) clear();
     key_modes_ = modes;
-    clear();
   }
   void put(const ir::CpuHeader& cpu, uint64_t pc, uint32_t mode, const void* entry) {
     const unsigned index = jump_cache_index(pc);
+    if (key_modes_ == kNothingYet) key_modes_ = 0;
     entries_[index] = {jump_key(pc, cpu.jump_tag, mode, key_modes_), entry};
     modes_[index] = mode;
   }
@@ -67,9 +68,11 @@ class JumpCache {
   }
 
  private:
+  static constexpr uint32_t kNothingYet = ~uint32_t{0};  ///< of key_modes_
+
   struct Closed {};
   JumpCache() = default;
-  constexpr explicit JumpCache(Closed) : entries_{}, modes_{}, key_modes_(0) { empty_first(); }
+  constexpr explicit JumpCache(Closed) : entries_{}, modes_{}, key_modes_(kNothingYet) { empty_first(); }
   /// The others are empty when they are 0: keys have the bits of their index, but for what a mode changes in
   /// them.
   constexpr void empty_first() {

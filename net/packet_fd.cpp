@@ -14,6 +14,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <memory>
 #include <vector>
 
 #include "net/checksum.h"
@@ -23,6 +24,7 @@ namespace lyrebird::net {
 namespace {
 
 constexpr unsigned kFramesPerTurn = 64;
+constexpr size_t kLargest = sizeof(FrameHeader) + 65536 + 18;
 
 /// `fd`: takes frames by writev() and gives them by read(), with a FrameHeader before each if `header`.
 class PacketBackend final : public Backend {
@@ -80,6 +82,7 @@ class PacketBackend final : public Backend {
   std::shared_ptr<PacketBackend*> alive_;
   Receiver* receiver_ = nullptr;
   std::vector<uint8_t> held_;  // a frame the guest had no room for, with its header
+  const std::unique_ptr<uint8_t[]> buffer_ = std::make_unique_for_overwrite<uint8_t[]>(kLargest);
   std::vector<uint8_t> copy_;
   bool paused_ = false, refused_ = false;
 };
@@ -127,13 +130,12 @@ bool PacketBackend::send(const FrameHeader& header, std::span<const iovec> frame
 }
 
 void PacketBackend::on_input() {
-  static thread_local uint8_t buffer[sizeof(FrameHeader) + 65536 + 18];
   const size_t before = header_ ? sizeof(FrameHeader) : 0;
   for (unsigned n = 0; n < kFramesPerTurn; ++n) {
     if (held_.empty()) {
-      const ssize_t size = ::read(fd_, buffer, sizeof buffer);
+      const ssize_t size = ::read(fd_, buffer_.get(), kLargest);
       if (size < static_cast<ssize_t>(before)) return;
-      held_.assign(buffer, buffer + size);
+      held_.assign(buffer_.get(), buffer_.get() + size);
     }
     FrameHeader header;
     std::memcpy(&header, held_.data(), before);

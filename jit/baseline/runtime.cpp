@@ -222,10 +222,12 @@ void Runtime::lookup() {
   (void)a_.and_(index.r32(), ((1u << kJumpCacheBits) - 1) << 2);
   const auto entry = [&](size_t field) { return x86::ptr(cache, index, 2, static_cast<int32_t>(field), 8); };
   (void)a_.mov(word.r32(), in_slot(offsetof(BlockTable::Slot, mode), 4));
-  (void)a_.mov(x86::ptr(cache, index, 0, JumpCache::kModes, 4), word.r32());
   if (short_modes_) {
+    // Nobody asks for the mode, whose memory would have to be touched.
     (void)a_.shl(word.r32(), 2);
     (void)a_.xor_(pc, word);
+  } else {
+    (void)a_.mov(x86::ptr(cache, index, 0, JumpCache::kModes, 4), word.r32());
   }
   (void)a_.mov(entry(offsetof(JumpCacheEntry, key)), pc);
   (void)a_.mov(word, in_slot(offsetof(BlockTable::Slot, entry)));

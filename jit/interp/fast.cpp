@@ -119,14 +119,39 @@ constexpr FastTable compare_table() {
   return table;
 }
 
-constexpr FastTable kFast[] = {
-#define OP(name, kind, signature, effects, meaning) fast_table<Op::name>(),
-#include "ir/ops.inc"
+/// The tables of the ops that have one, and none: every pointer in here is one to relocate at each start.
+template <size_t kCount>
+struct Tables {
+  std::array<uint8_t, ir::kOpCount> number{};  ///< of each op's table; 0: empty
+  std::array<FastTable, kCount + 1> tables{};
+  constexpr void add(Op op, const FastTable& table) {
+    tables[++used] = table;
+    number[static_cast<size_t>(op)] = used;
+  }
+  constexpr const FastTable& operator[](Op op) const { return tables[number[static_cast<size_t>(op)]]; }
+  uint8_t used = 0;
 };
-constexpr FastTable kCompareExit[] = {
-#define OP(name, kind, signature, effects, meaning) compare_table<Op::name>(),
+
+constexpr size_t count_of(bool (*chosen)(Op)) {
+  size_t count = 0;
+  for (size_t op = 0; op < ir::kOpCount; ++op) count += chosen(static_cast<Op>(op));
+  return count;
+}
+
+constexpr auto kFast = [] {
+  Tables<count_of(is_fast)> tables;
+#define OP(name, kind, signature, effects, meaning) \
+  if (is_fast(Op::name)) tables.add(Op::name, fast_table<Op::name>());
 #include "ir/ops.inc"
-};
+  return tables;
+}();
+constexpr auto kCompareExit = [] {
+  Tables<count_of(is_compare)> tables;
+#define OP(name, kind, signature, effects, meaning) \
+  if (is_compare(Op::name)) tables.add(Op::name, compare_table<Op::name>());
+#include "ir/ops.inc"
+  return tables;
+}();
 
 unsigned elem_index(Type elem) { return elem == Type::I64 ? 1 : 0; }
 
@@ -135,13 +160,13 @@ unsigned elem_index(Type elem) { return elem == Type::I64 ? 1 : 0; }
 bool has_fast(Op op, Type elem) { return is_fast(op) && (elem == Type::I32 || elem == Type::I64); }
 
 Handler select_fast(Op op, Type elem, Place d, Place a, Place b) {
-  return kFast[static_cast<unsigned>(op)][elem_index(elem) * 12 + static_cast<unsigned>(d) * 6 +
-                                          static_cast<unsigned>(a) * 3 + static_cast<unsigned>(b)];
+  return kFast[op][elem_index(elem) * 12 + static_cast<unsigned>(d) * 6 + static_cast<unsigned>(a) * 3 +
+                   static_cast<unsigned>(b)];
 }
 
 Handler select_compare_exit(Op op, Type elem, Place a, Place b, bool sense) {
-  return kCompareExit[static_cast<unsigned>(op)][elem_index(elem) * 12 + static_cast<unsigned>(a) * 6 +
-                                                 static_cast<unsigned>(b) * 2 + sense];
+  return kCompareExit[op][elem_index(elem) * 12 + static_cast<unsigned>(a) * 6 +
+                          static_cast<unsigned>(b) * 2 + sense];
 }
 
 }  // namespace lyrebird::jit::interp
