@@ -261,7 +261,7 @@ def main() -> int:
     if not as_peer and not os.access(shlex.split(options.emulator)[0], os.X_OK):
         print(f"programs: {options.emulator} is not there; build it with ./dev build, or give --emulator")
         return 1
-    # A shell that starts us in the background ignores it, and so would the guests.
+    # A shell that starts us in the background has it ignored, and the guests would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sandbox.enter()
     runner = Runner(options)
