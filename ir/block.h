@@ -32,10 +32,11 @@ struct StateLayout {
   /// The field "status" has the carry of differences as the IR has it (a borrow), and of sums and of values
   /// the other one (eval::kOtherCarry).
   bool other_carry = false;
-  /// In user mode modes have no other bits than kShortModes, so that look-ups by pc and mode take less.
-  bool short_modes = false;
+  /// User mode: a number below kModeTags that no other mode has, or kOtherMode. Look-ups by pc and mode take
+  /// less where it is known, and least where it is 0. nullptr: there are no such numbers.
+  uint32_t (*mode_tag)(uint32_t mode) = nullptr;
 };
-inline constexpr uint32_t kShortModes = 0x1ff;
+inline constexpr uint32_t kModeTags = 512, kOtherMode = kModeTags;
 
 /// Ints go in and out in 64-bit words; wider values pass through the state.
 using HelperFn = uint64_t (*)(void* cpu, uint64_t a, uint64_t b, uint64_t c, uint64_t d);

@@ -53,7 +53,7 @@ void ThreadContext::note_jump(const ir::CpuHeader& cpu, const CompiledBlock& blo
   const uint64_t pc = block.key.pc;
   // The bits that the jump tag changes say nothing else.
   if (tlb && pc >> 52 != 0 && pc >> 52 != 0xfff) return;
-  jump_cache->put(cpu, pc, block.key.mode, block.entry);
+  jump_cache->put(cpu, block);
 }
 
 // --- BlockMap

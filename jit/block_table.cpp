@@ -52,6 +52,7 @@ bool BlockTable::insert(const CompiledBlock& block) {
   slot.entry = block.entry;
   slot.mode.store(block.key.mode, std::memory_order_relaxed);
   slot.moved = block.key.pc != block.place;
+  slot.mode_tag = block.mode_tag;
   return put(block.place, slot);
 }
 
@@ -64,6 +65,7 @@ bool BlockTable::put(uint64_t place, const Slot& from) {
   slot->entry = from.entry;
   slot->mode.store(from.mode.load(std::memory_order_relaxed), std::memory_order_relaxed);
   slot->moved = from.moved;
+  slot->mode_tag = from.mode_tag;
   slot->block.store(block, std::memory_order_release);
   slot->pc.store(place, std::memory_order_release);
   ++used_;

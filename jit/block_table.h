@@ -26,6 +26,7 @@ class BlockTable {
     const void* entry = nullptr;    ///< the block's
     std::atomic<uint32_t> mode{0};  ///< the block's; kNoMode: it was taken out
     bool moved = false;             ///< its pc is another than its place
+    uint16_t mode_tag = 0;          ///< the block's
   };
   static constexpr uint32_t kNoMode = ~uint32_t{0};  ///< no block's
   static constexpr unsigned kSlotBits = 5;           ///< of sizeof(Slot)

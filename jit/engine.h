@@ -57,6 +57,7 @@ struct CompiledBlock {
   const void* entry = nullptr;  ///< where execution starts; its type is the engine's
   uint32_t host_size = 0;       ///< bytes of memory it takes, for the map's limit
   bool no_room = false;         ///< slower than it could be, as the engine's memory is full
+  uint16_t mode_tag = 0;        ///< StateLayout's, of key.mode, if keys of the engine's jump cache have it
   Keep keep;
 
  private:

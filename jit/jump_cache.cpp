@@ -13,8 +13,7 @@ JumpCache::Ptr JumpCache::make() {
       mmap(nullptr, sizeof(JumpCache), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (at == MAP_FAILED) throw std::bad_alloc();
   Ptr cache(new (at) JumpCache);  // leaves the zeros as they are
-  cache->empty_first();
-  cache->key_modes_ = kNothingYet;
+  cache->empty_few();
   return cache;
 }
 
@@ -27,7 +26,7 @@ const JumpCache& JumpCache::closed() {
 
 void JumpCache::clear() {
   std::memset(static_cast<void*>(entries_), 0, sizeof entries_);
-  empty_first();
+  empty_few();
 }
 
 }  // namespace lyrebird::jit

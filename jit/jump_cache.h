@@ -8,8 +8,8 @@
 #include <cstdint>
 #include <memory>
 
-#include "ir/block.h"
 #include "ir/cpu_header.h"
+#include "jit/engine.h"
 
 namespace lyrebird::jit {
 
@@ -25,10 +25,12 @@ constexpr unsigned jump_cache_index(uint64_t pc) {
   return static_cast<unsigned>(pc >> 2) & ((1u << kJumpCacheBits) - 1);
 }
 
-/// What tells targets with the same index apart. `modes`: mode bits that it tells, too, or 0. Such bits
-/// change what the index says already: keys are the same for the same pc and mode only.
-constexpr uint64_t jump_key(uint64_t pc, uint64_t tag, uint32_t mode, uint32_t modes) {
-  return pc ^ tag ^ uint64_t { mode& modes } << 2;
+/// What tells targets with the same index apart: `jump_tag` is CpuHeader's, `mode_tag` StateLayout's, or 0
+/// where there are none. Neither pcs of the same index nor mode tags are so far apart that two such sums are
+/// the same.
+constexpr uint64_t jump_key(uint64_t pc, uint64_t jump_tag, uint32_t mode_tag) {
+  static_assert(ir::kOtherMode < 1u << kJumpCacheBits);
+  return (pc + (uint64_t{mode_tag} << 2)) ^ jump_tag;
 }
 
 class JumpCache {
@@ -48,40 +50,31 @@ class JumpCache {
   static const JumpCache& closed();
 
   void clear();
-  /// Which bits of the mode keys have: what generated code that runs next takes for granted.
-  void set_key_modes(uint32_t modes) {
-    if (key_modes_ == modes) return;
-    if (key_modes_ != kNothingYet) clear();
-    key_modes_ = modes;
+  void put(const ir::CpuHeader& cpu, const CompiledBlock& block) {
+    const unsigned index = jump_cache_index(block.key.pc);
+    entries_[index] = {jump_key(block.key.pc, cpu.jump_tag, block.mode_tag), block.entry};
+    modes_[index] = block.key.mode;
   }
-  void put(const ir::CpuHeader& cpu, uint64_t pc, uint32_t mode, const void* entry) {
-    const unsigned index = jump_cache_index(pc);
-    if (key_modes_ == kNothingYet) key_modes_ = 0;
-    entries_[index] = {jump_key(pc, cpu.jump_tag, mode, key_modes_), entry};
-    modes_[index] = mode;
-  }
-  /// nullptr: not there. `index`: pc's.
+  /// nullptr: not there. `index`: pc's. For engines without mode tags.
   const void* find(const ir::CpuHeader& cpu, uint64_t pc, unsigned index) const {
     const JumpCacheEntry& e = entries_[index];
-    const bool same = e.key == jump_key(pc, cpu.jump_tag, cpu.mode, key_modes_) && modes_[index] == cpu.mode;
-    return same ? e.entry : nullptr;
+    return e.key == jump_key(pc, cpu.jump_tag, 0) && modes_[index] == cpu.mode ? e.entry : nullptr;
   }
 
  private:
-  static constexpr uint32_t kNothingYet = ~uint32_t{0};  ///< of key_modes_
-
   struct Closed {};
   JumpCache() = default;
-  constexpr explicit JumpCache(Closed) : entries_{}, modes_{}, key_modes_(kNothingYet) { empty_first(); }
-  /// The others are empty when they are 0: keys have the bits of their index, but for what a mode changes in
-  /// them.
-  constexpr void empty_first() {
-    for (unsigned i = 0; i <= ir::kShortModes; ++i) entries_[i].key = ~uint64_t{0};
+  constexpr explicit JumpCache(Closed) : entries_{}, modes_{} { empty_few(); }
+  /// No pc of the other entries has the key 0. The keys that these get are those of no mode tag.
+  constexpr void empty_few() {
+    for (unsigned tag = 0; tag <= ir::kOtherMode; ++tag) {
+      const unsigned index = (kCount - tag) % kCount;
+      entries_[index].key = (index + kCount / 2) % kCount << 2;
+    }
   }
 
   alignas(64) JumpCacheEntry entries_[kCount];
   alignas(64) uint32_t modes_[kCount];
-  uint32_t key_modes_;
 };
 static_assert(sizeof(JumpCacheEntry) == 16);
 

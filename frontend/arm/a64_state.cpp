@@ -26,6 +26,11 @@ constexpr uint8_t hotness_of_v(unsigned i) {
   return static_cast<uint8_t>(i < 8 ? i + 1 : i >= 16 && i < 24 ? i - 7 : 0);
 }
 
+constexpr uint32_t mode_tag(uint32_t mode) {
+  static_assert((kModeFpcrMask | kModeBtypeMask | kModeBti) < ir::kModeTags);
+  return mode < ir::kModeTags ? mode : ir::kOtherMode;
+}
+
 struct Layout {
   std::vector<std::string> names;
   std::vector<ir::StateField> fields;
@@ -49,7 +54,7 @@ struct Layout {
     add("tpidr_el0", offsetof(A64State, tpidr_el0), Type::I64);
     add("tpidrro_el0", offsetof(A64State, tpidrro_el0), Type::I64);
     add("tpidr2_el0", offsetof(A64State, tpidr2_el0), Type::I64);
-    layout = {.fields = fields, .size = sizeof(A64State), .other_carry = true, .short_modes = true};
+    layout = {.fields = fields, .size = sizeof(A64State), .other_carry = true, .mode_tag = mode_tag};
   }
 
   void add(std::string name, size_t offset, Type type, uint8_t hot = 0) {
@@ -66,7 +71,6 @@ constexpr FlagPair kFlagPairs[] = {{ir::kFpInvalid, 1u << 0},  {ir::kFpDivideByZ
                                    {ir::kFpOverflow, 1u << 2}, {ir::kFpUnderflow, 1u << 3},
                                    {ir::kFpInexact, 1u << 4},  {ir::kFpDenormal, 1u << 7}};
 constexpr uint32_t kFpsrQc = 1u << 27;
-static_assert((kModeFpcrMask | kModeBtypeMask | kModeBti) == ir::kShortModes);
 
 }  // namespace
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "frontend/x86/decode/insn.h"
 #include "frontend/x86/x86_mode.h"
 #include "ir/fp_mode.h"
 
@@ -35,6 +36,19 @@ constexpr FlagField kFlags[] = {FLAG(df, 10, 1),  FLAG(tf, 8, 1),   FLAG(if_, 9,
 #undef FLAG
 constexpr uint32_t kOf = 1 << 11;
 
+/// Of code as programs have it: what is left is TOP, and how many registers from there on are not empty.
+constexpr uint32_t mode_tag(uint32_t mode) {
+  constexpr uint32_t kUser = kModeProtected | kModeCplMask;
+  constexpr uint32_t k64 = kUser | static_cast<uint32_t>(Mode::k64);
+  constexpr uint32_t k32 = kUser | static_cast<uint32_t>(Mode::k32) | kModeStack32 | kModeFlat;
+  const uint32_t rest = mode & ~(kModeX87TopMask | kModeX87UsedMask);
+  const unsigned top = x87_top_of_mode(mode), used = mode >> kModeX87UsedShift;
+  const auto depth = static_cast<unsigned>(std::popcount(used));
+  const bool is_stack = std::rotr(static_cast<uint8_t>(used), static_cast<int>(top)) == (1u << depth) - 1;
+  if (!is_stack || (rest != k64 && rest != k32)) return ir::kOtherMode;
+  return (depth << 3 | top) << 1 | uint32_t{rest == k32};
+}
+
 class Layout {
  public:
   Layout() {
@@ -53,7 +67,7 @@ class Layout {
           static_cast<uint8_t>(i + 1));
     add("error_code", offsetof(X86State, error_code), Type::I32);
     system();
-    layout_ = {fields_, sizeof(X86State), true};
+    layout_ = {.fields = fields_, .size = sizeof(X86State), .sse_floats = true, .mode_tag = mode_tag};
   }
   const ir::StateLayout& layout() const { return layout_; }
 

@@ -109,7 +109,7 @@ Baseline::Baseline(const ir::StateLayout& layout, ir::HelperTable helpers, Basel
       host_(baseline::host_features()),
       pins_(pins_of(layout, options.pin_vectors && host_.avx512)),
       fp_traps_(options.fp_traps && !layout.sse_floats && host_.avx),
-      short_modes_(layout.short_modes && !options.system),
+      mode_tag_(options.system ? nullptr : layout.mode_tag),
       interpreter_(helpers, options.system),
       cache_(options.code_bytes, kImageRoom) {
   usable_ = host_.sse42 && cache_.usable();
@@ -123,7 +123,7 @@ Baseline::~Baseline() {
 
 void Baseline::install_runtime() {
   const baseline::RuntimeCode runtime =
-      baseline::make_runtime(pins_, host_.avx, layout_.sse_floats, fp_traps_, short_modes_);
+      baseline::make_runtime(pins_, host_.avx, layout_.sse_floats, fp_traps_, mode_tag_ != nullptr);
   runtime_size_ = runtime.bytes.size();
   const uint8_t* const code = cache_.allocate(runtime_size_);
   cache_.write(code, runtime.bytes.data(), runtime_size_);
@@ -161,8 +161,6 @@ void Baseline::give_emitter(std::unique_ptr<Emitter> emitter) {
 }
 
 std::unique_ptr<CompiledBlock> Baseline::compile(const ir::Block& block) {
-  if (short_modes_ && block.key.mode > ir::kShortModes)
-    internal_error("a mode is longer than its guest's are");
   if (every_block_.load(std::memory_order_relaxed)) {
     ir::Region region;
     region.parts.push_back({.block = block, .guesses = {}});
@@ -174,7 +172,7 @@ std::unique_ptr<CompiledBlock> Baseline::compile(const ir::Block& block) {
                                       .loops = options_.loops,
                                       .marks = observer_ != nullptr,
                                       .sse_floats = layout_.sse_floats,
-                                      .short_modes = short_modes_,
+                                      .mode_tag = mode_tag_,
                                       .strip_tags = strip_tags_.load(std::memory_order_relaxed),
                                       .fp_traps = fp_traps_,
                                       .careful = fp_traps_ && is_careful(block.key)};
@@ -198,6 +196,7 @@ Baseline::BlockPtr Baseline::make_block(ir::BlockKey key, uint32_t guest_size, u
   BlockPtr block(new (pool_, info_size) BaselineBlock(*this));
   block->info_size = static_cast<uint32_t>(info_size);
   block->key = key;
+  block->mode_tag = mode_tag_ ? static_cast<uint16_t>(mode_tag_(key.mode)) : uint16_t{0};
   block->guest_size = guest_size;
   block->guest_count = guest_count;
   if (info_size != 0) {
@@ -633,7 +632,6 @@ Stop Baseline::run(const CompiledBlock& first, ir::CpuHeader& cpu, ThreadContext
   thread.cpu.store(&cpu, std::memory_order_relaxed);
   thread.stop = {};
   thread.current_op = nullptr;
-  thread.jump_cache->set_key_modes(short_modes_ ? ir::kShortModes : 0);
   FaultGuard guard;
   const auto done = [&](Stop stop) {
     if (thread.remake) be_careful(*thread.remake);

@@ -173,7 +173,7 @@ class Baseline final : public Engine {
   const baseline::HostFeatures host_;
   baseline::Pins pins_;
   const bool fp_traps_;
-  const bool short_modes_;  ///< keys of the jump cache have the mode
+  uint32_t (*const mode_tag_)(uint32_t mode);  ///< StateLayout's; nullptr: keys of the jump cache have none
   bool usable_ = false;
   Interpreter interpreter_;
   baseline::CodeCache cache_;

@@ -117,18 +117,15 @@ void Emitter::emit_raise(const ir::Inst& inst, bool conditional) {
 }
 
 /// JumpCacheEntry::key of a jump to `pc`, in a register.
-uint8_t Emitter::jump_key(uint8_t pc) {
-  if (!options_.system && (!options_.short_modes || (mode_known_ && mode_ == 0))) return pc;
+uint8_t Emitter::jump_key(uint8_t pc, uint32_t mode_tag) {
+  if (!options_.system && mode_tag == 0) return pc;
   const uint8_t key = take_gpr();
   if (options_.system) {
     (void)a_.mov(gp64(key), state_mem(offsetof(ir::CpuHeader, jump_tag), 8));
-  } else if (mode_known_) {
-    (void)a_.mov(gp32(key), mode_ << 2);
+    (void)a_.xor_(gp64(key), gp64(pc));
   } else {
-    (void)a_.mov(gp32(key), state_mem(offsetof(ir::CpuHeader, mode), 4));
-    (void)a_.shl(gp32(key), 2);
+    (void)a_.lea(gp64(key), x86::ptr(gp64(pc), static_cast<int32_t>(mode_tag << 2)));
   }
-  (void)a_.xor_(gp64(key), gp64(pc));
   return key;
 }
 
@@ -140,7 +137,12 @@ void Emitter::emit_jump_indirect(const ir::Inst& inst) {
   const uint8_t index = take_gpr(), cache = take_gpr();
   unmask_traps();
   jump_target_ = pc;  // the stub notes it in the state
-  const uint8_t key = jump_key(pc);
+  const uint32_t tag = options_.mode_tag ? options_.mode_tag(mode_) : 0;
+  if (options_.mode_tag && !mode_known_) {  // most likely what it was
+    (void)a_.cmp(state_mem(offsetof(ir::CpuHeader, mode), 4), mode_);
+    to_stub_if(Cc::kNE, exit);
+  }
+  const uint8_t key = jump_key(pc, tag);
   (void)a_.mov(gp32(index), gp32(pc));
   (void)a_.mov(gp64(cache), state_mem(offsetof(ir::CpuHeader, jump_cache), 8));
   (void)a_.and_(gp32(index), ((1u << kJumpCacheBits) - 1) << 2);
@@ -150,9 +152,9 @@ void Emitter::emit_jump_indirect(const ir::Inst& inst) {
   static_assert(sizeof(JumpCacheEntry) == 16);
   (void)a_.cmp(entry(offsetof(JumpCacheEntry, key)), gp64(key));
   to_stub_if(Cc::kNE, exit);
-  if (!options_.short_modes) {
+  if (!options_.mode_tag || tag == ir::kOtherMode) {
     const x86::Mem its_mode = x86::ptr(gp64(cache), gp64(index), 0, JumpCache::kModes, 4);
-    if (mode_known_) {
+    if (mode_known_ || options_.mode_tag) {
       (void)a_.cmp(its_mode, mode_);
     } else {
       const uint8_t mode = take_gpr();

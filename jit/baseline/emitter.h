@@ -32,15 +32,15 @@ inline constexpr uint16_t kF80DefaultControl = 0x37f;  ///< the x87's, outside o
 inline constexpr unsigned kF80Stack = 8;
 
 struct EmitOptions {
-  bool zero_base = true;     ///< CpuHeader::memory_base is 0
-  bool system = false;       ///< guest memory is reached by the TLB (jit/tlb.h)
-  bool loops = true;         ///< BaselineOptions has it
-  bool marks = false;        ///< note where the code of each guest instruction starts
-  bool sse_floats = false;   ///< StateLayout::sse_floats
-  bool short_modes = false;  ///< the mode is in JumpCacheEntry::key
-  bool strip_tags = false;   ///< AddressRule::IgnoreTop is done inline, not by the fault path
-  bool fp_traps = false;     ///< BaselineOptions has it
-  bool careful = false;      ///< (fp_traps) its floating point masks them, as they came too often
+  bool zero_base = true;                          ///< CpuHeader::memory_base is 0
+  bool system = false;                            ///< guest memory is reached by the TLB (jit/tlb.h)
+  bool loops = true;                              ///< BaselineOptions has it
+  bool marks = false;                             ///< note where the code of each guest instruction starts
+  bool sse_floats = false;                        ///< StateLayout::sse_floats
+  uint32_t (*mode_tag)(uint32_t mode) = nullptr;  ///< StateLayout's, if keys of the jump cache have it
+  bool strip_tags = false;  ///< AddressRule::IgnoreTop is done inline, not by the fault path
+  bool fp_traps = false;    ///< BaselineOptions has it
+  bool careful = false;     ///< (fp_traps) its floating point masks them, as they came too often
 };
 
 class Emitter {
@@ -627,7 +627,7 @@ class Emitter {
   void emit_exit_if(const ir::Inst& inst);
   void emit_jump(const ir::Inst& inst);
   void emit_branch(const ir::Inst& inst);
-  uint8_t jump_key(uint8_t pc);
+  uint8_t jump_key(uint8_t pc, uint32_t mode_tag);
   void emit_jump_indirect(const ir::Inst& inst);
   void emit_raise(const ir::Inst& inst, bool conditional);
   unsigned add_exit(ExitPlan exit);

@@ -96,7 +96,7 @@ uint64_t Baseline::keep_key() const {
   uint64_t key = persist::hash_bytes(&host_, sizeof host_,
                                      1 + options_.zero_base + 2 * layout_.sse_floats + 4 * options_.system +
                                          16 * layout_.other_carry + 8 * host_shifts_tell_first_step() +
-                                         32 * fp_traps_ + 64 * short_modes_);
+                                         32 * fp_traps_ + 64 * (mode_tag_ != nullptr));
   for (const auto* const pins : {&pins_.pins, &pins_.vectors})
     for (const baseline::Pin& pin : *pins) key = persist::mix(key ^ pin.offset, pin.reg + 0x9e3779b97f4a7c15);
   if (every_block_) {

@@ -27,8 +27,8 @@ LYREBIRD_HANDLER_ABI void back_to_generated_code(LYREBIRD_HANDLER_ARGS) {}
 
 class Runtime {
  public:
-  Runtime(const Pins& pins, bool avx, bool denormals, bool traps, bool short_modes)
-      : pins_(pins), avx_(avx), denormals_(denormals), traps_(traps), short_modes_(short_modes) {
+  Runtime(const Pins& pins, bool avx, bool denormals, bool traps, bool mode_tags)
+      : pins_(pins), avx_(avx), denormals_(denormals), traps_(traps), mode_tags_(mode_tags) {
     (void)holder_.init(Environment(Arch::kX64));
     (void)holder_.attach(&a_);
   }
@@ -121,7 +121,7 @@ class Runtime {
   }
 
   const Pins& pins_;
-  const bool avx_, denormals_, traps_, short_modes_;
+  const bool avx_, denormals_, traps_, mode_tags_;
   CodeHolder holder_;
   x86::Assembler a_;
 };
@@ -221,15 +221,18 @@ void Runtime::lookup() {
   (void)a_.mov(index.r32(), pc.r32());
   (void)a_.and_(index.r32(), ((1u << kJumpCacheBits) - 1) << 2);
   const auto entry = [&](size_t field) { return x86::ptr(cache, index, 2, static_cast<int32_t>(field), 8); };
-  (void)a_.mov(word.r32(), in_slot(offsetof(BlockTable::Slot, mode), 4));
-  if (short_modes_) {
-    // Nobody asks for the mode, whose memory would have to be touched.
-    (void)a_.shl(word.r32(), 2);
-    (void)a_.xor_(pc, word);
-  } else {
-    (void)a_.mov(x86::ptr(cache, index, 0, JumpCache::kModes, 4), word.r32());
-  }
+  (void)a_.movzx(word.r32(), in_slot(offsetof(BlockTable::Slot, mode_tag), 2));
+  (void)a_.lea(pc, x86::ptr(pc, word, 2));
   (void)a_.mov(entry(offsetof(JumpCacheEntry, key)), pc);
+  const Label has_mode = a_.newLabel();
+  if (mode_tags_) {
+    // Nobody asks for the mode, whose memory would have to be touched.
+    (void)a_.test(word.r32(), ir::kOtherMode);
+    (void)a_.jz(has_mode);
+  }
+  (void)a_.mov(word.r32(), in_slot(offsetof(BlockTable::Slot, mode), 4));
+  (void)a_.mov(x86::ptr(cache, index, 0, JumpCache::kModes, 4), word.r32());
+  (void)a_.bind(has_mode);
   (void)a_.mov(word, in_slot(offsetof(BlockTable::Slot, entry)));
   (void)a_.mov(entry(offsetof(JumpCacheEntry, entry)), word);
   (void)a_.jmp(word);
@@ -441,8 +444,8 @@ uint32_t append_flags_entry(std::vector<uint8_t>& code, uint32_t entry, const Pi
   return static_cast<uint32_t>(code.size() - start);
 }
 
-RuntimeCode make_runtime(const Pins& pins, bool avx, bool denormals, bool traps, bool short_modes) {
-  return Runtime(pins, avx, denormals, traps, short_modes).make();
+RuntimeCode make_runtime(const Pins& pins, bool avx, bool denormals, bool traps, bool mode_tags) {
+  return Runtime(pins, avx, denormals, traps, mode_tags).make();
 }
 
 }  // namespace lyrebird::jit::baseline

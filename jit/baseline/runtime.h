@@ -51,9 +51,9 @@ struct RuntimeCode {
   std::vector<uint8_t> bytes;
   uint32_t enter = 0, exit = 0, lookup = 0, thunks[3] = {}, region_thunks[2] = {}, memory = 0;
 };
-/// `denormals`: StateLayout::sse_floats; `traps`: BaselineOptions::fp_traps; `short_modes`: EmitOptions has
-/// it
-RuntimeCode make_runtime(const Pins& pins, bool avx, bool denormals, bool traps, bool short_modes);
+/// `denormals`: StateLayout::sse_floats; `traps`: BaselineOptions::fp_traps; `mode_tags`: keys of
+/// the jump cache have them.
+RuntimeCode make_runtime(const Pins& pins, bool avx, bool denormals, bool traps, bool mode_tags);
 
 /// The host's flags as an IR status word: what LAHF and SETO give.
 constexpr uint16_t status_of_rflags(uint64_t flags) {

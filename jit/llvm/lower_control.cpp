@@ -158,13 +158,20 @@ void Lowering::lower_jump_indirect(const ir::Inst& inst) {
   Block* const miss = new_block("miss");
   Value* const mode =
       mode_known_ ? b_.getInt32(mode_) : load_state(offsetof(ir::CpuHeader, mode), ir::Type::I32);
+  const auto mode_tag = target_.layout->mode_tag;
+  if (mode_tag && !mode_known_) {  // most likely what it was
+    Block* const same_mode = new_block("same_mode");
+    branch_cold(b_.CreateICmpNE(mode, b_.getInt32(mode_)), miss, same_mode);
+    b_.SetInsertPoint(same_mode);
+  }
+  const uint32_t tag = mode_tag ? mode_tag(mode_) : 0;
+  Value* const key = b_.CreateAdd(pc, b_.getInt64(uint64_t{tag} << 2));
   Value* const its_key = load(entry, offsetof(JumpCacheEntry, key), 64);
-  if (target_.layout->short_modes) {
-    Value* const in_key = b_.CreateShl(b_.CreateZExt(mode, b_.getInt64Ty()), 2);
-    branch_cold(b_.CreateICmpNE(its_key, b_.CreateXor(pc, in_key)), miss, hit);
+  if (mode_tag && tag != ir::kOtherMode) {
+    branch_cold(b_.CreateICmpNE(its_key, key), miss, hit);
   } else {
     Block* const same_pc = new_block("same_pc");
-    branch_cold(b_.CreateICmpNE(its_key, pc), miss, same_pc);
+    branch_cold(b_.CreateICmpNE(its_key, key), miss, same_pc);
     b_.SetInsertPoint(same_pc);
     Value* const its_mode = load(b_.CreateInBoundsGEP(b_.getInt8Ty(), cache, index), JumpCache::kModes, 32);
     branch_cold(b_.CreateICmpNE(its_mode, mode), miss, hit);

@@ -63,6 +63,24 @@ TEST(X86State, HotRanksAreDistinctAndCoverA32BitGuest) {
     EXPECT_TRUE(field(name).hot >= 1 && field(name).hot <= 8) << name;
 }
 
+TEST(X86State, ModeTagsAreOfOneModeEach) {
+  constexpr uint32_t kUser64 = 0xc6, kUser32 = 0xf5;
+  EXPECT_EQ(x86_layout().mode_tag(kUser64), 0u);
+  std::set<uint32_t> tags;
+  for (const uint32_t user : {kUser64, kUser32})
+    for (uint32_t top = 0; top < 8; ++top)
+      for (uint32_t used = 0; used < 256; ++used) {
+        const uint32_t mode = user | top << kModeX87TopShift | used << kModeX87UsedShift;
+        const uint32_t tag = x86_layout().mode_tag(mode);
+        if (tag == ir::kOtherMode) continue;
+        EXPECT_LT(tag, ir::kModeTags);
+        EXPECT_TRUE(tags.insert(tag).second) << std::hex << mode;
+      }
+  EXPECT_EQ(tags.size(), 2u * 8 * 9);
+  for (const uint32_t bit : {0u, 3u, 4u, 6u, 11u, 13u, 15u, 16u, 18u, 20u, 21u, 22u, 23u})
+    EXPECT_EQ(x86_layout().mode_tag(kUser64 ^ 1u << bit), ir::kOtherMode) << bit;
+}
+
 // SDM volume 1, figure 3-8.
 TEST(X86State, EflagsBits) {
   X86State s;
