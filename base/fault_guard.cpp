@@ -72,6 +72,11 @@ void save_vectors(FaultGuard::Registers& to, const _libc_fpstate& image) {
   // A part that is in its initial state, zeros, need not be filled in.
   std::memset(to.xmm, 0, sizeof to.xmm);
   if (parts & kLower) std::memcpy(to.xmm, image._xmm, sizeof image._xmm);
+  // In the standard format the third part has one place only (SDM volume 1, 13.4.2).
+  constexpr uint64_t kHigh = 1 << 2;
+  constexpr uint32_t kHighAt = 576;
+  std::memset(to.ymm, 0, sizeof to.ymm);
+  if ((parts & kHigh) && kHighAt + sizeof to.ymm <= size) std::memcpy(to.ymm, bytes + kHighAt, sizeof to.ymm);
   const uint32_t upper = parts & kUpper ? upper_vectors() : 0;
   if (upper == 0 || upper + 1024 > size) return;
   for (unsigned i = 0; i < 16; ++i) std::memcpy(to.xmm[16 + i], bytes + upper + 64 * i, 16);
@@ -93,6 +98,7 @@ void save_registers([[maybe_unused]] FaultGuard::Registers& to, [[maybe_unused]]
   to.flags = static_cast<uint64_t>(machine.gregs[REG_EFL]);
   to.mxcsr = machine.fpregs ? machine.fpregs->mxcsr : 0;
   if (machine.fpregs) {
+    std::memcpy(to.legacy, machine.fpregs, sizeof to.legacy);
     save_x87(to, *machine.fpregs);
     save_vectors(to, *machine.fpregs);
   }
@@ -120,7 +126,7 @@ bool deliver_trap([[maybe_unused]] TrapOwner& owner, [[maybe_unused]] void* cont
 bool FaultGuard::deliver(int signal, const siginfo_t& info, void* context) {
   FaultGuard* const guard = current();
   if (!guard) return false;
-  if (signal == SIGFPE) return guard->traps && deliver_trap(*guard->traps, context);
+  if (signal == SIGFPE && !guard->takes_traps) return guard->traps && deliver_trap(*guard->traps, context);
   guard->disarm();
   save_registers(guard->registers, context);
   guard->address = reinterpret_cast<uint64_t>(info.si_addr);

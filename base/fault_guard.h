@@ -76,6 +76,8 @@ class FaultGuard {
     uint16_t x87_status;
     uint8_t x87[8][16];   ///< ST(0) to ST(7), 10 bytes each
     uint8_t xmm[32][16];  ///< the upper half only where the host has it
+    uint8_t ymm[16][16];  ///< bits 255:128
+    uint8_t legacy[512];  ///< FXSAVE's image
   };
 
   sigjmp_buf env;
@@ -84,6 +86,7 @@ class FaultGuard {
   int code = 0;  ///< si_code
   Registers registers;
   TrapOwner* traps = nullptr;  ///< nullptr: none are expected
+  bool takes_traps = false;    ///< SIGFPE is a fault like the others
 
  private:
   static FaultGuard*& current();

@@ -43,6 +43,9 @@ struct alignas(64) CpuHeader {
   uint16_t f80_collected = 0;
   uint16_t f80_status = 0;
 
+  /// The engine's own: jit/direct's Area of the thread that runs this CPU; nullptr: there is none.
+  std::atomic<void*> direct_area{nullptr};
+
   // --- system mode
 
   /// Interrupt lines into this CPU that are up; bits are the frontend's. Who raises one sets exit_request,

@@ -27,6 +27,7 @@ void ThreadContext::refresh() {
   }
   if (cached_generation != now) {
     jump_cache->clear();
+    if (area) area->clear();
     cached_generation = now;
   }
   set_chaining(chaining);

@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "ir/cpu_header.h"
+#include "jit/direct/area.h"
 #include "jit/engine.h"
 
 namespace lyrebird::jit {
@@ -82,7 +83,11 @@ static_assert(sizeof(JumpCacheEntry) == 16);
 // raised a request takes the jump cache away, and the engine brings it back when it has looked. Both may be
 // done in a signal's handler.
 
-inline void close_jumps(ir::CpuHeader& cpu) { cpu.jump_cache.store(&JumpCache::closed()); }
+inline void close_jumps(ir::CpuHeader& cpu) {
+  cpu.jump_cache.store(&JumpCache::closed());
+  if (void* const area = cpu.direct_area.load(std::memory_order_relaxed))
+    static_cast<direct::Area*>(area)->close();
+}
 
 /// Lets the thread that runs this CPU leave at the next block boundary.
 inline void request_exit(ir::CpuHeader& cpu) {

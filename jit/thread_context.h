@@ -15,6 +15,7 @@
 #include <optional>
 
 #include "jit/block_table.h"
+#include "jit/direct/area.h"
 #include "jit/engine.h"
 #include "jit/jump_cache.h"
 
@@ -86,6 +87,8 @@ struct ThreadContext {
   std::optional<ir::BlockKey> remake;
   /// The CPU that runs on this thread: the map makes requests of it.
   std::atomic<ir::CpuHeader*> cpu{nullptr};
+  /// What directly translated code runs on; nullptr: none has run yet.
+  direct::Area::Ptr area;
   Sampler* sampler = nullptr;  ///< where samples go; nullptr: nowhere
   Tlb* tlb = nullptr;          ///< (system mode) of the CPU that runs on this thread
   /// What generated code probes when its jump cache misses; renewed by refresh(). Empty without chaining and

@@ -157,10 +157,12 @@ constexpr OptionRow kOptions[] = {
      [](State& s, const std::string& v) -> Result<void> { return s.log_file = v, Result<void>(); }},
     {"g", "PORT|PATH", "LYREBIRD_GDB", "wait for gdb on this TCP port or Unix socket",
      [](State& s, const std::string& v) -> Result<void> { return s.options.gdb = v, Result<void>(); }},
-    {"jit", "NAME", "LYREBIRD_JIT", "what runs guest code: baseline (the default), tiered, interp, llvm",
+    {"jit", "NAME", "LYREBIRD_JIT",
+     "what runs guest code: baseline (the default), tiered, interp, llvm; direct copies what is the host's "
+     "own",
      [](State& s, const std::string& v) -> Result<void> {
-       if (v != "interp" && v != "baseline" && v != "tiered" && v != "llvm")
-         return Error{fmt::format("-jit {}: there are interp, baseline, tiered and llvm", v)};
+       if (v != "interp" && v != "baseline" && v != "tiered" && v != "llvm" && v != "direct")
+         return Error{fmt::format("-jit {}: there are direct, baseline, tiered, interp and llvm", v)};
        return s.options.jit = v, Result<void>();
      }},
     {"cache", "DIR|off", "LYREBIRD_CACHE",

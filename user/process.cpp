@@ -20,6 +20,10 @@ SpaceLayout layout_for(const Abi& abi, const Options& options) {
 accel::Executor executor_of(const std::string& name) {
   if (name == "interp") return accel::Executor::Interp;
   if (name == "llvm") return accel::Executor::Llvm;
+  // In these logs are the IR, and who made it.
+  const bool logged =
+      log_enabled(LogTopic::InAsm) || log_enabled(LogTopic::Ir) || log_enabled(LogTopic::IrOpt);
+  if (name == "direct") return logged ? accel::Executor::Baseline : accel::Executor::Direct;
   return name == "tiered" ? accel::Executor::Tiered : accel::Executor::Baseline;
 }
 

@@ -13,6 +13,7 @@
 #include <optional>
 #include <utility>
 
+#include "accel/direct/translator.h"
 #include "accel/soft/code_log.h"
 #include "accel/soft/tier.h"
 #include "accel/soft/trace.h"
@@ -44,10 +45,19 @@ bool is_transient(const ir::Block& block) {
 
 }  // namespace
 
+static std::unique_ptr<direct::Translator> make_direct(const frontend::Frontend& frontend,
+                                                       const SoftOptions& options) {
+  // What is logged for each block, or of the IR, is not there.
+  if (options.executor != Executor::Direct || !options.zero_base || trace::every_block()) return nullptr;
+  return direct::make_translator(frontend);
+}
+
 /// nullptr: the interpreter does it.
-static std::unique_ptr<jit::Engine> make_compiler([[maybe_unused]] const frontend::Frontend& frontend,
-                                                  const SoftOptions& options) {
+static std::unique_ptr<jit::Engine> make_compiler(
+    [[maybe_unused]] const frontend::Frontend& frontend, const SoftOptions& options,
+    [[maybe_unused]] std::unique_ptr<direct::Translator>& direct) {
 #if defined(__x86_64__)
+  const bool is_baseline = options.executor == Executor::Baseline || options.executor == Executor::Direct;
   if (options.executor != Executor::Interp) {
     auto baseline = std::make_unique<jit::Baseline>(
         frontend.layout(), frontend.helpers(),
@@ -56,8 +66,10 @@ static std::unique_ptr<jit::Engine> make_compiler([[maybe_unused]] const fronten
             // What is out of the map keeps its place for a while.
             .code_bytes = options.code_bytes ? options.code_bytes : options.memory_limit / 4 * 5 + (1u << 20),
             .loops = !trace::every_block(),
-            .pin_vectors = options.executor == Executor::Baseline,
-            .fp_traps = options.fp_traps && options.executor == Executor::Baseline});
+            .pin_vectors = is_baseline,
+            .fp_traps = options.fp_traps && is_baseline,
+            .direct = direct.get()});
+    if (!baseline->direct_usable()) direct = nullptr;
     if (options.executor == Executor::Llvm) {
       const auto regions = baseline->use_regions_for_every_block();
       if (!regions) {
@@ -72,9 +84,11 @@ static std::unique_ptr<jit::Engine> make_compiler([[maybe_unused]] const fronten
   return nullptr;
 }
 
-static KeepOptions keep_options(const SoftOptions& options) {
+static KeepOptions keep_options(const SoftOptions& options, bool is_direct) {
   KeepOptions keep = options.keep;
   if (trace::every_block()) keep.directory.clear();
+  // To copy instructions takes less than to look for what was kept of them.
+  if (is_direct) keep.directory.clear();
   keep.images = options.executor != Executor::Llvm;
   keep.regions = options.executor == Executor::Tiered;
   return keep;
@@ -84,8 +98,9 @@ struct SoftAccelerator::Impl {
   const frontend::Frontend& frontend;
   frontend::CodeSource& code;
   const SoftOptions options;
-  std::unique_ptr<CodeLog> code_log;  ///< outlives the blocks
-  jit::Interpreter interpreter;       ///< for single steps, whatever runs the rest
+  std::unique_ptr<CodeLog> code_log;           ///< outlives the blocks
+  jit::Interpreter interpreter;                ///< for single steps, whatever runs the rest
+  std::unique_ptr<direct::Translator> direct;  ///< nullptr: all code goes by way of the IR
   std::unique_ptr<jit::Engine> compiler;
   jit::Engine& engine;
   std::unique_ptr<jit::BlockMap> map;
@@ -127,10 +142,11 @@ struct SoftAccelerator::Impl {
         code(c),
         options(o),
         interpreter(f.helpers()),
-        compiler(make_compiler(f, o)),
+        direct(make_direct(f, o)),
+        compiler(make_compiler(f, o, direct)),
         engine(compiler ? *compiler : interpreter),
         map(std::make_unique<jit::BlockMap>(o.memory_limit)),
-        keeper(Keeper::create(engine, c, keep_options(o), o.max_instructions)) {
+        keeper(Keeper::create(engine, c, keep_options(o, direct != nullptr), o.max_instructions)) {
     const bool out_asm = log_enabled(LogTopic::OutAsm);
     if (!out_asm && !o.perf_map && !o.gdb_jit) return;
     code_log = std::make_unique<CodeLog>(
@@ -189,6 +205,13 @@ class SoftVcpu final : public Vcpu {
 
  private:
   const jit::CompiledBlock* find_or_translate();
+  /// The block to be run at pc if it is directly translated; nullptr: the IR's is, which is to have no more
+  /// instructions than limit_.
+  const jit::CompiledBlock* find_direct();
+  std::unique_ptr<jit::CompiledBlock> translate_direct(ir::BlockKey key);
+  Exit run_blocks();
+  /// Whether the guest's registers are those of directly translated code: then into its state with them.
+  void settle();
   /// The instruction at pc, by the interpreter. Turns chaining off.
   jit::Stop interpret_one();
   /// In place of the block that is there.
@@ -200,6 +223,7 @@ class SoftVcpu final : public Vcpu {
   Keeper::Place place_;
   std::unique_ptr<jit::ThreadContext> thread_;
   std::unique_ptr<jit::CompiledBlock> transient_;  ///< runs once, is in no map
+  unsigned limit_ = 0;                             ///< of instructions in a block
   std::optional<uint64_t> fault_pc_;               ///< of the last exit, a fault that nobody looked into
   pthread_t runner_{};
   bool running_ = false;
@@ -217,7 +241,63 @@ SoftVcpu::~SoftVcpu() {
   std::erase(soft_.vcpus, this);
 }
 
+void SoftVcpu::settle() {
+#if defined(__x86_64__)
+  if (soft_.direct) static_cast<jit::Baseline&>(soft_.engine).settle(state_, *thread_);
+#endif
+}
+
+#if defined(__x86_64__)
+std::unique_ptr<jit::CompiledBlock> SoftVcpu::translate_direct(ir::BlockKey key) {
+  auto& baseline = static_cast<jit::Baseline&>(soft_.engine);
+  const Breakpoints stops = soft_.current_breakpoints();
+  frontend::TranslateRequest request{
+      .key = key, .code = &soft_.code, .max_instructions = soft_.options.max_instructions};
+  if (stops) {
+    request.breakpoints = stops->data();
+    request.breakpoint_count = static_cast<unsigned>(stops->size());
+  }
+  static thread_local jit::direct::Code code;
+  baseline.say_what_is_near(code);
+  SoftAccelerator::Impl::Laps laps(soft_);
+  const bool translated = soft_.direct->translate(request, code);
+  laps.lap(SoftAccelerator::Impl::kLift);
+  auto block = translated ? baseline.compile_direct(code) : baseline.refuse_direct(key);
+  laps.lap(SoftAccelerator::Impl::kCompile);
+  return block;
+}
+
+const jit::CompiledBlock* SoftVcpu::find_direct() {
+  const auto mode = soft_.direct->mode(state_.mode);
+  limit_ = mode ? 1 : soft_.options.max_instructions;
+  while (mode) {
+    const ir::BlockKey key{state_.pc, *mode};
+    const jit::CompiledBlock* block = soft_.map->find(key);
+    if (!block) {
+      const jit::BlockMap::Stamps stamps = soft_.map->stamps(key.pc);
+      auto made = translate_direct(key);
+      if (!made || made->no_room) {
+        soft_.map->make_room();
+        break;
+      }
+      soft_.translations.fetch_add(1, std::memory_order_relaxed);
+      block = soft_.map->publish(std::move(made), stamps);
+      if (!block) continue;
+    }
+    if (jit::Baseline::is_refusal(*block)) break;
+    return block;
+  }
+  settle();
+  return nullptr;
+}
+#endif
+
 const jit::CompiledBlock* SoftVcpu::find_or_translate() {
+  limit_ = soft_.options.max_instructions;
+#if defined(__x86_64__)
+  if (soft_.direct)
+    if (const jit::CompiledBlock* const block = find_direct()) return block;
+#endif
   const ir::BlockKey key{state_.pc, state_.mode};
   for (;;) {
     if (const jit::CompiledBlock* const block = soft_.map->find(key)) return block;
@@ -238,7 +318,7 @@ const jit::CompiledBlock* SoftVcpu::find_or_translate() {
         continue;
       }
     }
-    auto translation = soft_.translate(soft_.engine, key, soft_.options.max_instructions, stops.get(), laps);
+    auto translation = soft_.translate(soft_.engine, key, limit_, stops.get(), laps);
     if (translation.block->no_room) soft_.map->make_room();
     if (translation.transient || translation.block->no_room) {
       transient_ = std::move(translation.block);
@@ -265,6 +345,12 @@ Exit SoftVcpu::exit_of(jit::Stop stop) {
 }
 
 Exit SoftVcpu::run() {
+  const Exit exit = run_blocks();
+  settle();
+  return exit;
+}
+
+Exit SoftVcpu::run_blocks() {
   runner_ = pthread_self();
   running_ = true;
   const jit::ThreadContext::Running running(*thread_);
@@ -303,6 +389,7 @@ void SoftVcpu::remake(ir::BlockKey key) {
 }
 
 jit::Stop SoftVcpu::interpret_one() {
+  settle();
   thread_->set_chaining(false);
   soft_.single_steps.fetch_add(1, std::memory_order_relaxed);
   SoftAccelerator::Impl::Laps laps(soft_);

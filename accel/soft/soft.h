@@ -35,6 +35,7 @@ enum class Executor : uint8_t {
   Baseline,  ///< jit/baseline, or the interpreter where the host cannot
   Tiered,    ///< jit/baseline, and jit/llvm for what is hot
   Llvm,      ///< jit/llvm for every block at once: slow, for tests
+  Direct,    ///< accel/direct where guest and host speak the same ISA, or jit/baseline
 };
 
 struct SoftOptions {

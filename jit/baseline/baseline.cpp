@@ -114,6 +114,7 @@ Baseline::Baseline(const ir::StateLayout& layout, ir::HelperTable helpers, Basel
       cache_(options.code_bytes, kImageRoom) {
   usable_ = host_.sse42 && cache_.usable();
   if (usable_) install_runtime();
+  if (usable_ && options_.direct) install_direct_runtime();
 }
 
 Baseline::~Baseline() {
@@ -629,6 +630,7 @@ void collect_f80(ir::CpuHeader& cpu) {
 Stop Baseline::run(const CompiledBlock& first, ir::CpuHeader& cpu, ThreadContext& thread) {
   if (options_.zero_base && cpu.memory_base != 0)
     internal_error("the baseline JIT was told that guest memory starts at 0");
+  if (static_cast<const BaselineBlock&>(first).direct) return run_direct(first, cpu, thread);
   thread.cpu.store(&cpu, std::memory_order_relaxed);
   thread.stop = {};
   thread.current_op = nullptr;

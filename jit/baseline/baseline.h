@@ -28,6 +28,8 @@
 #include "jit/baseline/links.h"
 #include "jit/baseline/runtime.h"
 #include "jit/code_plan.h"
+#include "jit/direct/direct.h"
+#include "jit/direct/runtime.h"
 #include "jit/engine.h"
 #include "jit/interp/interp.h"
 #include "jit/region_compiler.h"
@@ -46,6 +48,8 @@ struct BaselineOptions {
   /// FaultGuard::deliver(). Where the guest's rules are not SSE's that takes less than to look at every
   /// result.
   bool fp_traps = false;
+  /// Where guest and host speak the same ISA: blocks may be jit/direct's. nullptr: none is.
+  const direct::Guest* direct = nullptr;
   /// That often in one block: it is made anew without (ThreadContext::remake). 0: all are.
   uint32_t fp_trap_limit = 32;
 };
@@ -87,6 +91,17 @@ class Baseline final : public Engine {
               std::vector<persist::ImagePage>& pages) const override;
   BaselineStats stats() const;
   void report(Report& report) const override;
+
+  /// (BaselineOptions::direct, if usable) --- direct.cpp
+  bool direct_usable() const { return direct_enter_ != nullptr; }
+  /// Code::near_from and near_to.
+  void say_what_is_near(direct::Code& code) const;
+  std::unique_ptr<CompiledBlock> compile_direct(direct::Code& code);
+  /// Stands for code that is not to be translated directly: run() comes back at once.
+  std::unique_ptr<CompiledBlock> refuse_direct(ir::BlockKey key);
+  static bool is_refusal(const CompiledBlock& block);
+  /// Puts the guest's registers into its state, if the thread has them.
+  void settle(ir::CpuHeader& cpu, ThreadContext& thread) const;
 
   /// Loads the optimising tier when first called.
   std::vector<std::unique_ptr<CompiledBlock>> compile_regions(std::span<const ir::Region> regions) override;
@@ -164,6 +179,11 @@ class Baseline final : public Engine {
   };
   bool trap(TrapOwner::State state, ir::CpuHeader& cpu, ThreadContext& thread);
   void count_trap(const Place& place, ir::CpuHeader& cpu, ThreadContext& thread);
+  void install_direct_runtime();
+  Stop run_direct(const CompiledBlock& first, ir::CpuHeader& cpu, ThreadContext& thread);
+  Stop dispatch_direct(const CompiledBlock& first, ir::CpuHeader& cpu, ThreadContext& thread);
+  Stop fault_direct(const FaultGuard& guard, ir::CpuHeader& cpu, ThreadContext& thread);
+  void prepare_area(ir::CpuHeader& cpu, ThreadContext& thread) const;
   void be_careful(ir::BlockKey key);
   bool is_careful(ir::BlockKey key);
 
@@ -180,6 +200,8 @@ class Baseline final : public Engine {
   size_t runtime_size_ = 0;
   baseline::Enter enter_ = nullptr;
   baseline::RuntimeTable table_;
+  direct::Enter direct_enter_ = nullptr;
+  const uint8_t *direct_exit_ = nullptr, *direct_miss_ = nullptr;
   std::atomic<bool> strip_tags_{false};
   std::atomic<unsigned> tag_faults_{0};
 

@@ -147,6 +147,7 @@ struct BaselineBlock final : CompiledBlock {
   const uint8_t* code = nullptr;  ///< nullptr: the interpreter runs it
   BlockInfo info;
   CompiledBlock* interpreted = nullptr;  ///< owned
+  bool direct = false;                   ///< code, if any, is jit/direct's
 
   // Under Baseline::link_mutex_.
   uint32_t incoming = 0, outgoing = 0;  ///< Links: lists of those here, and of those from here

@@ -34,6 +34,10 @@ constexpr Executor kExecutors[] = {
     {"baseline", accel::Executor::Baseline, true, false},
     {"baseline, no passes", accel::Executor::Baseline, false, false},
     {"llvm", accel::Executor::Llvm, true, false},
+// Guest code has its own stack pointer there, which nobody has tried with tsan yet.
+#if !__has_feature(thread_sanitizer)
+    {"direct", accel::Executor::Direct, true, false},
+#endif
 };
 
 bool read_cases(const std::string& file, unsigned only, std::vector<X86Case>& cases) {

@@ -33,7 +33,7 @@ struct Options {
   uint64_t count = ~uint64_t{0};
   uint64_t seed = 0;
   Mode mode = Mode::k64;
-  bool interp = true, baseline = true, llvm = false;
+  bool interp = true, baseline = true, llvm = false, direct = true;
   bool list = false;
   unsigned emit = 0;   ///< lines for tests/isa/x86 of each row
   unsigned shown = 3;  ///< mismatches of one mnemonic
@@ -210,9 +210,9 @@ class Fuzz {
     prepare_guests();  // before the fork: the child's page is its own copy
     const x86::CpuModel model{"host", "", "GenuineIntel", "", 0, features_};
     const accel::Executor executors[] = {accel::Executor::Interp, accel::Executor::Baseline,
-                                         accel::Executor::Llvm};
-    const bool wanted[] = {options_.interp, options_.baseline, options_.llvm};
-    for (unsigned i = 0; i < 3; ++i)
+                                         accel::Executor::Llvm, accel::Executor::Direct};
+    const bool wanted[] = {options_.interp, options_.baseline, options_.llvm, options_.direct};
+    for (unsigned i = 0; i < std::size(wanted); ++i)
       if (wanted[i]) guests_.push_back(std::make_unique<Guest>(model, executors[i]));
     Host host;
     const auto start = std::chrono::steady_clock::now();
@@ -371,10 +371,11 @@ class Fuzz {
 };
 
 int usage() {
-  std::fprintf(stderr,
-               "usage: x86_diff_fuzz [--rows REGEX] [--seconds N] [--count N] [--seed N] [--mode 64|32]\n"
-               "                     [--jit interp|baseline|llvm] [--unmasked] [--alignment] [--shown N] "
-               "[--list] [--emit N]\n");
+  std::fprintf(
+      stderr,
+      "usage: x86_diff_fuzz [--rows REGEX] [--seconds N] [--count N] [--seed N] [--mode 64|32]\n"
+      "                     [--jit interp|baseline|llvm|direct] [--unmasked] [--alignment] [--shown N] "
+      "[--list] [--emit N]\n");
   return 2;
 }
 
@@ -412,10 +413,12 @@ bool parse(int argc, char** argv, Options& options) {
       options.shown = static_cast<unsigned>(std::atoi(value.c_str()));
     } else if (name == "--mode" && (value == "64" || value == "32")) {
       options.mode = value == "64" ? Mode::k64 : Mode::k32;
-    } else if (name == "--jit" && (value == "interp" || value == "baseline" || value == "llvm")) {
+    } else if (name == "--jit" &&
+               (value == "interp" || value == "baseline" || value == "llvm" || value == "direct")) {
       options.interp = value == "interp";
       options.baseline = value == "baseline";
       options.llvm = value == "llvm";
+      options.direct = value == "direct";
     } else {
       return false;
     }

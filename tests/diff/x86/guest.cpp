@@ -119,11 +119,16 @@ void prepare_guests() {
     std::perror("mmap of the data page");
     std::exit(1);
   }
+  // Directly translated code runs on the guest's stack.
+  static uint8_t handler_stack[64 << 10];
+  const stack_t stack{.ss_sp = handler_stack, .ss_flags = 0, .ss_size = sizeof handler_stack};
+  sigaltstack(&stack, nullptr);
   struct sigaction action{};
   action.sa_sigaction = on_fault;
   action.sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK;
   sigaction(SIGSEGV, &action, nullptr);
   sigaction(SIGBUS, &action, nullptr);
+  sigaction(SIGFPE, &action, nullptr);
 }
 
 bool Guest::Source::fetch(uint64_t pc, void* to, unsigned size) {

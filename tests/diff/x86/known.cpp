@@ -216,7 +216,7 @@ void forget_gather(const x86::Insn& insn, Case& c) {
   const unsigned reg = insn.operands[2].reg, size = insn.operands[1].size;
   const unsigned used = insn.operands[0].size;
   for (unsigned at = 0; at < 32; at += size) {
-    uint8_t* const lane = at < 16 ? c.out.legacy.xmm[reg] + at : c.out.ymm_high[reg] + at - 16;
+    uint8_t* const lane = at < 16 ? c.out.legacy.xmm[reg] + at : c.out.ymm_high[reg] + (at - 16);
     std::memset(lane, at < used && (lane[size - 1] & 0x80) ? 0xff : 0, size);
   }
   // Intel's clear what is above a destination of 128 bits with its first element, ours with the last.
