@@ -549,7 +549,7 @@ void BlockCopier::finish() {
 }
 
 void BlockCopier::stubs() {
-  // Few enough for a byte, and for short jumps but from the first ones of many.
+  // Few enough for a byte, and for short jumps.
   uint32_t to_common[jit::direct::Code::kMostExits];
   const auto count = static_cast<unsigned>(out_.exits.size());
   for (unsigned exit = 0; exit < count; ++exit) {

@@ -30,8 +30,8 @@ struct Code {
   uint32_t guest_size = 0, guest_count = 0;
   uint32_t size = 0;
   uint8_t bytes[kRoom];
-  /// Where Area::table leads is kCodeHeader; where jumps from higher addresses go, which write to Area::poll,
-  /// and others.
+  /// Where jumps from higher addresses go, which look at Area::poll, and where others do. Area::table leads to
+  /// kCodeHeader.
   uint32_t poll = 0, main = 0;
   uint32_t hot = 0;  ///< where the stubs begin
   std::vector<ExitPlan> exits;
