@@ -83,7 +83,8 @@ void save_vectors(FaultGuard::Registers& to, const _libc_fpstate& image) {
 }
 #endif
 
-void save_registers([[maybe_unused]] FaultGuard::Registers& to, [[maybe_unused]] const void* context) {
+void save_registers([[maybe_unused]] FaultGuard::Registers& to, [[maybe_unused]] const void* context,
+                    [[maybe_unused]] bool legacy) {
 #if defined(__x86_64__)
   if (!context) return;
   const mcontext_t& machine = static_cast<const ucontext_t*>(context)->uc_mcontext;
@@ -98,7 +99,7 @@ void save_registers([[maybe_unused]] FaultGuard::Registers& to, [[maybe_unused]]
   to.flags = static_cast<uint64_t>(machine.gregs[REG_EFL]);
   to.mxcsr = machine.fpregs ? machine.fpregs->mxcsr : 0;
   if (machine.fpregs) {
-    std::memcpy(to.legacy, machine.fpregs, sizeof to.legacy);
+    if (legacy) std::memcpy(to.legacy, machine.fpregs, sizeof to.legacy);
     save_x87(to, *machine.fpregs);
     save_vectors(to, *machine.fpregs);
   }
@@ -128,7 +129,7 @@ bool FaultGuard::deliver(int signal, const siginfo_t& info, void* context) {
   if (!guard) return false;
   if (signal == SIGFPE && !guard->takes_traps) return guard->traps && deliver_trap(*guard->traps, context);
   guard->disarm();
-  save_registers(guard->registers, context);
+  save_registers(guard->registers, context, guard->takes_traps);
   guard->address = reinterpret_cast<uint64_t>(info.si_addr);
   guard->signal = signal;
   guard->code = info.si_code;

@@ -77,7 +77,7 @@ class FaultGuard {
     uint8_t x87[8][16];   ///< ST(0) to ST(7), 10 bytes each
     uint8_t xmm[32][16];  ///< the upper half only where the host has it
     uint8_t ymm[16][16];  ///< bits 255:128
-    uint8_t legacy[512];  ///< FXSAVE's image
+    uint8_t legacy[512];  ///< FXSAVE's image, if the guard takes traps
   };
 
   sigjmp_buf env;

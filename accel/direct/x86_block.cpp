@@ -179,8 +179,7 @@ void BlockCopier::use_x87() {
 }
 
 /// Where the instruction has no address that has to be made anew.
-void BlockCopier::operate(const Item& item, const Encoding& encoding, std::optional<Load> load,
-                          uint32_t replaced) {
+void BlockCopier::operate(const Item& item, const Encoding& encoding, std::optional<Load> load) {
   const Insn& insn = item.insn;
   Place place;
   if (has_memory(item)) {
@@ -198,7 +197,7 @@ void BlockCopier::operate(const Item& item, const Encoding& encoding, std::optio
       place = {.form = Place::Form::Absolute, .displacement = static_cast<int32_t>(m.displacement)};
     }
   }
-  if (can_fault(item)) may_fault(item, replaced);
+  if (can_fault(item)) may_fault(item);
   if (const uint32_t field = encoding.write(w_, place, load))
     out_.relocations.push_back({field, w_.at(), rip_target(item)});
 }

@@ -43,8 +43,7 @@ class BlockCopier {
   void to_stub(unsigned exit);
   void to_miss();
   void may_fault(const Item& item, uint32_t replaced = 0);
-  void operate(const Item& item, const Encoding& encoding, std::optional<Load> load = {},
-               uint32_t replaced = 0);
+  void operate(const Item& item, const Encoding& encoding, std::optional<Load> load = {});
   void through_register(const Item& item, const Encoding& encoding, std::optional<Load> load);
   void use_x87();
   void absolute_move(const Item& item);

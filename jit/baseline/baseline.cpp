@@ -725,6 +725,16 @@ bool Baseline::is_careful(ir::BlockKey key) {
   return careful_.contains({key.pc, key.mode});
 }
 
+/// By no access of generated code that is known: an error of ours.
+void Baseline::unknown_fault(const FaultGuard& guard) {
+  std::fprintf(stderr, "lyrebird: internal error: signal %d at host address %#llx, host pc %#llx\n",
+               guard.signal, static_cast<unsigned long long>(guard.address),
+               static_cast<unsigned long long>(guard.registers.pc));
+  std::signal(guard.signal, SIG_DFL);
+  std::raise(guard.signal);
+  std::abort();
+}
+
 Stop Baseline::fault(const FaultGuard& guard, ir::CpuHeader& cpu, ThreadContext& thread) {
   counters_.faults.fetch_add(1, std::memory_order_relaxed);
   if (thread.current_op) {
@@ -741,14 +751,7 @@ Stop Baseline::fault(const FaultGuard& guard, ir::CpuHeader& cpu, ThreadContext&
   std::optional<FaultPlan> at;
   if (place.code)
     at = place.info.fault(static_cast<uint32_t>(host.pc - reinterpret_cast<uint64_t>(place.code)));
-  if (!at) {
-    std::fprintf(stderr, "lyrebird: internal error: signal %d at host address %#llx, host pc %#llx\n",
-                 guard.signal, static_cast<unsigned long long>(guard.address),
-                 static_cast<unsigned long long>(host.pc));
-    std::signal(guard.signal, SIG_DFL);
-    std::raise(guard.signal);
-    std::abort();
-  }
+  if (!at) unknown_fault(guard);
   auto* const state = reinterpret_cast<uint8_t*>(&cpu);
   if (place.info.region()) {
     const auto offset = static_cast<uint32_t>(host.pc - reinterpret_cast<uint64_t>(place.code));

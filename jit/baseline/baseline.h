@@ -168,6 +168,7 @@ class Baseline final : public Engine {
   Stop interpret(const baseline::BaselineBlock& block, ir::CpuHeader& cpu, ThreadContext& thread);
   bool describe_fault(const FaultGuard& guard, ir::CpuHeader& cpu) const;
   Stop fault(const FaultGuard& guard, ir::CpuHeader& cpu, ThreadContext& thread);
+  [[noreturn]] static void unknown_fault(const FaultGuard& guard);
   Place place_at(uint64_t host_pc);
   /// Who is asked while a thread runs generated code.
   struct RunTraps final : TrapOwner {

@@ -250,14 +250,7 @@ Stop Baseline::fault_direct(const FaultGuard& guard, ir::CpuHeader& cpu, ThreadC
   std::optional<FaultPlan> at;
   if (place.code)
     at = place.info.fault(static_cast<uint32_t>(host.pc - reinterpret_cast<uint64_t>(place.code)));
-  if (!at) {
-    std::fprintf(stderr, "lyrebird: internal error: signal %d at host address %#llx, host pc %#llx\n",
-                 guard.signal, static_cast<unsigned long long>(guard.address),
-                 static_cast<unsigned long long>(host.pc));
-    std::signal(guard.signal, SIG_DFL);
-    std::raise(guard.signal);
-    std::abort();
-  }
+  if (!at) unknown_fault(guard);
   area.in_code.store(0, std::memory_order_relaxed);
   const uint32_t replaced = at->f80 & direct::kFaultRegister;
   for (unsigned reg = 0; reg < 16; ++reg) {
